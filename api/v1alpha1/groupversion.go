@@ -1,0 +1,22 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// GroupVersion is the group and version of every kind in this package.
+var GroupVersion = schema.GroupVersion{Group: "refloat.dev", Version: "v1alpha1"}
+
+// AddToScheme registers the kinds of this package.
+var AddToScheme = runtime.NewSchemeBuilder(addKnownTypes).AddToScheme
+
+func addKnownTypes(scheme *runtime.Scheme) error {
+	scheme.AddKnownTypes(GroupVersion,
+		&RecoveryPlan{}, &RecoveryPlanList{},
+		&RecoveryRun{}, &RecoveryRunList{},
+	)
+	metav1.AddToGroupVersion(scheme, GroupVersion)
+	return nil
+}

@@ -1,0 +1,245 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// RecoveryPlan says how to make one logical cluster and what Git state it must match.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=rplan,categories=dr
+// +kubebuilder:printcolumn:name="Cluster",type=string,JSONPath=`.spec.cluster.name`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Last run",type=string,JSONPath=`.status.lastRun.name`
+// +kubebuilder:printcolumn:name="Result",type=string,JSONPath=`.status.lastRun.result`
+// +kubebuilder:printcolumn:name="Recovery time",type=string,JSONPath=`.status.lastRun.recoveryTime`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type RecoveryPlan struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   RecoveryPlanSpec   `json:"spec"`
+	Status RecoveryPlanStatus `json:"status,omitempty"`
+}
+
+// RecoveryPlanList is a list of plans.
+//
+// +kubebuilder:object:root=true
+type RecoveryPlanList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []RecoveryPlan `json:"items"`
+}
+
+// RecoveryPlanSpec is what a user writes. A run works on a copy of it taken when
+// the run starts, so that an edit never reaches a run already under way.
+type RecoveryPlanSpec struct {
+	// Source is the Git repository that holds both the cluster and its state.
+	Source GitSource `json:"source"`
+	// Cluster says how the cluster is made.
+	Cluster ClusterTemplate `json:"cluster"`
+	// State lists the directories whose objects the cluster must hold.
+	//
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	State []StatePath `json:"state"`
+	// Seeds are Secrets that Git cannot hold. They are looked up before anything
+	// is destroyed and written to the new cluster before the first wave.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Seeds []Seed `json:"seeds,omitempty"`
+	// Waves bounds how the state is applied.
+	//
+	// +optional
+	// +kubebuilder:default={}
+	Waves WavePolicy `json:"waves,omitempty"`
+	// Teardown says whether and within what time the cluster may be deleted.
+	//
+	// +optional
+	// +kubebuilder:default={}
+	Teardown TeardownPolicy `json:"teardown,omitempty"`
+	// Objective is what the organisation promised.
+	//
+	// +optional
+	Objective Objective `json:"objective,omitempty"`
+}
+
+// GitSource names a repository and what to take from it.
+type GitSource struct {
+	// URL of the repository: https, ssh or file. Credentials never belong in it.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(https?|ssh|file)://') || self.matches('^[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+:')",message="must be an https, http, ssh or file URL, or user@host:path"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/]*:[^/]*@')",message="must not hold a password; use secretRef"
+	URL string `json:"url"`
+	// Ref is what to check out; the default branch when empty.
+	//
+	// +optional
+	Ref GitRef `json:"ref,omitempty"`
+	// SecretRef names a Secret in the plan's namespace with username and password
+	// (or bearerToken, or identity and known_hosts for ssh; caFile for a private authority).
+	//
+	// +optional
+	SecretRef *LocalSecretReference `json:"secretRef,omitempty"`
+}
+
+// GitRef is at most one of a branch, a tag or a commit.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.branch), has(self.tag), has(self.commit)].filter(x, x).size() <= 1",message="at most one of branch, tag and commit"
+type GitRef struct {
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	Branch string `json:"branch,omitempty"`
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	Tag string `json:"tag,omitempty"`
+	// Commit is a full hash.
+	//
+	// +optional
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{40}([0-9a-f]{24})?$`
+	Commit string `json:"commit,omitempty"`
+}
+
+// LocalSecretReference names a Secret in the same namespace.
+type LocalSecretReference struct {
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// ClusterTemplate says how the cluster is made through Cluster API.
+type ClusterTemplate struct {
+	// Name of the Cluster object that the manifests in Path hold, in the plan's namespace.
+	//
+	// +kubebuilder:validation:MaxLength=50
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name"`
+	// Path is the directory of the repository with the Cluster API manifests. They
+	// may use ${CLUSTER_NAME} and ${NAMESPACE}.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Path string `json:"path"`
+	// Ready says when the cluster counts as bootstrapped.
+	//
+	// +optional
+	// +kubebuilder:default={}
+	Ready ClusterReadiness `json:"ready,omitempty"`
+}
+
+// ClusterReadiness bounds the wait for a usable cluster.
+type ClusterReadiness struct {
+	// Timeout from the creation of the Cluster until it is usable.
+	//
+	// +optional
+	// +kubebuilder:default="20m"
+	Timeout metav1.Duration `json:"timeout,omitempty"`
+	// MinReadyNodes must be Ready before the first wave. 0 asks for none.
+	//
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=15000
+	MinReadyNodes *int32 `json:"minReadyNodes,omitempty"`
+}
+
+// StatePath is one directory of the repository: plain YAML or a kustomization.
+type StatePath struct {
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Path string `json:"path"`
+}
+
+// Seed is one Secret that must exist on the new cluster before the first wave.
+type Seed struct {
+	// SecretRef names the Secret in the plan's namespace on the management cluster.
+	SecretRef LocalSecretReference `json:"secretRef"`
+	// Namespace on the new cluster, created when it is missing.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace"`
+}
+
+// WavePolicy bounds how the state is applied.
+type WavePolicy struct {
+	// Timeout for one object to become ready after it was applied.
+	//
+	// +optional
+	// +kubebuilder:default="10m"
+	Timeout metav1.Duration `json:"timeout,omitempty"`
+	// Concurrency is the largest number of requests in flight; 0 lets Refloat choose.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=256
+	Concurrency int32 `json:"concurrency,omitempty"`
+}
+
+// TeardownRule says whether runs may delete the cluster.
+//
+// +kubebuilder:validation:Enum=Allowed;Forbidden
+type TeardownRule string
+
+const (
+	// TeardownAllowed lets a run delete the cluster.
+	TeardownAllowed TeardownRule = "Allowed"
+	// TeardownForbidden refuses every run that would delete the plan's own cluster.
+	// Drills still delete the throw-away cluster that they made.
+	TeardownForbidden TeardownRule = "Forbidden"
+)
+
+// TeardownPolicy says whether and within what time the cluster may be deleted.
+type TeardownPolicy struct {
+	// +optional
+	// +kubebuilder:default=Allowed
+	Policy TeardownRule `json:"policy,omitempty"`
+	// Timeout from the deletion of the Cluster until nothing of it is left.
+	//
+	// +optional
+	// +kubebuilder:default="30m"
+	Timeout metav1.Duration `json:"timeout,omitempty"`
+}
+
+// Objective is what the organisation promised.
+type Objective struct {
+	// RecoveryTime from the start of the run until the cluster is verified. A run
+	// that takes longer still succeeds, with ObjectiveMet False.
+	//
+	// +optional
+	RecoveryTime *metav1.Duration `json:"recoveryTime,omitempty"`
+}
+
+// RecoveryPlanStatus is what was last learned about a plan.
+type RecoveryPlanStatus struct {
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=32
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// LastRun is the run that finished last.
+	//
+	// +optional
+	LastRun *LastRun `json:"lastRun,omitempty"`
+}
+
+// LastRun summarises the run of a plan that finished last.
+type LastRun struct {
+	Name      string    `json:"name"`
+	Operation Operation `json:"operation"`
+	Result    Result    `json:"result"`
+	// RecoveryTime of a rebuild or drill, empty otherwise.
+	//
+	// +optional
+	RecoveryTime string      `json:"recoveryTime,omitempty"`
+	FinishedAt   metav1.Time `json:"finishedAt"`
+}

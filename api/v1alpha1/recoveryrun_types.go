@@ -1,0 +1,290 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// RecoveryRun is one immutable order to do something to a plan. Its status is the record.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=rrun,categories=dr
+// +kubebuilder:printcolumn:name="Plan",type=string,JSONPath=`.spec.planRef.name`
+// +kubebuilder:printcolumn:name="Operation",type=string,JSONPath=`.spec.operation`
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Succeeded",type=string,JSONPath=`.status.conditions[?(@.type=="Succeeded")].status`
+// +kubebuilder:printcolumn:name="Commit",type=string,JSONPath=`.status.pinned.commit`,priority=1
+// +kubebuilder:printcolumn:name="Waiting for",type=string,JSONPath=`.status.waiting.for`,priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type RecoveryRun struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable; create another one"
+	Spec   RecoveryRunSpec   `json:"spec"`
+	Status RecoveryRunStatus `json:"status,omitempty"`
+}
+
+// RecoveryRunList is a list of runs.
+//
+// +kubebuilder:object:root=true
+type RecoveryRunList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []RecoveryRun `json:"items"`
+}
+
+// Operation is what a run does.
+//
+// +kubebuilder:validation:Enum=Rebuild;Teardown;Drill
+type Operation string
+
+const (
+	// OperationRebuild deletes the present incarnation, if any, and makes a verified new one.
+	OperationRebuild Operation = "Rebuild"
+	// OperationTeardown deletes the cluster after proving that it could be rebuilt.
+	OperationTeardown Operation = "Teardown"
+	// OperationDrill rebuilds under a throw-away name, reports, and deletes what it made.
+	OperationDrill Operation = "Drill"
+)
+
+// RecoveryRunSpec is the order. It cannot be changed.
+type RecoveryRunSpec struct {
+	// PlanRef names a plan in the same namespace.
+	PlanRef PlanReference `json:"planRef"`
+	// Operation to carry out.
+	Operation Operation `json:"operation"`
+	// Reason is kept in the report for those who read it later.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Reason string `json:"reason,omitempty"`
+}
+
+// PlanReference names a plan in the same namespace.
+type PlanReference struct {
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// RunPhase is derived from the recorded phases, for people; no code reads it.
+type RunPhase string
+
+// Phase names one part of a run.
+type Phase string
+
+// The phases of a run, in order. A run passes only through those its operation needs.
+const (
+	// PhasePreflight proves that the order can be carried out: plan, commit, render,
+	// seeds, management cluster. It destroys nothing.
+	PhasePreflight Phase = "Preflight"
+	// PhaseTeardown deletes the present incarnation of the cluster.
+	PhaseTeardown Phase = "Teardown"
+	// PhaseProvision creates the Cluster API objects and waits for the control plane.
+	PhaseProvision Phase = "Provision"
+	// PhaseBootstrap waits for a usable API server, pins kube-system and waits for nodes.
+	PhaseBootstrap Phase = "Bootstrap"
+	// PhaseSeed writes what Git cannot hold.
+	PhaseSeed Phase = "Seed"
+	// PhaseWaves applies the state and waits for health.
+	PhaseWaves Phase = "Waves"
+	// PhaseVerify compares the live cluster with the frozen render.
+	PhaseVerify Phase = "Verify"
+	// PhaseCleanup deletes the throw-away cluster of a drill.
+	PhaseCleanup Phase = "Cleanup"
+)
+
+// The conditions of a run.
+const (
+	// ConditionSucceeded is the outcome: Unknown while the run goes on.
+	ConditionSucceeded = "Succeeded"
+	// ConditionClusterProvisioned is True once the pinned cluster is usable.
+	ConditionClusterProvisioned = "ClusterProvisioned"
+	// ConditionStateApplied is True once every object was applied and every gate observed.
+	ConditionStateApplied = "StateApplied"
+	// ConditionVerified is True once a fresh read of the live cluster matched the render.
+	ConditionVerified = "Verified"
+	// ConditionObjectiveMet compares the measured recovery time with the objective.
+	ConditionObjectiveMet = "ObjectiveMet"
+	// ConditionCleanedUp is True once nothing is left of what the run had to delete.
+	ConditionCleanedUp = "CleanedUp"
+	// ConditionReady of a plan: its last rendering had no fault.
+	ConditionReady = "Ready"
+	// ConditionGitStateApplied is set on the Cluster, so that its availabilityGates can
+	// make Available mean rebuilt and reapplied.
+	ConditionGitStateApplied = "refloat.dev/GitStateApplied"
+)
+
+// Result is the outcome of a finished run.
+type Result string
+
+const (
+	// ResultSucceeded means done and verified.
+	ResultSucceeded Result = "Succeeded"
+	// ResultFailed means not done; the Succeeded condition says why.
+	ResultFailed Result = "Failed"
+)
+
+// RecoveryRunStatus is the record of a run, enough to continue it after any crash.
+type RecoveryRunStatus struct {
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Phase is a summary for people.
+	//
+	// +optional
+	Phase RunPhase `json:"phase,omitempty"`
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=32
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// StartedAt is when the run got the lock of its cluster.
+	//
+	// +optional
+	StartedAt *metav1.MicroTime `json:"startedAt,omitempty"`
+	// FinishedAt is when the run reached its result.
+	//
+	// +optional
+	FinishedAt *metav1.MicroTime `json:"finishedAt,omitempty"`
+	// RecoveredAt is when the cluster was verified; recovery time counts up to here.
+	//
+	// +optional
+	RecoveredAt *metav1.MicroTime `json:"recoveredAt,omitempty"`
+	// Pinned is what the run works from, whatever changes meanwhile.
+	//
+	// +optional
+	Pinned *PinnedInputs `json:"pinned,omitempty"`
+	// Previous is the incarnation that the run has to delete, if there was one.
+	//
+	// +optional
+	Previous *Incarnation `json:"previous,omitempty"`
+	// Target is the incarnation that the run makes.
+	//
+	// +optional
+	Target *Incarnation `json:"target,omitempty"`
+	// Phases entered so far, in order.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	Phases []PhaseRecord `json:"phases,omitempty"`
+	// Progress of the phase under way.
+	//
+	// +optional
+	Progress *Progress `json:"progress,omitempty"`
+	// Waiting says what the run waits for now.
+	//
+	// +optional
+	Waiting *Waiting `json:"waiting,omitempty"`
+	// Verification is the summary of the comparison with the frozen render.
+	//
+	// +optional
+	Verification *VerificationSummary `json:"verification,omitempty"`
+	// ReportRef names the ConfigMap, in the run's namespace, that holds the report.
+	//
+	// +optional
+	ReportRef *LocalConfigMapReference `json:"reportRef,omitempty"`
+}
+
+// PinnedInputs is what a run works from, fixed in its Preflight.
+type PinnedInputs struct {
+	// Commit is the full hash.
+	Commit string `json:"commit"`
+	// CommitTime is when the commit was made.
+	//
+	// +optional
+	CommitTime *metav1.Time `json:"commitTime,omitempty"`
+	// RenderDigest is the SHA-256 over the canonical rendered state.
+	RenderDigest string `json:"renderDigest"`
+	// ClusterDigest is the SHA-256 over the rendered Cluster API manifests.
+	ClusterDigest string `json:"clusterDigest"`
+	// Objects is the number of rendered objects.
+	Objects int32 `json:"objects"`
+	// Waves is the number of levels of the object graph.
+	Waves int32 `json:"waves"`
+	// PlanUID and PlanGeneration tell which plan was copied.
+	PlanUID        types.UID `json:"planUID"`
+	PlanGeneration int64     `json:"planGeneration"`
+	// Plan is the copy that the run works from.
+	Plan RecoveryPlanSpec `json:"plan"`
+}
+
+// Incarnation is one life of a logical cluster.
+type Incarnation struct {
+	// Name of the Cluster object in the run's namespace.
+	Name string `json:"name"`
+	// UID of the Cluster object.
+	//
+	// +optional
+	UID types.UID `json:"uid,omitempty"`
+	// KubeSystemUID is the UID of the kube-system namespace inside the cluster.
+	//
+	// +optional
+	KubeSystemUID types.UID `json:"kubeSystemUID,omitempty"`
+	// Simulated is true when no container runs in the cluster.
+	//
+	// +optional
+	Simulated bool `json:"simulated,omitempty"`
+	// DeleteRequestedAt is recorded before the one deletion of this incarnation is sent.
+	//
+	// +optional
+	DeleteRequestedAt *metav1.MicroTime `json:"deleteRequestedAt,omitempty"`
+}
+
+// PhaseRecord is one phase that a run entered.
+type PhaseRecord struct {
+	Name      Phase            `json:"name"`
+	StartedAt metav1.MicroTime `json:"startedAt"`
+	// +optional
+	FinishedAt *metav1.MicroTime `json:"finishedAt,omitempty"`
+	// Message of the phase's outcome.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=4096
+	Message string `json:"message,omitempty"`
+}
+
+// Progress counts objects, so that a user sees a long phase move.
+type Progress struct {
+	Total       int32 `json:"total"`
+	Applied     int32 `json:"applied"`
+	Healthy     int32 `json:"healthy"`
+	NotProvable int32 `json:"notProvable"`
+	// Wave is the earliest wave not yet complete, from 1.
+	//
+	// +optional
+	Wave int32 `json:"wave,omitempty"`
+}
+
+// Waiting says what a run waits for and since when.
+type Waiting struct {
+	// For is one sentence that names the object.
+	//
+	// +kubebuilder:validation:MaxLength=1024
+	For   string           `json:"for"`
+	Since metav1.MicroTime `json:"since"`
+	// Until is when the wait ends in failure.
+	//
+	// +optional
+	Until *metav1.MicroTime `json:"until,omitempty"`
+}
+
+// VerificationSummary counts the comparison of the live cluster with the frozen render.
+type VerificationSummary struct {
+	Rendered    int32 `json:"rendered"`
+	Matched     int32 `json:"matched"`
+	Missing     int32 `json:"missing"`
+	Changed     int32 `json:"changed"`
+	Extra       int32 `json:"extra"`
+	Healthy     int32 `json:"healthy"`
+	NotProvable int32 `json:"notProvable"`
+}
+
+// LocalConfigMapReference names a ConfigMap in the same namespace.
+type LocalConfigMapReference struct {
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
