@@ -1,0 +1,58 @@
+# make help lists what there is. Everything it needs besides Go, git, make and a C
+# compiler is built on first use and cached.
+
+GO       ?= go
+BIN      := bin
+REFLOAT  := $(BIN)/refloat
+CASES    ?= ../shared/cases
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+
+.DEFAULT_GOAL := help
+.PHONY: help build assets demo test test-unit test-e2e race bench lint vet generate check-generate vuln clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+
+build: ## Build the refloat command into bin/
+	@$(GO) build $(GOFLAGS_BUILD) -o $(REFLOAT) ./cmd/refloat
+
+assets: build ## Build (first time) and cache Kubernetes, Cluster API and kwok
+	@$(REFLOAT) sandbox assets
+
+demo: build ## Drill a real repository on a real control plane and print the recovery time
+	@CASES="$(CASES)" REFLOAT="$(REFLOAT)" sh hack/demo.sh
+
+test: assets test-unit test-e2e ## Run every test
+
+test-unit: ## Run the tests that need no more than this machine's own control planes
+	$(GO) test -timeout 15m $$($(GO) list ./... | grep -v /e2e)
+
+test-e2e: ## Rebuild, verify, break and tear down real clusters
+	CASES="$(abspath $(CASES))" $(GO) test -timeout 30m -count=1 ./e2e/...
+
+race: ## Run the concurrent packages under the race detector
+	$(GO) test -race -timeout 15m ./manifests/... ./recovery/... ./providers/capi/...
+
+bench: build assets ## Print apply, overhead and memory figures, one "name value unit" a line
+	@$(GO) run ./bench
+
+lint: ## Run golangci-lint with the architecture rules
+	$(GO) build -C hack/lint -o ../../$(BIN)/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	$(BIN)/golangci-lint run ./...
+
+vet: ## Run go vet
+	$(GO) vet ./...
+	$(GO) -C providers/local/assets/kubernetes vet . 
+
+generate: ## Regenerate deepcopy code, CRDs and embedded recipes
+	$(GO) generate ./...
+
+check-generate: generate ## Fail when generated code is not current
+	@git diff --exit-code -- . ':!go.sum' || { echo "generated code is not current: run 'make generate' and commit"; exit 1; }
+
+vuln: ## Check for known vulnerabilities, if the database can be reached
+	@sh hack/vuln.sh
+
+clean: ## Remove what was built here (the cache of built binaries stays)
+	rm -rf $(BIN) out

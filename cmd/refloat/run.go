@@ -1,0 +1,246 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+)
+
+// operationCommand is what tells the commands that create a run apart.
+type operationCommand struct {
+	operation v1alpha1.Operation
+	use       string
+	short     string
+	long      string
+	// confirm asks for the cluster's name before the run is created.
+	confirm bool
+}
+
+var (
+	rebuildCommand = operationCommand{
+		operation: v1alpha1.OperationRebuild, use: "rebuild", confirm: true,
+		short: "Make the cluster of a plan anew and verify it",
+		long: `Make the cluster of a plan anew and verify it.
+
+Before anything is destroyed, the commit is fetched and rendered and the seeds are
+looked up. Then the present incarnation, if there is one, is deleted, a new one is
+made through Cluster API, the state is applied in waves, and the live cluster is
+compared with the repository.`,
+	}
+	teardownCommand = operationCommand{
+		operation: v1alpha1.OperationTeardown, use: "teardown", confirm: true,
+		short: "Delete the cluster of a plan after proving that it can be rebuilt",
+		long: `Delete the cluster of a plan after proving that it can be rebuilt: the commit is
+fetched and rendered and the seeds are looked up first. Only the Cluster object is
+deleted; the command waits until nothing of the cluster is left.`,
+	}
+	drillCommand = operationCommand{
+		operation: v1alpha1.OperationDrill, use: "drill",
+		short: "Rebuild under a throw-away name, measure, verify, and delete it again",
+		long: `Rebuild under a throw-away name, measure, verify, and delete it again.
+
+The plan's own cluster is never touched.`,
+	}
+)
+
+type runOptions struct {
+	file      string
+	reason    string
+	confirmed string
+	detach    bool
+	timeout   time.Duration
+	reportDir string
+	output    outputFormat
+}
+
+func newRunCommand(t terminal, a *access, op operationCommand) *cobra.Command {
+	o := &runOptions{}
+	cmd := &cobra.Command{
+		Use:   op.use + " PLAN | -f FILE",
+		Short: op.short,
+		Long: op.long + `
+
+The command follows the run until it ends. Ctrl-C detaches; the run goes on, and
+'refloat watch RUN' attaches again.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if (len(args) == 1) == (o.file != "") || len(args) > 1 {
+				return usageError("name either a plan or a file with -f")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name := ""
+			if len(args) == 1 {
+				name = args[0]
+			}
+			return startRun(cmd.Context(), t, a, op, o, name)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&o.file, "filename", "f", "", "file with a RecoveryPlan to create or update first")
+	flags.StringVar(&o.reason, "reason", "", "why, for those who read the report later")
+	flags.BoolVar(&o.detach, "detach", false, "create the run and return at once")
+	flags.DurationVar(&o.timeout, "timeout", 0, "stop following after this long; the run goes on (exit code 4)")
+	flags.StringVar(&o.reportDir, "report-dir", "", "write the report (JSON and text) to this directory when the run ends")
+	if op.confirm {
+		flags.StringVar(&o.confirmed, "confirm", "", "name of the cluster, to go ahead without being asked")
+	}
+	o.output.addFlag(flags)
+	return cmd
+}
+
+func startRun(ctx context.Context, t terminal, a *access, op operationCommand, o *runOptions, planName string) error {
+	c, namespace, err := a.connect()
+	if err != nil {
+		return err
+	}
+	plan, err := resolvePlan(ctx, c, namespace, planName, o.file)
+	if err != nil {
+		return err
+	}
+	if op.confirm {
+		if err := confirm(t, op, plan, o.confirmed); err != nil {
+			return err
+		}
+	}
+	run := &v1alpha1.RecoveryRun{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:    plan.Namespace,
+			GenerateName: plan.Name + "-" + op.use + "-",
+		},
+		Spec: v1alpha1.RecoveryRunSpec{
+			PlanRef:   v1alpha1.PlanReference{Name: plan.Name},
+			Operation: op.operation,
+			Reason:    o.reason,
+		},
+	}
+	if err := c.Create(ctx, run); err != nil {
+		return explain(err, "create the run")
+	}
+	say(t.Err, "%s of plan %s/%s: run %s", op.use, plan.Namespace, plan.Name, run.Name)
+	if o.detach {
+		if o.output.structured() {
+			return o.output.write(t.Out, run)
+		}
+		_, err := fmt.Fprintf(t.Out, "recoveryrun/%s created\n", run.Name)
+		return err
+	}
+	return follow(ctx, t, c, client.ObjectKeyFromObject(run), followOptions{
+		timeout: o.timeout, reportDir: o.reportDir, output: o.output,
+	})
+}
+
+// resolvePlan reads the named plan, or writes the one in the file.
+func resolvePlan(ctx context.Context, c client.Client, namespace, name, file string) (*v1alpha1.RecoveryPlan, error) {
+	if file == "" {
+		plan := &v1alpha1.RecoveryPlan{}
+		if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, plan); err != nil {
+			if apierrors.IsNotFound(err) {
+				return nil, usageError("there is no plan %q in namespace %q; 'refloat get plans' lists them", name, namespace)
+			}
+			return nil, explain(err, "read the plan")
+		}
+		return plan, nil
+	}
+	plan, err := readPlanFile(file)
+	if err != nil {
+		return nil, err
+	}
+	if plan.Namespace == "" {
+		plan.Namespace = namespace
+	}
+	desired := plan.DeepCopy()
+	err = c.Create(ctx, plan)
+	if apierrors.IsAlreadyExists(err) {
+		if err := c.Get(ctx, client.ObjectKeyFromObject(desired), plan); err != nil {
+			return nil, explain(err, "read the plan")
+		}
+		plan.Spec = desired.Spec
+		err = c.Update(ctx, plan)
+	}
+	if err != nil {
+		return nil, explain(err, fmt.Sprintf("write the plan of %s", file))
+	}
+	return plan, nil
+}
+
+// maxPlanFile bounds what is read as a plan; a plan is a page of YAML.
+const maxPlanFile = 1 << 20
+
+func readPlanFile(file string) (*v1alpha1.RecoveryPlan, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, usageError("read plan: %w", err)
+	}
+	if info.IsDir() || info.Size() > maxPlanFile {
+		return nil, usageError("read plan: %s is not a file of at most %d bytes", file, maxPlanFile)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, usageError("read plan: %w", err)
+	}
+	plan := &v1alpha1.RecoveryPlan{}
+	if err := yaml.UnmarshalStrict(data, plan); err != nil {
+		return nil, usageError("read plan: %s: %w", file, err)
+	}
+	if want := v1alpha1.GroupVersion.String(); plan.APIVersion != want || plan.Kind != "RecoveryPlan" {
+		return nil, usageError("read plan: %s: want apiVersion %s and kind RecoveryPlan, got %q and %q", file, want, plan.APIVersion, plan.Kind)
+	}
+	if plan.Name == "" {
+		return nil, usageError("read plan: %s: metadata.name is missing", file)
+	}
+	return plan, nil
+}
+
+// confirm makes sure that a person meant this cluster: the wrong cluster is the most
+// expensive mistake there is.
+func confirm(t terminal, op operationCommand, plan *v1alpha1.RecoveryPlan, given string) error {
+	cluster := plan.Spec.Cluster.Name
+	if given == cluster {
+		return nil
+	}
+	if given != "" {
+		return usageError("--confirm says %q but the plan's cluster is %q; nothing was done", given, cluster)
+	}
+	if !t.interactive() {
+		return usageError("%s deletes cluster %q: say so with --confirm=%s", op.use, cluster, cluster)
+	}
+	fmt.Fprintf(t.Err, "This deletes cluster %s/%s if it exists. Type its name to go ahead: ", plan.Namespace, cluster)
+	line, err := bufio.NewReader(t.In).ReadString('\n')
+	if err != nil {
+		return usageError("no answer; nothing was done")
+	}
+	if answer := strings.TrimSpace(line); answer != cluster {
+		return usageError("%q is not %q; nothing was done", answer, cluster)
+	}
+	return nil
+}
+
+// explain turns an error of the management cluster into what to do about it.
+func explain(err error, doing string) error {
+	switch {
+	case err == nil:
+		return nil
+	case meta.IsNoMatchError(err) || apierrors.IsNotFound(err) && strings.Contains(err.Error(), "the server could not find the requested resource"):
+		return fmt.Errorf("%s: this cluster does not know Refloat's API; is it the management cluster, and is Refloat installed there?", doing)
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+		return usageError("%s: %w", doing, err)
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("%s: interrupted", doing)
+	default:
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+}
