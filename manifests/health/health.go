@@ -1,10 +1,17 @@
 // Package health tells from one live object whether it does what it was applied for,
 // and how far that can be known. It is pure: it reads the object and nothing else.
+//
+// The base is kstatus (fluxcd/cli-utils): generation observed, Reconciling, Stalled,
+// replica counts, Ready. Rules of this package replace it where it is too lenient for
+// a rebuild (a started Job, a failed Pod, a Service without its address) or never
+// satisfied (a claim that waits for its first consumer).
 package health
 
 import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/refloat-dev/refloat/manifests/builtin"
 )
 
 // Status of one object.
@@ -36,18 +43,64 @@ type Assessment struct {
 type Environment struct {
 	// Simulated says that no container runs on the cluster.
 	Simulated bool
-	// StatusSubresource tells whether a kind has a status subresource, which an
-	// operator is expected to write. Optional: nil means unknown.
+	// StatusSubresource tells whether a custom kind has a status subresource, which
+	// some operator is then expected to write. Optional: nil means unknown.
 	StatusSubresource func(schema.GroupVersionKind) bool
 	// WaitsForConsumer tells whether the StorageClass of that name (empty: the
-	// default class) binds a claim only when a pod uses it. Optional: nil means no.
+	// default class) binds a claim only once a pod uses it. Optional: nil means no,
+	// and a claim without a consumer then stays Progressing.
 	WaitsForConsumer func(storageClass string) bool
 }
 
 // Assess the live object; nil means that it does not exist.
 func Assess(u *unstructured.Unstructured, env Environment) Assessment {
-	if u == nil || u.Object == nil {
+	if u == nil || len(u.Object) == 0 {
 		return Assessment{Status: Missing, Message: "it does not exist"}
 	}
-	return Assessment{Status: Progressing, Message: "health of " + u.GetKind() + " is not assessed yet"}
+	a := assess(u, env)
+	a.Message = bounded(a.Message)
+	return a
 }
+
+func assess(u *unstructured.Unstructured, env Environment) Assessment {
+	if u.GetDeletionTimestamp() != nil {
+		return progressing("it is being deleted%s", finalizers(u))
+	}
+	if a, lagging := generationLag(u); lagging {
+		return a
+	}
+	gk := u.GroupVersionKind().GroupKind()
+	if rule, ok := rules[gk]; ok {
+		return rule(u, env)
+	}
+	if builtin.Lookup(gk) != nil {
+		return fromKstatus(u)
+	}
+	return custom(u, env)
+}
+
+// rules replace kstatus for a kind. Their input is neither being deleted nor waiting
+// for its controller to observe the latest generation.
+var rules = map[schema.GroupKind]func(*unstructured.Unstructured, Environment) Assessment{
+	{Kind: "Namespace"}:                                                    namespace,
+	{Kind: "PersistentVolume"}:                                             volume,
+	{Kind: "PersistentVolumeClaim"}:                                        claim,
+	{Kind: "Pod"}:                                                          pod,
+	{Kind: "ReplicationController"}:                                        replicationController,
+	{Kind: "Service"}:                                                      service,
+	{Group: "apps", Kind: "Deployment"}:                                    deployment,
+	{Group: "apps", Kind: "StatefulSet"}:                                   statefulSet,
+	{Group: "batch", Kind: "Job"}:                                          job,
+	{Group: "batch", Kind: "CronJob"}:                                      cronJob,
+	{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}:                autoscaler,
+	{Group: "networking.k8s.io", Kind: "Ingress"}:                          ingress,
+	{Group: "apiregistration.k8s.io", Kind: "APIService"}:                  apiService,
+	{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}:      definition,
+	{Group: "admissionregistration.k8s.io", Kind: mutatingConfiguration}:   webhooks,
+	{Group: "admissionregistration.k8s.io", Kind: validatingConfiguration}: webhooks,
+}
+
+const (
+	mutatingConfiguration   = "MutatingWebhookConfiguration"
+	validatingConfiguration = "ValidatingWebhookConfiguration"
+)
