@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/manifests/order"
+	"github.com/refloat-dev/refloat/manifests/render"
+	"github.com/refloat-dev/refloat/manifests/source"
+)
+
+type planOptions struct {
+	git       string
+	ref       string
+	paths     []string
+	file      string
+	simulated bool
+	remote    bool
+	output    outputFormat
+}
+
+func newPlanCommand(t terminal, a *access) *cobra.Command {
+	o := &planOptions{}
+	cmd := &cobra.Command{
+		Use:   "plan PLAN | -f FILE | --git URL_OR_DIR --path PATH",
+		Short: "Show every wave and the reason for each edge; change nothing",
+		Long: `Show every wave of a repository, each object with what it waits for and why.
+Nothing is changed. With --git no cluster is needed at all; a plain directory is read
+as it is, and a directory that is a Git work tree at its HEAD commit.`,
+		Example: `  refloat plan --git https://git.example.com/platform/fleet.git --ref main --path clusters/dev/state
+  refloat plan --git . --path deploy`,
+		Args: func(_ *cobra.Command, args []string) error { return o.checkArgs(args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			snapshot, paths, err := o.open(cmd.Context(), a, args)
+			if err != nil {
+				return err
+			}
+			return o.show(cmd.Context(), t, snapshot, paths)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.git, "git", "", "repository: a directory, or an https, ssh or file URL")
+	flags.StringVar(&o.ref, "ref", "", "branch, tag or full commit (default: the default branch)")
+	flags.StringArrayVar(&o.paths, "path", nil, "directory of the repository; may be given more than once")
+	flags.StringVarP(&o.file, "filename", "f", "", "file with a RecoveryPlan to read source and paths from")
+	flags.BoolVar(&o.simulated, "simulated", false, "order as for a cluster of the sandbox, where no container runs")
+	flags.BoolVar(&o.remote, "allow-remote-bases", false, "let kustomizations read from other repositories")
+	o.output.addFlag(flags)
+	return cmd
+}
+
+func (o *planOptions) checkArgs(args []string) error {
+	given := 0
+	for _, present := range []bool{len(args) > 0, o.file != "", o.git != ""} {
+		if present {
+			given++
+		}
+	}
+	switch {
+	case len(args) > 1:
+		return usageError("plan takes at most one argument: the name of a plan")
+	case given != 1:
+		return usageError("say what to plan: the name of a plan, a file with -f, or a repository with --git and --path")
+	case o.git != "" && len(o.paths) == 0:
+		return usageError("--git needs at least one --path, '.' for the whole repository")
+	case o.git == "" && (len(o.paths) > 0 || o.ref != ""):
+		return usageError("--path and --ref go with --git")
+	}
+	return nil
+}
+
+// open fetches what is to be planned.
+func (o *planOptions) open(ctx context.Context, a *access, args []string) (*source.Snapshot, []string, error) {
+	if o.git != "" {
+		snapshot, err := openRepository(ctx, o.git, o.ref)
+		return snapshot, o.paths, err
+	}
+	plan, err := o.readPlan(ctx, a, args)
+	if err != nil {
+		return nil, nil, err
+	}
+	paths := make([]string, len(plan.Spec.State))
+	for i, s := range plan.Spec.State {
+		paths[i] = s.Path
+	}
+	src := plan.Spec.Source
+	if src.SecretRef != nil && o.file == "" {
+		return nil, nil, usageError("plan %s reads its repository with the credentials of Secret %s, which stay in the cluster: clone it and use --git DIR", plan.Name, src.SecretRef.Name)
+	}
+	snapshot, err := source.Fetch(ctx, source.Options{
+		URL: src.URL, Branch: src.Ref.Branch, Tag: src.Ref.Tag, Commit: src.Ref.Commit,
+	})
+	return snapshot, paths, badInput(err)
+}
+
+func (o *planOptions) readPlan(ctx context.Context, a *access, args []string) (*v1alpha1.RecoveryPlan, error) {
+	if o.file != "" {
+		return readPlanFile(o.file)
+	}
+	c, namespace, err := a.connect()
+	if err != nil {
+		return nil, err
+	}
+	return resolvePlan(ctx, c, namespace, args[0], "")
+}
+
+var fullCommit = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
+
+// openRepository reads a directory, or fetches a URL at a branch, tag or commit.
+func openRepository(ctx context.Context, git, ref string) (*source.Snapshot, error) {
+	info, err := os.Stat(git)
+	switch {
+	case err == nil && info.IsDir() && ref == "":
+		snapshot, err := source.Directory(git)
+		return snapshot, badInput(err)
+	case err == nil && info.IsDir():
+		abs, err := filepath.Abs(git)
+		if err != nil {
+			return nil, err
+		}
+		git = "file://" + abs
+	case errors.Is(err, fs.ErrNotExist) && !strings.Contains(git, ":"):
+		return nil, usageError("--git %s: there is no such directory, and it is no URL", git)
+	}
+	options := source.Options{URL: git}
+	if fullCommit.MatchString(ref) {
+		options.Commit = ref
+		snapshot, err := source.Fetch(ctx, options)
+		return snapshot, badInput(err)
+	}
+	options.Branch = ref
+	snapshot, err := source.Fetch(ctx, options)
+	if err != nil && ref != "" {
+		options.Branch, options.Tag = "", ref
+		if tagged, tagErr := source.Fetch(ctx, options); tagErr == nil {
+			return tagged, nil
+		}
+	}
+	return snapshot, badInput(err)
+}
+
+// show renders, orders and prints.
+func (o *planOptions) show(ctx context.Context, t terminal, snapshot *source.Snapshot, paths []string) error {
+	rendered, err := render.Render(ctx, snapshot, paths, render.Options{AllowRemoteBases: o.remote})
+	if err != nil {
+		return badInput(err)
+	}
+	if len(rendered.Objects) == 0 {
+		return usageError("%s holds no Kubernetes object", strings.Join(paths, ", "))
+	}
+	graph, err := order.Build(rendered.Objects, order.Options{Simulated: o.simulated})
+	if err != nil {
+		return badInput(err)
+	}
+	for _, warning := range append(rendered.Warnings, graph.Warnings...) {
+		say(t.Err, "warning: %s", warning)
+	}
+	view := graph.View()
+	if o.output.structured() {
+		return o.output.write(t.Out, planView{Commit: snapshot.Commit, Digest: rendered.Digest, View: view})
+	}
+	from := snapshot.Ref
+	if snapshot.Commit != "" {
+		from = fmt.Sprintf("%s at commit %.12s", snapshot.Ref, snapshot.Commit)
+	}
+	if _, err := fmt.Fprintf(t.Out, "%d objects in %d waves from %s\n\n", graph.Len(), len(graph.Waves), from); err != nil {
+		return err
+	}
+	return graph.Text(t.Out)
+}
+
+// planView is the plan for programs.
+type planView struct {
+	Commit string `json:"commit,omitempty"`
+	Digest string `json:"digest"`
+	order.View
+}
+
+// badInput marks an error of the repository as the user's to mend.
+func badInput(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &exitError{code: exitUsage, err: err}
+}

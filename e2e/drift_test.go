@@ -1,0 +1,45 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+)
+
+// TestVerifyFindsDrift changes a field and deletes an object by hand, and adds another.
+func TestVerifyFindsDrift(t *testing.T) {
+	const name = "drifting"
+	repo := newRepository(t, filesOf(t, "../examples/shop", "state/"))
+	box.must(t, "rebuild", "-f", repo.plan(t, name, "", "state"), "--confirm", name)
+	box.must(t, "verify", name, "-n", "default")
+
+	kube := kubernetes.NewForConfigOrDie(workload(t, name))
+	if _, err := kube.AppsV1().Deployments("shop").Patch(t.Context(), "catalogue", types.MergePatchType,
+		[]byte(`{"spec":{"replicas":1}}`), metav1.PatchOptions{FieldManager: "somebody"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := kube.CoreV1().ServiceAccounts("shop").Delete(t.Context(), "catalogue", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kube.CoreV1().Namespaces().Patch(t.Context(), "stranger", types.ApplyPatchType,
+		[]byte(`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"stranger"}}`), metav1.PatchOptions{FieldManager: "somebody"}); err != nil {
+		t.Fatal(err)
+	}
+	r := box.run(t, "verify", name, "-n", "default")
+	if r.code != 1 {
+		t.Errorf("verify of a drifted cluster: exit code %d, want 1\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	for _, want := range []string{
+		"missing", "ServiceAccount shop/catalogue",
+		"changed", "Deployment.apps shop/catalogue", "spec.replicas",
+		"extra", "Namespace stranger",
+	} {
+		if !strings.Contains(r.stdout, want) {
+			t.Errorf("verify does not say %q:\n%s", want, r.stdout)
+		}
+	}
+	box.must(t, "teardown", name, "-n", "default", "--confirm", name)
+}
