@@ -1,0 +1,140 @@
+package source
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// packCache keeps one pack per commit: DIR/<hash of the URL>/<commit>.pack. A file is
+// complete or absent, because it is renamed into place, and its content is fixed by
+// its name. Processes that share the directory therefore need no lock: at worst two
+// write the same bytes.
+type packCache struct {
+	dir, url string
+	limits   Limits
+}
+
+const packSuffix = ".pack"
+
+func (c packCache) folder() string {
+	sum := sha256.Sum256([]byte(c.url))
+	return filepath.Join(c.dir, hex.EncodeToString(sum[:16]))
+}
+
+func (c packCache) file(commit plumbing.Hash) string {
+	return filepath.Join(c.folder(), commit.String()+packSuffix)
+}
+
+// load returns the objects of a commit, or nil when it must be fetched. A pack that
+// is damaged is removed: every object's hash is checked while it is indexed.
+func (c packCache) load(ctx context.Context, commit plumbing.Hash) *store {
+	if c.dir == "" {
+		return nil
+	}
+	file := c.file(commit)
+	info, err := os.Lstat(file)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > c.limits.PackBytes {
+		return nil
+	}
+	pack, err := os.ReadFile(file)
+	if err != nil {
+		return nil
+	}
+	var st *store
+	err = recovered(func() error {
+		if st, err = openPack(ctx, pack, c.limits); err != nil {
+			return err
+		}
+		return st.complete(ctx, commit)
+	})
+	if err != nil {
+		if ctx.Err() == nil && !errors.Is(err, ErrLimit) {
+			_ = os.Remove(file)
+		}
+		return nil
+	}
+	// Used just now: it goes last when the cache is full.
+	now := time.Now()
+	_ = os.Chtimes(file, now, now)
+	return st
+}
+
+// save keeps a commit's pack and then makes room.
+func (c packCache) save(commit plumbing.Hash, pack []byte) error {
+	if c.dir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(c.folder(), 0o700); err != nil {
+		return err
+	}
+	file := c.file(commit)
+	temporary, err := os.CreateTemp(c.folder(), "incoming-*") // 0600
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(temporary.Name()) }()
+	_, err = temporary.Write(pack)
+	if err = cmp.Or(err, temporary.Sync(), temporary.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary.Name(), file); err != nil {
+		return err
+	}
+	c.shrink(file)
+	return nil
+}
+
+// abandonedAfter is the age of an unfinished file that no live process can still be writing.
+const abandonedAfter = time.Hour
+
+// shrink removes the packs used longest ago until the rest fits. keep is never
+// removed. Failing to remove something is no reason to fail a fetch.
+func (c packCache) shrink(keep string) {
+	type entry struct {
+		path string
+		size int64
+		used time.Time
+	}
+	var (
+		entries []entry
+		total   int64
+	)
+	_ = filepath.WalkDir(c.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil {
+			return nil
+		}
+		if strings.HasPrefix(d.Name(), "incoming-") && time.Since(info.ModTime()) > abandonedAfter {
+			_ = os.Remove(path)
+			return nil
+		}
+		if strings.HasSuffix(d.Name(), packSuffix) {
+			entries = append(entries, entry{path, info.Size(), info.ModTime()})
+			total += info.Size()
+		}
+		return nil
+	})
+	slices.SortFunc(entries, func(a, b entry) int { return a.used.Compare(b.used) })
+	for _, e := range entries {
+		if total <= c.limits.CacheBytes {
+			return
+		}
+		if e.path != keep && os.Remove(e.path) == nil {
+			total -= e.size
+		}
+	}
+}
