@@ -1,8 +1,6 @@
 package order
 
 import (
-	"errors"
-
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/refloat-dev/refloat/manifests"
@@ -21,8 +19,28 @@ type Options struct {
 	ExistingNamespace func(name string) bool
 }
 
-// Build makes the graph. It returns all faults it finds in the objects, joined: a
-// cycle (CycleError), a custom resource without its definition, a namespace missing.
+// Build makes the graph. It returns every fault it finds in the objects as Faults: an
+// object defined twice, a kind that nothing defines, a namespace that nothing
+// creates, a reference that cannot be read, a cycle (CycleError).
 func Build(objects []manifests.Object, o Options) (*Graph, error) {
-	return nil, errors.New("ordering objects is not implemented yet")
+	s, faults := index(objects, o)
+	faults = append(faults, s.check(o)...)
+	if len(faults) > 0 {
+		return nil, Faults(faults)
+	}
+	b := newBuilder(s, o)
+	b.hard()
+	b.declaredWaves()
+	if faults := b.dependsOn(); len(faults) > 0 {
+		return nil, Faults(faults)
+	}
+	if cycles := b.cycles(); len(cycles) > 0 {
+		return nil, Faults(cycles)
+	}
+	b.infer()
+	b.settle()
+	if o.Simulated {
+		b.simulatedLast()
+	}
+	return b.graph(), nil
 }

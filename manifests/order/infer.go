@@ -1,0 +1,89 @@
+package order
+
+import (
+	"cmp"
+	"slices"
+)
+
+// infer adds the soft edges, which are read off the objects' own fields.
+func (b *builder) infer() {
+	workloads := b.findWorkloads()
+	for _, w := range workloads {
+		b.podReferences(w)
+	}
+	b.accounts()
+	b.permissions(workloads)
+	b.storage()
+	b.ingresses()
+	b.governance(workloads)
+	if !b.simulated {
+		x := newLabelIndex(b.set, workloads)
+		b.backends(x)
+		b.conversions(x)
+		b.interceptions(workloads)
+	}
+}
+
+// accounts wait for the Secrets with which their pods pull images.
+func (b *builder) accounts() {
+	for _, i := range b.byKind[serviceAccountKind] {
+		it := b.items[i]
+		for _, s := range list(it.Unstructured.Object, "imagePullSecrets") {
+			b.prefer(i, b.find(secretKind, it.id.Namespace, str(s, "name")), Applied, reference, "pulls images with it")
+		}
+	}
+}
+
+func (b *builder) storage() {
+	for _, i := range b.byKind[claimKind] {
+		spec, _ := field(b.items[i].Unstructured.Object, "spec").(map[string]any)
+		if class := str(spec, "storageClassName"); class != "" {
+			b.prefer(i, b.find(storageClassKind, "", class), Applied, reference, "claims storage of it")
+		}
+		if volume := str(spec, "volumeName"); volume != "" {
+			b.prefer(i, b.find(volumeKind, "", volume), Applied, reference, "claims this volume")
+		}
+	}
+}
+
+func (b *builder) ingresses() {
+	for _, i := range b.byKind[ingressKind] {
+		it := b.items[i]
+		class := cmp.Or(str(it.Unstructured.Object, "spec", "ingressClassName"), it.GetAnnotations()["kubernetes.io/ingress.class"])
+		if class != "" {
+			b.prefer(i, b.find(ingressClassKind, "", class), Applied, reference, "has this class")
+		}
+	}
+}
+
+// governance makes workloads wait for what limits them in their namespace: pods made
+// before it would escape it.
+func (b *builder) governance(workloads []workload) {
+	rules := map[string][]int{}
+	for i, it := range b.items {
+		switch it.id.GroupKind().String() {
+		case "NetworkPolicy.networking.k8s.io", "ResourceQuota", "LimitRange":
+			rules[it.id.Namespace] = append(rules[it.id.Namespace], i)
+		}
+	}
+	governed := map[string][]int{}
+	for _, w := range workloads {
+		ns := b.items[w.index].id.Namespace
+		if len(rules[ns]) > 0 {
+			governed[ns] = append(governed[ns], w.index)
+		}
+	}
+	for _, ns := range sortedKeys(governed) {
+		b.join(governed[ns], rules[ns], Applied, governance,
+			"the policies and quotas of namespace "+ns, "is limited by what governs its namespace")
+	}
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
+	keys := make([]K, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
