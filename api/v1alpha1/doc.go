@@ -4,3 +4,5 @@
 // +kubebuilder:object:generate=true
 // +groupName=refloat.dev
 package v1alpha1
+
+//go:generate go tool controller-gen object crd paths=./... output:crd:dir=crds

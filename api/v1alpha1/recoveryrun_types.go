@@ -22,7 +22,8 @@ type RecoveryRun struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable; create another one"
-	Spec   RecoveryRunSpec   `json:"spec"`
+	Spec RecoveryRunSpec `json:"spec"`
+	// +optional
 	Status RecoveryRunStatus `json:"status,omitempty"`
 }
 
@@ -140,6 +141,11 @@ type RecoveryRunStatus struct {
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=32
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Epoch counts the controller processes that took this run over. A process that
+	// finds a higher number than its own stops: its writes are no longer wanted.
+	//
+	// +optional
+	Epoch int64 `json:"epoch,omitempty"`
 	// StartedAt is when the run got the lock of its cluster.
 	//
 	// +optional
@@ -178,6 +184,11 @@ type RecoveryRunStatus struct {
 	//
 	// +optional
 	Waiting *Waiting `json:"waiting,omitempty"`
+	// Failure is why the run cannot succeed any more. A drill records it before it
+	// cleans up, so that the outcome survives a restart.
+	//
+	// +optional
+	Failure *Failure `json:"failure,omitempty"`
 	// Verification is the summary of the comparison with the frozen render.
 	//
 	// +optional
@@ -227,6 +238,10 @@ type Incarnation struct {
 	//
 	// +optional
 	Simulated bool `json:"simulated,omitempty"`
+	// CreatedAt is the creation time of the Cluster object.
+	//
+	// +optional
+	CreatedAt *metav1.Time `json:"createdAt,omitempty"`
 	// DeleteRequestedAt is recorded before the one deletion of this incarnation is sent.
 	//
 	// +optional
@@ -244,6 +259,21 @@ type PhaseRecord struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096
 	Message string `json:"message,omitempty"`
+}
+
+// Failure is why a run cannot succeed.
+type Failure struct {
+	// Phase in which it happened.
+	Phase Phase `json:"phase"`
+	// Reason is one CamelCase word for programs.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason"`
+	// Message is one sentence that names the object, and the file and line or field.
+	//
+	// +kubebuilder:validation:MaxLength=8192
+	Message string `json:"message"`
 }
 
 // Progress counts objects, so that a user sees a long phase move.

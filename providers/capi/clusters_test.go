@@ -1,0 +1,423 @@
+package capi_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	clocktesting "k8s.io/utils/clock/testing"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/refloat-dev/refloat/providers/capi"
+	"github.com/refloat-dev/refloat/providers/capi/fake"
+)
+
+var stamp = capi.Stamp{Run: "run-1", Epoch: 1}
+
+type world struct {
+	*fake.Management
+	*capi.Clusters
+	funcs interceptor.Funcs
+}
+
+func newWorld(t *testing.T, funcs interceptor.Funcs) *world {
+	m := fake.New(t, fake.Options{Clock: clocktesting.NewFakePassiveClock(time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC))})
+	return &world{Management: m, Clusters: m.Clusters(interceptor.NewClient(m.Store, funcs))}
+}
+
+func (w *world) made(t *testing.T) capi.Incarnation {
+	t.Helper()
+	m, err := capi.Parse(fake.Sources("dev"), "dev", "fleet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inc, err := w.Create(t.Context(), m, stamp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return inc
+}
+
+// TestCreateContinuesAfterEveryCrash stops the creation at each write, before and
+// after it takes effect, and lets another process begin anew.
+func TestCreateContinuesAfterEveryCrash(t *testing.T) {
+	crash := errors.New("crash")
+	for _, after := range []bool{false, true} {
+		for k := 1; ; k++ {
+			writes, created := 0, map[string]int{}
+			hit := func(effect func() error) error {
+				writes++
+				if writes != k {
+					return effect()
+				}
+				if after {
+					if err := effect(); err != nil {
+						return err
+					}
+				}
+				return crash
+			}
+			w := newWorld(t, interceptor.Funcs{
+				Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+					return hit(func() error {
+						err := c.Create(ctx, o, opts...)
+						if err == nil {
+							created[o.GetName()+o.GetObjectKind().GroupVersionKind().Kind]++
+						}
+						return err
+					})
+				},
+				Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+					return hit(func() error { return c.Patch(ctx, o, p, opts...) })
+				},
+			})
+			m, err := capi.Parse(fake.Sources("dev"), "dev", "fleet")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = w.Create(t.Context(), m, stamp)
+			if err == nil {
+				if k < 9 {
+					t.Fatalf("only %d writes were made", k-1)
+				}
+				break // k is beyond the last write
+			}
+			if !errors.Is(err, crash) {
+				t.Fatalf("write %d: %v", k, err)
+			}
+			if _, err := w.Create(t.Context(), m, capi.Stamp{Run: stamp.Run, Epoch: 2}); err != nil {
+				t.Fatalf("after a crash at write %d: %v", k, err)
+			}
+			if len(created) != 5 {
+				t.Errorf("crash at write %d: created %v", k, created)
+			}
+			for object, times := range created {
+				if times != 1 {
+					t.Errorf("crash at write %d: %s was created %d times", k, object, times)
+				}
+			}
+		}
+	}
+}
+
+func TestPreflight(t *testing.T) {
+	w := newWorld(t, interceptor.Funcs{
+		Create: func(_ context.Context, _ client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			options := (&client.CreateOptions{}).ApplyOptions(opts)
+			if len(options.DryRun) == 0 || options.FieldValidation != metav1.FieldValidationStrict {
+				t.Errorf("%s: not a strict dry run", o.GetName())
+			}
+			if o.GetName() == "bad" {
+				return apierrors.NewInvalid(schema.GroupKind{Kind: "FakeCluster"}, "bad", nil)
+			}
+			return nil
+		},
+	})
+	ok := "apiVersion: cluster.x-k8s.io/v1beta2\nkind: Cluster\nmetadata: {name: dev}"
+	for name, test := range map[string]struct {
+		documents []string
+		want      string
+	}{
+		"good":                {[]string{ok}, ""},
+		"provider missing":    {[]string{ok, "apiVersion: infrastructure.cluster.x-k8s.io/v1beta1\nkind: AWSCluster\nmetadata: {name: dev}"}, "f:2: AWSCluster dev: infrastructure.cluster.x-k8s.io/v1beta1, Kind=AWSCluster is not served"},
+		"invalid":             {[]string{ok, "apiVersion: infrastructure.cluster.x-k8s.io/v1beta2\nkind: FakeCluster\nmetadata: {name: bad}"}, "f:2: FakeCluster bad: the management cluster refuses it"},
+		"management endpoint": {[]string{ok + "\nspec: {controlPlaneEndpoint: {host: management.invalid, port: 6443}}"}, "never a target"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := capi.Parse(decode(t, test.documents...), "dev", "fleet")
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = w.Preflight(t.Context(), m)
+			if test.want == "" && err == nil {
+				return
+			}
+			if err == nil || test.want == "" || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want it to say %q", err, test.want)
+			}
+		})
+	}
+}
+
+// TestDelete changes the world between the read and the deletion.
+func TestDelete(t *testing.T) {
+	edit := func(t *testing.T, w *world, change func(*clusterv1.Cluster)) {
+		cluster := &clusterv1.Cluster{}
+		if err := w.Store.Get(t.Context(), types.NamespacedName{Namespace: "fleet", Name: "dev"}, cluster); err != nil {
+			t.Fatal(err)
+		}
+		change(cluster)
+		if err := w.Store.Update(t.Context(), cluster); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, test := range map[string]struct {
+		before  func(*testing.T, *world)
+		between func(*testing.T, *world) // run once, just before the DELETE arrives
+		stamp   capi.Stamp
+		want    string
+		deleted bool
+	}{
+		"plain":          {stamp: stamp, deleted: true},
+		"by another run": {stamp: capi.Stamp{Run: "run-2", Epoch: 1}, deleted: true},
+		"status changes meanwhile": {stamp: stamp, deleted: true, between: func(t *testing.T, w *world) {
+			edit(t, w, func(c *clusterv1.Cluster) { c.Labels["x"] = "y" })
+		}},
+		"a newer process took over meanwhile": {stamp: stamp, want: "newer process", between: func(t *testing.T, w *world) {
+			edit(t, w, func(c *clusterv1.Cluster) { c.Annotations[capi.AnnotationEpoch] = "2" })
+		}},
+		"not ours": {stamp: stamp, want: "was not made by Refloat", before: func(t *testing.T, w *world) {
+			edit(t, w, func(c *clusterv1.Cluster) { c.Annotations = nil })
+		}},
+		"handed over": {stamp: stamp, deleted: true, before: func(t *testing.T, w *world) {
+			edit(t, w, func(c *clusterv1.Cluster) { c.Annotations = map[string]string{capi.AnnotationAdopt: "true"} })
+		}},
+		"replaced meanwhile": {stamp: stamp, want: "another object", between: func(t *testing.T, w *world) {
+			edit(t, w, func(c *clusterv1.Cluster) { c.Finalizers = nil })
+			cluster := &clusterv1.Cluster{ObjectMeta: metav1.ObjectMeta{Namespace: "fleet", Name: "dev"}}
+			if err := w.Store.Delete(t.Context(), cluster); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Store.Create(t.Context(), cluster); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		"gone meanwhile": {stamp: stamp, want: "does not exist", between: func(t *testing.T, w *world) {
+			edit(t, w, func(c *clusterv1.Cluster) { c.Finalizers = nil })
+			if err := w.Store.Delete(t.Context(), &clusterv1.Cluster{ObjectMeta: metav1.ObjectMeta{Namespace: "fleet", Name: "dev"}}); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		"no run": {want: "needs the UID"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var w *world
+			requests, between := 0, test.between
+			w = newWorld(t, interceptor.Funcs{Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+				options := (&client.DeleteOptions{}).ApplyOptions(opts)
+				if options.Preconditions == nil || options.Preconditions.UID == nil || options.Preconditions.ResourceVersion == nil {
+					t.Error("a deletion without both preconditions")
+				}
+				if run := between; run != nil {
+					between = nil
+					run(t, w)
+				}
+				err := c.Delete(ctx, o, opts...)
+				if err == nil {
+					requests++
+				}
+				return err
+			}})
+			inc := w.made(t)
+			if test.before != nil {
+				test.before(t, w)
+			}
+			for range 2 { // the second finds it deleting, or refuses again
+				err := w.Delete(t.Context(), inc, test.stamp)
+				if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+					t.Fatalf("got %v, want %q", err, test.want)
+				}
+			}
+			if got := requests == 1; got != test.deleted || requests > 1 {
+				t.Errorf("%d deletions took effect, want deleted=%t", requests, test.deleted)
+			}
+		})
+	}
+}
+
+func TestStuckDeletionNamesTheDeepestBlocker(t *testing.T) {
+	w := newWorld(t, interceptor.Funcs{})
+	inc := w.made(t)
+	w.HoldDeletion("dev", true)
+	machine := &unstructured.Unstructured{Object: map[string]any{"status": map[string]any{"conditions": []any{
+		map[string]any{"type": "Deleting", "status": "True", "message": "the cloud\ndoes not answer"}}}}}
+	machine.SetGroupVersionKind(fake.MachineTemplateKind)
+	machine.SetNamespace("fleet")
+	machine.SetName("m-1")
+	machine.SetFinalizers([]string{"machine.example.com"})
+	infra := &unstructured.Unstructured{}
+	infra.SetGroupVersionKind(fake.InfraClusterKind)
+	if err := w.Store.Get(t.Context(), types.NamespacedName{Namespace: "fleet", Name: "dev"}, infra); err != nil {
+		t.Fatal(err)
+	}
+	machine.SetLabels(map[string]string{clusterv1.ClusterNameLabel: "dev"})
+	machine.SetOwnerReferences([]metav1.OwnerReference{{Kind: "FakeCluster", Name: "dev", UID: infra.GetUID(), APIVersion: "x/v1"}})
+	if err := w.Store.Create(t.Context(), machine); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Delete(t.Context(), inc, stamp); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	blocker, err := w.Blocker(t.Context(), inc)
+	if err != nil || blocker == nil {
+		t.Fatalf("blocker %v, %v", blocker, err)
+	}
+	if got, want := blocker.String(), "FakeMachineTemplate m-1 (finalizer machine.example.com): the cloud does not answer"; got != want {
+		t.Errorf("blocker %q, want %q", got, want)
+	}
+}
+
+func TestAvailable(t *testing.T) {
+	good := func() capi.Observation {
+		return capi.Observation{Exists: true, Incarnation: capi.Incarnation{Namespace: "fleet", Name: "dev", UID: "u"}, Generation: 2, Kubeconfig: true,
+			Conditions: []metav1.Condition{{Type: "Available", Status: metav1.ConditionTrue, ObservedGeneration: 2}}}
+	}
+	for name, test := range map[string]struct {
+		change func(*capi.Observation)
+		why    string
+	}{
+		"available":        {func(*capi.Observation) {}, ""},
+		"missing":          {func(o *capi.Observation) { o.Exists = false }, "does not exist"},
+		"paused":           {func(o *capi.Observation) { o.Paused = true }, "paused"},
+		"no condition":     {func(o *capi.Observation) { o.Conditions = nil }, "to report"},
+		"stale condition":  {func(o *capi.Observation) { o.Generation = 3 }, "generation 3"},
+		"not available":    {func(o *capi.Observation) { o.Conditions[0].Status = "False"; o.Conditions[0].Message = "no\nnodes" }, "no nodes"},
+		"no kubeconfig":    {func(o *capi.Observation) { o.Kubeconfig = false }, "dev-kubeconfig"},
+		"phase says so":    {func(o *capi.Observation) { o.Phase = "Provisioned"; o.Conditions = nil }, "to report"},
+		"unknown is false": {func(o *capi.Observation) { o.Conditions[0].Status = "Unknown" }, "Available"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := good()
+			test.change(&o)
+			ok, why := o.Available()
+			if ok != (test.why == "") || !strings.Contains(why, test.why) {
+				t.Errorf("got %t, %q", ok, why)
+			}
+		})
+	}
+}
+
+func TestConnectRefuses(t *testing.T) {
+	for name, change := range map[string]func(*corev1.Secret, *clientcmdapi.Cluster, *clientcmdapi.AuthInfo){
+		"exec": func(_ *corev1.Secret, _ *clientcmdapi.Cluster, u *clientcmdapi.AuthInfo) {
+			u.Exec = &clientcmdapi.ExecConfig{Command: "sh", APIVersion: "client.authentication.k8s.io/v1", InteractiveMode: "Never"}
+		},
+		"plugin": func(_ *corev1.Secret, _ *clientcmdapi.Cluster, u *clientcmdapi.AuthInfo) {
+			u.AuthProvider = &clientcmdapi.AuthProviderConfig{Name: "oidc"}
+		},
+		"cert file": func(_ *corev1.Secret, _ *clientcmdapi.Cluster, u *clientcmdapi.AuthInfo) {
+			u.ClientCertificate = "/etc/passwd"
+		},
+		"key file":   func(_ *corev1.Secret, _ *clientcmdapi.Cluster, u *clientcmdapi.AuthInfo) { u.ClientKey = "/etc/passwd" },
+		"token file": func(_ *corev1.Secret, _ *clientcmdapi.Cluster, u *clientcmdapi.AuthInfo) { u.TokenFile = "/etc/passwd" },
+		"ca file": func(_ *corev1.Secret, c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) {
+			c.CertificateAuthority = "/etc/passwd"
+		},
+		"insecure": func(_ *corev1.Secret, c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) {
+			c.CertificateAuthorityData = nil
+			c.InsecureSkipTLSVerify = true
+		},
+		"proxy":       func(_ *corev1.Secret, c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) { c.ProxyURL = "http://p" },
+		"plain http":  func(_ *corev1.Secret, c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) { c.Server = "http://x" },
+		"impersonate": func(_ *corev1.Secret, _ *clientcmdapi.Cluster, u *clientcmdapi.AuthInfo) { u.Impersonate = "root" },
+		"too large": func(s *corev1.Secret, _ *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) {
+			s.Data["value"] = make([]byte, 300<<10)
+		},
+		"garbage": func(s *corev1.Secret, _ *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) {
+			s.Data["value"] = []byte("secret-canary: [")
+		},
+		"no key": func(s *corev1.Secret, _ *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) {
+			delete(s.Data, "value")
+			s.Data["other"] = nil
+		},
+		"no label": func(s *corev1.Secret, _ *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) { s.Labels = nil },
+		"other life": func(s *corev1.Secret, _ *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) {
+			s.OwnerReferences[0].UID = "old"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, interceptor.Funcs{})
+			inc := w.made(t)
+			holder := &corev1.Secret{}
+			if err := w.Store.Get(t.Context(), types.NamespacedName{Namespace: "fleet", Name: "dev-kubeconfig"}, holder); err != nil {
+				t.Fatal(err)
+			}
+			config, err := clientcmd.Load(holder.Data["value"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			original := string(holder.Data["value"])
+			change(holder, config.Clusters["w"], config.AuthInfos["w"])
+			if string(holder.Data["value"]) == original {
+				if holder.Data["value"], err = clientcmd.Write(*config); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := w.Store.Update(t.Context(), holder); err != nil {
+				t.Fatal(err)
+			}
+			_, err = w.Connect(t.Context(), inc)
+			var refused *capi.RefusedError
+			var stale *capi.NotReadyError
+			if !errors.As(err, &refused) && !errors.As(err, &stale) {
+				t.Fatalf("got %v, want it refused", err)
+			}
+			if strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), "passwd") {
+				t.Errorf("the error quotes the kubeconfig: %v", err)
+			}
+		})
+	}
+}
+
+func TestRefuseManagement(t *testing.T) {
+	w := newWorld(t, interceptor.Funcs{})
+	inc := w.made(t)
+	config, err := w.Connect(t.Context(), inc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	health, err := w.Probe(t.Context(), config, 1)
+	if err != nil || health.ReadyNodes != 1 || !health.Simulated {
+		t.Fatalf("probe %+v, %v", health, err)
+	}
+	if err := w.RefuseManagement(t.Context(), config, health.KubeSystemUID); err != nil {
+		t.Errorf("a workload cluster was refused: %v", err)
+	}
+	w.Workload(inc.UID).SetIdentity(fake.SystemUID)
+	health, err = w.Probe(t.Context(), config, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.RefuseManagement(t.Context(), config, health.KubeSystemUID); err == nil {
+		t.Error("the management cluster was accepted by identity")
+	}
+	for _, host := range []string{"https://management.invalid:6443", "management.invalid:6443/"} {
+		config.Host = host
+		if err := w.RefuseManagement(t.Context(), config, ""); err == nil {
+			t.Errorf("the management endpoint %s was accepted", host)
+		}
+	}
+}
+
+func TestErrorsReadWell(t *testing.T) {
+	for err, want := range map[error]string{
+		&capi.InputError{Problem: "p"}:                   "p",
+		&capi.InputError{Object: "A b", Problem: "p"}:    "A b: p",
+		&capi.ForeignError{Object: "A b", Run: "r"}:      "belongs to run r",
+		&capi.NotFoundError{Namespace: "n", Name: "c"}:   "Cluster n/c does not exist",
+		fmt.Errorf("x: %w", &capi.DeposedError{Mine: 1}): "newer process",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q lacks %q", err, want)
+		}
+	}
+}

@@ -1,0 +1,210 @@
+package capi
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	"sigs.k8s.io/cluster-api/util/secret"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Item is one object on the management cluster that belongs to a cluster.
+type Item struct {
+	Kind, Name string
+	UID        types.UID
+	Finalizers []string
+	Deleting   bool
+	// Message of the condition that says why the deletion does not go on, if any.
+	Message string
+
+	gvk    schema.GroupVersionKind
+	owners []types.UID
+}
+
+// String names the item, its finalizers and why it stays.
+func (i Item) String() string {
+	s := i.Kind + " " + i.Name
+	if len(i.Finalizers) > 0 {
+		s += " (finalizer " + strings.Join(i.Finalizers, ", ") + ")"
+	}
+	if i.Message != "" {
+		s += ": " + i.Message
+	}
+	return s
+}
+
+// Contents lists what the management cluster holds of one incarnation besides the
+// Cluster itself: objects of Cluster API kinds, Secrets and ConfigMaps that carry its
+// name or have it as owner. A deletion is complete when the Cluster is gone and
+// Contents is empty.
+func (c *Clusters) Contents(ctx context.Context, inc Incarnation) ([]Item, error) {
+	kinds, err := c.kinds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	wellKnown := map[string]bool{}
+	for _, purpose := range []secret.Purpose{secret.Kubeconfig, secret.ClusterCA, secret.EtcdCA, secret.FrontProxyCA, secret.ServiceAccount} {
+		wellKnown[secret.Name(inc.Name, purpose)] = true
+	}
+	var items []Item
+	for _, gvk := range kinds {
+		list := &metav1.PartialObjectMetadataList{}
+		list.SetGroupVersionKind(gvk)
+		if err := c.Reader.List(ctx, list, client.InNamespace(inc.Namespace)); err != nil {
+			if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
+				continue // the kind was uninstalled meanwhile
+			}
+			return nil, fmt.Errorf("list %s: %w", gvk.Kind, err)
+		}
+		for i := range list.Items {
+			if o := &list.Items[i]; belongs(o, gvk, inc, wellKnown) {
+				items = append(items, itemOf(o, gvk))
+			}
+		}
+	}
+	slices.SortFunc(items, func(a, b Item) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })
+	return items, nil
+}
+
+func belongs(o *metav1.PartialObjectMetadata, gvk schema.GroupVersionKind, inc Incarnation, wellKnown map[string]bool) bool {
+	if gvk.Kind == "Cluster" && gvk.Group == clusterv1.GroupVersion.Group {
+		return false
+	}
+	if inc.UID != "" && slices.ContainsFunc(o.OwnerReferences, func(ref metav1.OwnerReference) bool { return ref.UID == inc.UID }) {
+		return true
+	}
+	return o.Labels[clusterv1.ClusterNameLabel] == inc.Name || o.Labels[LabelCluster] == inc.Name ||
+		gvk.Kind == "Secret" && wellKnown[o.Name]
+}
+
+func itemOf(o *metav1.PartialObjectMetadata, gvk schema.GroupVersionKind) Item {
+	item := Item{Kind: gvk.Kind, Name: o.Name, UID: o.UID, Finalizers: o.Finalizers, Deleting: o.DeletionTimestamp != nil, gvk: gvk}
+	for _, ref := range o.OwnerReferences {
+		item.owners = append(item.owners, ref.UID)
+	}
+	return item
+}
+
+// kinds lists the namespaced kinds that Contents looks at.
+func (c *Clusters) kinds(ctx context.Context) ([]schema.GroupVersionKind, error) {
+	definitions := &metav1.PartialObjectMetadataList{}
+	definitions.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
+	if err := c.Reader.List(ctx, definitions); err != nil {
+		return nil, fmt.Errorf("list CustomResourceDefinitions: %w", err)
+	}
+	kinds := []schema.GroupVersionKind{corev1.SchemeGroupVersion.WithKind("Secret"), corev1.SchemeGroupVersion.WithKind("ConfigMap")}
+	mapper := c.Client.RESTMapper()
+	for _, definition := range definitions.Items {
+		resource, group, _ := strings.Cut(definition.Name, ".")
+		if !inClusterAPI(group) {
+			continue
+		}
+		gvk, err := mapper.KindFor(schema.GroupVersionResource{Group: group, Resource: resource})
+		if meta.IsNoMatchError(err) {
+			continue // defined, not served (yet): nothing of it can be read
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look up %s: %w", definition.Name, err)
+		}
+		mapping, err := mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+		if err != nil {
+			return nil, fmt.Errorf("look up %s: %w", gvk, err)
+		}
+		if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
+			kinds = append(kinds, gvk)
+		}
+	}
+	return kinds, nil
+}
+
+// Blocker names what holds up a deletion: the deepest object with finalizers, that
+// is one that owns no other such object. It returns nil when nothing has any.
+func (c *Clusters) Blocker(ctx context.Context, inc Incarnation) (*Item, error) {
+	items, err := c.Contents(ctx, inc)
+	if err != nil {
+		return nil, err
+	}
+	blocker := deepest(items)
+	if blocker == nil {
+		return nil, nil
+	}
+	live := &unstructured.Unstructured{}
+	live.SetGroupVersionKind(blocker.gvk)
+	err = c.Reader.Get(ctx, types.NamespacedName{Namespace: inc.Namespace, Name: blocker.Name}, live)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("read %s %s: %w", blocker.Kind, blocker.Name, err)
+	}
+	blocker.Message = deletionMessage(live)
+	return blocker, nil
+}
+
+func deepest(items []Item) *Item {
+	held := map[types.UID]bool{}
+	for _, item := range items {
+		if len(item.Finalizers) == 0 {
+			continue
+		}
+		for _, owner := range item.owners {
+			held[owner] = true
+		}
+	}
+	var found *Item
+	for i, item := range items {
+		if len(item.Finalizers) == 0 || held[item.UID] {
+			continue
+		}
+		// One that is being deleted is nearer to the cause than one not asked yet.
+		if found == nil || item.Deleting && !found.Deleting {
+			found = &items[i]
+		}
+	}
+	return found
+}
+
+// deletionMessage finds the condition that explains a pending deletion.
+func deletionMessage(live *unstructured.Unstructured) string {
+	conditions, _, _ := unstructured.NestedSlice(live.Object, "status", "conditions")
+	messages := map[string]string{}
+	for _, raw := range conditions {
+		condition, ok := raw.(map[string]any)
+		if !ok {
+			continue
+		}
+		kind, _ := condition["type"].(string)
+		status, _ := condition["status"].(string)
+		message, _ := condition["message"].(string)
+		if (kind == "Paused" || kind == "Deleting") == (status == "True") {
+			messages[kind] = oneLine(message)
+		}
+	}
+	if hasKey(live.GetAnnotations(), clusterv1.PausedAnnotation) {
+		return "it is paused by annotation " + clusterv1.PausedAnnotation
+	}
+	for _, kind := range []string{"Paused", "Deleting", "Ready", "Available"} {
+		if messages[kind] != "" {
+			return messages[kind]
+		}
+	}
+	return ""
+}
+
+// oneLine makes a condition message fit into a sentence.
+func oneLine(message string) string {
+	const limit = 300
+	message = strings.Join(strings.Fields(message), " ")
+	if len(message) > limit {
+		message = strings.ToValidUTF8(message[:limit], "") + "…"
+	}
+	return message
+}

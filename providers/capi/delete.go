@@ -1,0 +1,92 @@
+package capi
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Delete asks Cluster API to take one incarnation down. It first stamps the Cluster
+// with the run, then deletes it on condition that neither UID nor resourceVersion
+// changed since. A process that lost its leadership meanwhile finds either of them
+// changed, so its request fails at the API server.
+//
+// Delete returns nil when the deletion is under way, whoever began it, and
+// NotFoundError when the cluster is gone. IdentityChangedError, ForeignError and
+// DeposedError mean that nothing was deleted. It does not wait.
+func (c *Clusters) Delete(ctx context.Context, inc Incarnation, stamp Stamp) error {
+	if inc.UID == "" || stamp.Run == "" {
+		return &RefusedError{Reason: "NotPinned", Message: fmt.Sprintf("Cluster %s: a deletion needs the UID of the cluster and of the run", inc)}
+	}
+	for range attempts {
+		cluster, err := c.deletable(ctx, inc, stamp)
+		if err != nil || cluster == nil {
+			return err
+		}
+		if err := c.claim(ctx, cluster, stamp); err != nil {
+			if apierrors.IsConflict(err) {
+				continue
+			}
+			return ifGone(err, inc, "stamp")
+		}
+		err = c.Client.Delete(ctx, cluster, client.PropagationPolicy(metav1.DeletePropagationBackground),
+			client.Preconditions{UID: &cluster.UID, ResourceVersion: &cluster.ResourceVersion})
+		if err == nil {
+			return nil
+		}
+		if !apierrors.IsConflict(err) {
+			return ifGone(err, inc, "delete")
+		}
+	}
+	return &NotReadyError{Reason: "Conflict", Message: fmt.Sprintf("Cluster %s changed %d times while it was being deleted", inc, attempts)}
+}
+
+// deletable reads the Cluster anew and checks that this run may delete it; nil
+// without error means that it is already being deleted.
+func (c *Clusters) deletable(ctx context.Context, inc Incarnation, stamp Stamp) (*clusterv1.Cluster, error) {
+	cluster := &clusterv1.Cluster{}
+	err := c.Reader.Get(ctx, types.NamespacedName{Namespace: inc.Namespace, Name: inc.Name}, cluster)
+	if err != nil {
+		return nil, ifGone(err, inc, "read")
+	}
+	found, stamped := stampOf(cluster.Annotations)
+	switch {
+	case cluster.UID != inc.UID:
+		return nil, &IdentityChangedError{Object: "Cluster " + inc.String(), Want: inc.UID, Got: cluster.UID}
+	case cluster.DeletionTimestamp != nil:
+		return nil, nil
+	case !stamped && cluster.Annotations[AnnotationAdopt] != "true":
+		return nil, &ForeignError{Object: "Cluster " + inc.String()}
+	case found.Run == stamp.Run && found.Epoch > stamp.Epoch:
+		return nil, &DeposedError{Object: "Cluster " + inc.String(), Mine: stamp.Epoch, Found: found.Epoch}
+	}
+	return cluster, nil
+}
+
+// claim writes the stamp, on condition that the Cluster did not change, and leaves
+// the new resourceVersion in cluster.
+func (c *Clusters) claim(ctx context.Context, cluster *clusterv1.Cluster, stamp Stamp) error {
+	if found, _ := stampOf(cluster.Annotations); found == stamp {
+		return nil
+	}
+	before := cluster.DeepCopy()
+	if cluster.Annotations == nil {
+		cluster.Annotations = map[string]string{}
+	}
+	cluster.Annotations[AnnotationRun] = string(stamp.Run)
+	cluster.Annotations[AnnotationEpoch] = strconv.FormatInt(stamp.Epoch, 10)
+	return c.Client.Patch(ctx, cluster, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+}
+
+func ifGone(err error, inc Incarnation, verb string) error {
+	if apierrors.IsNotFound(err) {
+		return &NotFoundError{Namespace: inc.Namespace, Name: inc.Name}
+	}
+	return fmt.Errorf("%s Cluster %s: %w", verb, inc, err)
+}
