@@ -6,59 +6,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// labelIndex finds the workloads whose pods a Service selects.
-type labelIndex struct {
-	set       *set
-	workloads []workload
-	byLabel   map[label][]int // index into workloads
-}
-
-func newLabelIndex(s *set, workloads []workload) *labelIndex {
-	x := &labelIndex{set: s, workloads: workloads, byLabel: map[label][]int{}}
-	for n, w := range workloads {
-		for k, v := range w.labels {
-			l := label{namespace: s.items[w.index].id.Namespace, key: k, value: v}
-			x.byLabel[l] = append(x.byLabel[l], n)
-		}
-	}
-	return x
-}
-
-// behind lists the workloads behind a Service of the set. A Job ends and a CronJob
-// comes and goes: neither is what keeps a Service answering.
-func (x *labelIndex) behind(service int) []int {
-	it := x.set.items[service]
-	selector, _ := field(it.Unstructured.Object, "spec", "selector").(map[string]any)
-	if len(selector) == 0 {
-		return nil
-	}
-	var candidates []int
-	for n, k := range sortedKeys(selector) {
-		value, _ := selector[k].(string)
-		with := x.byLabel[label{namespace: it.id.Namespace, key: k, value: value}]
-		if n == 0 || len(with) < len(candidates) {
-			candidates = with
-		}
-	}
-	var out []int
-	for _, n := range candidates {
-		w := x.workloads[n]
-		if x.set.items[w.index].id.Group != "batch" && selects(selector, w.labels) {
-			out = append(out, w.index)
-		}
-	}
-	return out
-}
-
-func selects(selector map[string]any, labels map[string]string) bool {
-	for k, v := range selector {
-		if text, ok := v.(string); !ok || labels[k] != text {
-			return false
-		}
-	}
-	return true
-}
-
 // backends makes webhook configurations and APIServices wait for what answers them.
 func (b *builder) backends(x *labelIndex) {
 	for _, gk := range []schema.GroupKind{mutatingKind, validatingKind} {

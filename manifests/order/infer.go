@@ -15,9 +15,9 @@ func (b *builder) infer() {
 	b.permissions(workloads)
 	b.storage()
 	b.ingresses()
-	b.governance(workloads)
+	x := newLabelIndex(b.set, workloads)
+	b.governance(x)
 	if !b.simulated {
-		x := newLabelIndex(b.set, workloads)
 		b.backends(x)
 		b.conversions(x)
 		b.interceptions(workloads)
@@ -53,29 +53,6 @@ func (b *builder) ingresses() {
 		if class != "" {
 			b.prefer(i, b.find(ingressClassKind, "", class), Applied, reference, "has this class")
 		}
-	}
-}
-
-// governance makes workloads wait for what limits them in their namespace: pods made
-// before it would escape it.
-func (b *builder) governance(workloads []workload) {
-	rules := map[string][]int{}
-	for i, it := range b.items {
-		switch it.id.GroupKind().String() {
-		case "NetworkPolicy.networking.k8s.io", "ResourceQuota", "LimitRange":
-			rules[it.id.Namespace] = append(rules[it.id.Namespace], i)
-		}
-	}
-	governed := map[string][]int{}
-	for _, w := range workloads {
-		ns := b.items[w.index].id.Namespace
-		if len(rules[ns]) > 0 {
-			governed[ns] = append(governed[ns], w.index)
-		}
-	}
-	for _, ns := range sortedKeys(governed) {
-		b.join(governed[ns], rules[ns], Applied, governance,
-			"the policies and quotas of namespace "+ns, "is limited by what governs its namespace")
 	}
 }
 

@@ -1,10 +1,6 @@
 package order
 
-import (
-	"fmt"
-
-	"k8s.io/apimachinery/pkg/runtime/schema"
-)
+import "k8s.io/apimachinery/pkg/runtime/schema"
 
 // workload is an object that makes pods.
 type workload struct {
@@ -89,7 +85,7 @@ func (b *builder) podReferences(w workload) {
 		after(secretKind, ns, str(s, "name"), "pulls images with it")
 	}
 	for _, v := range list(w.spec, "volumes") {
-		b.volumeReferences(v, ns, after)
+		volumeReferences(v, ns, after)
 	}
 	for _, kind := range []string{"initContainers", "containers"} {
 		for _, c := range list(w.spec, kind) {
@@ -103,8 +99,12 @@ func (b *builder) podReferences(w workload) {
 
 type referrer func(gk schema.GroupKind, namespace, name, reason string)
 
-func (b *builder) volumeReferences(v map[string]any, ns string, after referrer) {
-	mounts := fmt.Sprintf("mounts it as volume %s", str(v, "name"))
+const (
+	mounts = "mounts it as a volume"
+	reads  = "takes its environment from it"
+)
+
+func volumeReferences(v map[string]any, ns string, after referrer) {
 	after(secretKind, ns, str(v, "secret", "secretName"), mounts)
 	after(configMapKind, ns, str(v, "configMap", "name"), mounts)
 	after(secretKind, ns, str(v, "csi", "nodePublishSecretRef", "name"), mounts)
@@ -118,15 +118,14 @@ func (b *builder) volumeReferences(v map[string]any, ns string, after referrer) 
 
 func containerReferences(c map[string]any, ns string, after referrer) {
 	for _, e := range list(c, "envFrom") {
-		after(secretKind, ns, str(e, "secretRef", "name"), "takes its environment from it")
-		after(configMapKind, ns, str(e, "configMapRef", "name"), "takes its environment from it")
+		after(secretKind, ns, str(e, "secretRef", "name"), reads)
+		after(configMapKind, ns, str(e, "configMapRef", "name"), reads)
 	}
 	for _, e := range list(c, "env") {
 		from, ok := e["valueFrom"].(map[string]any)
 		if !ok {
 			continue
 		}
-		reads := "reads variable " + str(e, "name") + " from it"
 		after(secretKind, ns, str(from, "secretKeyRef", "name"), reads)
 		after(configMapKind, ns, str(from, "configMapKeyRef", "name"), reads)
 	}

@@ -3,9 +3,7 @@ package order
 import (
 	"cmp"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -70,19 +68,18 @@ func (b *builder) binding(i int, granted map[account][]int) {
 // aggregation makes a ClusterRole that collects others wait for them.
 func (b *builder) aggregation() {
 	roles := b.byKind[clusterRoleKind]
-	var byLabel map[label][]int
+	byLabel := b.labelled(roles)
 	for _, i := range roles {
 		for _, raw := range list(b.items[i].Unstructured.Object, "aggregationRule", "clusterRoleSelectors") {
-			if byLabel == nil {
-				byLabel = b.labelled(roles)
-			}
-			selector, first, ok := parseSelector(raw)
+			selector, required, ok := parseSelector(raw)
 			if !ok || selector.Empty() {
 				continue
 			}
 			candidates := roles
-			if first != (label{}) {
-				candidates = byLabel[first]
+			for k, v := range required {
+				if with := byLabel[label{key: k, value: v}]; len(with) < len(candidates) {
+					candidates = with
+				}
 			}
 			for _, c := range candidates {
 				if selector.Matches(labels.Set(b.items[c].labels)) {
@@ -93,9 +90,6 @@ func (b *builder) aggregation() {
 	}
 }
 
-// label is one key and value; it narrows a selector's candidates.
-type label struct{ namespace, key, value string }
-
 func (s *set) labelled(items []int) map[label][]int {
 	m := map[label][]int{}
 	for _, i := range items {
@@ -104,23 +98,4 @@ func (s *set) labelled(items []int) map[label][]int {
 		}
 	}
 	return m
-}
-
-// parseSelector reads a LabelSelector. It also returns one label that every match
-// has, if the selector asks for any.
-func parseSelector(raw map[string]any) (labels.Selector, label, bool) {
-	var ls metav1.LabelSelector
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &ls); err != nil {
-		return nil, label{}, false
-	}
-	selector, err := metav1.LabelSelectorAsSelector(&ls)
-	if err != nil {
-		return nil, label{}, false
-	}
-	var first label
-	for _, k := range sortedKeys(ls.MatchLabels) {
-		first = label{key: k, value: ls.MatchLabels[k]}
-		break
-	}
-	return selector, first, true
 }
