@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -14,19 +15,23 @@ type Lock struct{ file *os.File }
 
 // Try takes the lock of path, or returns ErrHeld at once.
 func Try(path string) (*Lock, error) {
-	f, err := open(path)
-	if err != nil {
-		return nil, err
+	for {
+		f, err := open(path)
+		if err != nil {
+			return nil, err
+		}
+		if err := flock(f, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			f.Close()
+			if errors.Is(err, unix.EWOULDBLOCK) {
+				return nil, fmt.Errorf("%s: %w", path, ErrHeld)
+			}
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		if current(f, path) {
+			return &Lock{f}, nil
+		}
+		f.Close()
 	}
-	err = flock(f, unix.LOCK_EX|unix.LOCK_NB)
-	if err == nil {
-		return &Lock{f}, nil
-	}
-	f.Close()
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return nil, fmt.Errorf("%s: %w", path, ErrHeld)
-	}
-	return nil, fmt.Errorf("lock %s: %w", path, err)
 }
 
 // Acquire takes the lock of path and waits for it until ctx ends. waiting, unless
@@ -35,41 +40,62 @@ func Try(path string) (*Lock, error) {
 // A wait in the kernel cannot be called off. When ctx ends first, the waiting
 // goroutine stays until the lock is free and then gives it back.
 func Acquire(ctx context.Context, path string, waiting func()) (*Lock, error) {
-	l, err := Try(path)
-	if !errors.Is(err, ErrHeld) {
-		return l, err
-	}
-	if waiting != nil {
-		waiting()
-	}
-	f, err := open(path)
-	if err != nil {
-		return nil, err
-	}
-	done := make(chan error, 1)
-	go func() { done <- flock(f, unix.LOCK_EX) }()
-	select {
-	case err := <-done:
-		if err != nil {
-			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", path, err)
+	for {
+		l, err := Try(path)
+		if !errors.Is(err, ErrHeld) {
+			return l, err
 		}
-		return &Lock{f}, nil
-	case <-ctx.Done():
-		go func() {
-			<-done
-			f.Close()
-		}()
-		return nil, fmt.Errorf("wait for the lock %s: %w", path, context.Cause(ctx))
+		if waiting != nil {
+			waiting()
+			waiting = nil
+		}
+		if err := wait(ctx, path); err != nil {
+			return nil, err
+		}
 	}
 }
 
-// Release gives the lock back. The file stays: removing it would let two holders
-// have a lock each, on two files of the same name.
+// wait returns when the lock of path was free for a moment.
+func wait(ctx context.Context, path string) error {
+	f, err := open(path)
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() {
+		done <- flock(f, unix.LOCK_EX)
+		f.Close()
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			return fmt.Errorf("lock %s: %w", path, err)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the lock %s: %w", path, context.Cause(ctx))
+	}
+}
+
+// Release gives the lock back. The file stays, unless its holder removed it.
 func (l *Lock) Release() error { return l.file.Close() }
+
+// current says whether f is still the file at path. A holder may remove the file,
+// with the directory that it guards; who waited for it must then start over.
+func current(f *os.File, path string) bool {
+	mine, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(mine, there)
+}
 
 func open(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the directory of the lock %s: %w", path, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open lock file: %w", err)
 	}
@@ -77,12 +103,20 @@ func open(path string) (*os.File, error) {
 }
 
 func flock(f *os.File, how int) error {
-	for {
-		// Fd would put the file into blocking mode for good; that is harmless for
-		// a regular file.
-		err := unix.Flock(int(f.Fd()), how)
-		if !errors.Is(err, unix.EINTR) {
-			return err
-		}
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
 	}
+	var result error
+	if err := conn.Control(func(fd uintptr) {
+		for {
+			result = unix.Flock(int(fd), how)
+			if !errors.Is(result, unix.EINTR) {
+				return
+			}
+		}
+	}); err != nil {
+		return err
+	}
+	return result
 }
