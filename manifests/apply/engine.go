@@ -1,0 +1,271 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+	"k8s.io/utils/clock"
+
+	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/builtin"
+	"github.com/refloat-dev/refloat/manifests/cluster"
+	"github.com/refloat-dev/refloat/manifests/health"
+	"github.com/refloat-dev/refloat/manifests/order"
+)
+
+// engine joins the parts. Its state belongs to the goroutine that runs loop; all
+// others only send events.
+type engine struct {
+	Options
+	graph   *order.Graph
+	client  *cluster.Client
+	kinds   *cluster.Kinds
+	sched   *scheduler
+	limiter *limiter
+	watcher *watcher
+	classes *storageClasses
+	refresh singleflight.Group
+
+	items    []item // of the objects, Graph.Nodes[:Len()]
+	index    map[manifests.ID]int
+	events   chan event
+	timers   timers
+	timer    clock.Timer
+	inFlight int
+	probes   int
+	stopping bool // an object failed: nothing more is sent
+	tally    tally
+	reported time.Time
+}
+
+// event is what another goroutine found out. Exactly one field is set.
+type event struct {
+	answer   *answer
+	observed *observed
+	probed   *probed
+}
+
+// observed is the health of a live object, by a watch.
+type observed struct {
+	item int
+	observation
+}
+
+// eventBuffer lets watches and writers go on while the loop works.
+const eventBuffer = 256
+
+func newEngine(g *order.Graph, o Options, client *cluster.Client) (*engine, error) {
+	sched, err := newScheduler(g)
+	if err != nil {
+		return nil, err
+	}
+	e := &engine{
+		Options: o,
+		graph:   g,
+		client:  client,
+		kinds:   &cluster.Kinds{},
+		sched:   sched,
+		limiter: newLimiter(o.Concurrency),
+		items:   make([]item, g.Len()),
+		index:   make(map[manifests.ID]int, g.Len()),
+		events:  make(chan event, eventBuffer),
+		classes: &storageClasses{},
+	}
+	for i := range e.items {
+		e.items[i].seen.Assessment = health.Assessment{Status: health.Missing}
+		switch object := g.Nodes[i].Object; {
+		case isDefinition(object):
+			e.kinds.Announce(object.Unstructured)
+		case isStorageClass(object):
+			e.classes.learn(object.Unstructured)
+		}
+	}
+	for i := range e.items {
+		e.index[e.key(g.Nodes[i].Object)] = i
+	}
+	e.tally = newTally(g)
+	return e, nil
+}
+
+// key is the ID under which a live object answers: a rendered object of a
+// cluster-scoped kind may carry a namespace that the API server drops.
+func (e *engine) key(object manifests.Object) manifests.ID {
+	id := object.ID()
+	if k := builtin.Lookup(id.GroupKind()); k != nil && !k.Namespaced {
+		id.Namespace = ""
+	} else if r, ok := e.kinds.Lookup(object.GroupVersionKind()); ok && !r.Namespaced {
+		id.Namespace = ""
+	}
+	return id
+}
+
+// run returns nil once every object is healthy or not provable.
+func (e *engine) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	e.watcher = newWatcher(ctx, e)
+	// Nothing that was started outlives run.
+	defer func() {
+		cancel()
+		e.settle()
+		e.watcher.wait()
+	}()
+	if err := e.prepare(ctx); err != nil {
+		return err
+	}
+	if e.Guard != nil {
+		if err := e.Guard(ctx); err != nil {
+			return fmt.Errorf("nothing was applied, because the cluster could not be confirmed to be the right one: %w", err)
+		}
+	}
+	e.timer = e.Clock.NewTimer(time.Hour)
+	defer e.timer.Stop()
+	e.start()
+	err := e.loop(ctx)
+	e.report(true)
+	return err
+}
+
+// prepare learns what the cluster serves and what an earlier process has applied.
+func (e *engine) prepare(ctx context.Context) error {
+	var partial *cluster.PartialError
+	if err := e.client.Discover(ctx, e.kinds); errors.As(err, &partial) {
+		e.Log.Info("some kinds could not be discovered; only objects of these kinds wait for them", "detail", partial.Error())
+	} else if err != nil {
+		return err
+	}
+	return e.adopt(ctx)
+}
+
+// loop is the run: send what may go, take in what was found out, until all is done.
+func (e *engine) loop(ctx context.Context) error {
+	for {
+		e.send(ctx)
+		if e.over() {
+			return e.verdict()
+		}
+		e.report(false)
+		e.setTimer()
+		select {
+		case ev := <-e.events:
+			e.handle(ctx, ev)
+			e.drain(ctx)
+		case <-e.timer.C():
+			e.expire(e.Clock.Now())
+		case <-ctx.Done():
+			e.stopping = true
+			return fmt.Errorf("applying was interrupted: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// drain takes in what has already arrived, so that a burst costs one round.
+func (e *engine) drain(ctx context.Context) {
+	for range eventBuffer {
+		select {
+		case ev := <-e.events:
+			e.handle(ctx, ev)
+		default:
+			return
+		}
+	}
+}
+
+// settle waits for the answers of requests cut off by the end of their context; what
+// they still say is recorded.
+func (e *engine) settle() {
+	for e.inFlight > 0 || e.probes > 0 {
+		ev := <-e.events
+		switch {
+		case ev.answer != nil:
+			e.inFlight--
+			if ev.answer.err == nil {
+				e.accepted(ev.answer)
+			}
+		case ev.probed != nil:
+			e.probes--
+		}
+	}
+}
+
+func (e *engine) over() bool {
+	if e.stopping {
+		return e.inFlight == 0
+	}
+	return e.tally.complete()
+}
+
+func (e *engine) verdict() error {
+	failed := &Error{}
+	for i := range e.items {
+		switch it := &e.items[i]; {
+		case it.failed:
+			failed.Failed = append(failed.Failed, e.resultOf(i))
+		case it.attempts == 0 && it.phase == waiting:
+			failed.Skipped++
+		}
+	}
+	if len(failed.Failed) == 0 {
+		return nil
+	}
+	return failed
+}
+
+// send fills the lane of writes with what may go.
+func (e *engine) send(ctx context.Context) {
+	for !e.stopping && e.limiter.allows(e.inFlight) {
+		i, ok := e.sched.next()
+		if !ok {
+			return
+		}
+		it := &e.items[i]
+		if it.attempts == 0 {
+			it.startedAt = e.Clock.Now()
+			it.deadline = it.startedAt.Add(e.Timeout)
+		}
+		it.attempts++
+		it.phase = inFlight
+		e.inFlight++
+		e.ready(it, i)
+		j := job{item: i, resource: it.resource, mapped: it.mapped, watched: it.watched, create: it.create}
+		go func() { e.events <- event{answer: e.write(ctx, j)} }()
+	}
+}
+
+// ready finds out how an object is addressed and opens the watch of its kind before
+// the first of them is written, so that no event is missed.
+func (e *engine) ready(it *item, i int) {
+	if it.mapped {
+		return
+	}
+	object := e.graph.Nodes[i].Object
+	if it.resource, it.mapped = e.kinds.Lookup(object.GroupVersionKind()); !it.mapped {
+		return
+	}
+	it.watched = e.needsWatch(object, it.resource)
+	if it.watched {
+		e.watcher.open(it.resource)
+	}
+}
+
+func (e *engine) handle(ctx context.Context, ev event) {
+	switch {
+	case ev.answer != nil:
+		e.inFlight--
+		e.limiter.answered(ev.answer.latency, ev.answer.verdict.overloaded)
+		if ev.answer.err == nil {
+			e.accepted(ev.answer)
+		} else {
+			e.refused(ev.answer)
+		}
+		e.probe(ctx, ev.answer.item)
+	case ev.observed != nil:
+		e.observed(ev.observed)
+		e.probe(ctx, ev.observed.item)
+	case ev.probed != nil:
+		e.probes--
+		e.probed(ev.probed)
+	}
+}

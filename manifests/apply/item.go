@@ -1,0 +1,73 @@
+package apply
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+
+	"github.com/refloat-dev/refloat/manifests/cluster"
+	"github.com/refloat-dev/refloat/manifests/health"
+)
+
+func random() float64 { return rand.Float64() }
+
+// phase of an object on its way.
+type phase int
+
+const (
+	waiting  phase = iota // for gates, or in the queue
+	inFlight              // a write was sent
+	delayed               // until the next attempt
+	applied               // accepted by the API server
+	ended                 // refused, or failed, or late
+)
+
+// item is all that is kept of an object while the run goes on. The object itself
+// stays with the caller; its encoded form lives only as long as its request.
+type item struct {
+	phase    phase
+	resource cluster.Resource
+	mapped   bool
+	// watched objects are assessed from a watch; the others are healthy as soon as
+	// they are accepted.
+	watched bool
+	adopted bool
+	// create is set when server-side apply refused the object; refusal says why.
+	create  bool
+	refusal string
+
+	attempts                      int
+	startedAt, appliedAt, readyAt time.Time
+	// due is when a delayed object is sent again, deadline when it is late.
+	due, deadline time.Time
+
+	seen observation
+	// served is true for a CustomResourceDefinition whose versions answer; probing
+	// while that is being found out.
+	served, probing bool
+	failed          bool
+	// lastError of a write, without secret values.
+	lastError string
+}
+
+// observation is the newest known health of an object.
+type observation struct {
+	version string
+	health.Assessment
+}
+
+// newer tells whether b was seen later than a. Versions that cannot be compared are
+// taken in the sequence in which they arrive.
+func newer(a, b string) bool {
+	if a == "" || b == "" {
+		return true
+	}
+	c, err := resourceversion.CompareResourceVersion(a, b)
+	return err != nil || c <= 0
+}
+
+// done tells whether an object needs nothing more for now.
+func (it *item) done() bool {
+	return it.phase == applied && (it.seen.Status == health.Healthy || it.seen.Status == health.NotProvable)
+}

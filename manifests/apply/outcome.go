@@ -1,0 +1,154 @@
+package apply
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/refloat-dev/refloat/manifests/health"
+	"github.com/refloat-dev/refloat/manifests/order"
+)
+
+// accepted records the API server's yes to a write.
+func (e *engine) accepted(a *answer) {
+	it := &e.items[a.item]
+	now := e.Clock.Now()
+	it.phase, it.appliedAt, it.lastError = applied, now, ""
+	it.resource, it.mapped, it.watched = a.resource, true, a.watched
+	it.deadline = now.Add(e.Timeout)
+	e.timers.add(it.deadline, a.item)
+	e.tally.applied++
+	e.sched.observe(a.item, order.Applied)
+	if newer(it.seen.version, a.seen.version) {
+		it.seen = a.seen
+	}
+	e.assessed(a.item)
+}
+
+// refused decides about a write that failed.
+func (e *engine) refused(a *answer) {
+	it := &e.items[a.item]
+	now := e.Clock.Now()
+	it.lastError = a.message
+	if a.verdict.action == fallBack && !it.create {
+		it.create, it.refusal = true, a.message
+		e.Log.Info("server-side apply refused an object; it is created plainly", "object", e.name(a.item), "reason", a.message)
+		e.delay(a.item, now)
+		return
+	}
+	limit := it.deadline
+	if a.verdict.within > 0 {
+		limit = it.startedAt.Add(min(a.verdict.within, e.Timeout))
+	}
+	next := now.Add(backoff(it.attempts, a.verdict.after, e.Random()))
+	if a.verdict.action != retry || next.After(limit) {
+		e.fail(a.item, a.message)
+		return
+	}
+	e.Log.V(1).Info("an object was refused and will be sent again", "object", e.name(a.item), "attempt", it.attempts, "reason", a.message)
+	e.delay(a.item, next)
+}
+
+func (e *engine) delay(i int, until time.Time) {
+	it := &e.items[i]
+	it.phase, it.due = delayed, until
+	e.timers.add(until, i)
+}
+
+// observed takes in what a watch saw. It may be older than what is known, or come
+// before the answer to the write that caused it.
+func (e *engine) observed(o *observed) {
+	it := &e.items[o.item]
+	if !newer(it.seen.version, o.version) {
+		return
+	}
+	if o.Status == health.Missing && finishedJob(e.graph.Nodes[o.item].Object, it.seen.Status) {
+		return
+	}
+	it.seen = o.observation
+	if it.phase == applied {
+		e.assessed(o.item)
+	}
+}
+
+// assessed draws the conclusions from the newest observation of an accepted object.
+func (e *engine) assessed(i int) {
+	it := &e.items[i]
+	if isDefinition(e.graph.Nodes[i].Object) && it.seen.Status == health.Healthy && !it.served {
+		it.seen.Assessment = health.Assessment{Status: health.Progressing, Message: unserved}
+	}
+	before := e.tally.status[i]
+	e.tally.set(i, it.seen.Status)
+	switch it.seen.Status {
+	case health.Healthy, health.NotProvable:
+		if it.readyAt.IsZero() {
+			it.readyAt = e.Clock.Now()
+		}
+		e.sched.observe(i, order.Ready)
+	case health.Failed:
+		e.fail(i, it.seen.Message)
+	default:
+		// An object that was healthy and no longer is has its time-out again.
+		if settled(before) {
+			it.deadline = e.Clock.Now().Add(e.Timeout)
+			e.timers.add(it.deadline, i)
+		}
+	}
+}
+
+// unserved is why an established definition is not healthy yet.
+const unserved = "it is established; its kind is not answered for yet"
+
+// fail ends the run because of one object.
+func (e *engine) fail(i int, message string) {
+	it := &e.items[i]
+	if it.failed {
+		return
+	}
+	it.failed, it.lastError, e.stopping = true, message, true
+	if it.phase != applied {
+		it.phase = ended
+	}
+	e.Log.Info("an object failed; nothing more is sent", "object", e.name(i), "reason", message)
+}
+
+// expire handles all that is due: attempts to repeat and objects that are late.
+func (e *engine) expire(now time.Time) {
+	for {
+		i, ok := e.timers.pop(now)
+		if !ok {
+			return
+		}
+		switch it := &e.items[i]; {
+		case it.phase == delayed && !it.due.After(now):
+			it.phase = waiting
+			e.sched.again(i)
+		case it.phase == applied && !it.done() && !it.deadline.After(now):
+			e.fail(i, fmt.Sprintf("not healthy within %s: %s", e.Timeout, it.seen.Message))
+		}
+	}
+}
+
+func (e *engine) setTimer() {
+	next := time.Hour
+	if at, ok := e.timers.next(); ok {
+		next = max(at.Sub(e.Clock.Now()), 0)
+	}
+	if e.Progress != nil && e.tally.changed {
+		next = min(next, max(progressEvery-e.Clock.Since(e.reported), 0))
+	}
+	if !e.timer.Stop() {
+		select {
+		case <-e.timer.C():
+		default:
+		}
+	}
+	e.timer.Reset(next)
+}
+
+func (e *engine) name(i int) string {
+	object := e.graph.Nodes[i].Object
+	if origin := object.Origin.String(); origin != "" {
+		return object.ID().String() + " (" + origin + ")"
+	}
+	return object.ID().String()
+}

@@ -1,0 +1,160 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
+	"k8s.io/klog/v2"
+
+	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/cluster"
+	"github.com/refloat-dev/refloat/manifests/health"
+)
+
+// watcher assesses live objects, with one watch per resource. It keeps no objects:
+// each is assessed as it arrives and let go.
+type watcher struct {
+	ctx context.Context
+	e   *engine
+	wg  sync.WaitGroup
+
+	mu     sync.Mutex
+	opened map[schema.GroupVersionResource]bool
+	// since is from which version on a watch sees all that this run creates, for
+	// resources of which nothing of ours existed before.
+	since map[schema.GroupVersionResource]string
+}
+
+func newWatcher(ctx context.Context, e *engine) *watcher {
+	return &watcher{
+		// The retrying watch of client-go logs through the context.
+		ctx:    klog.NewContext(ctx, e.Log.V(1).WithName("watch")),
+		e:      e,
+		opened: map[schema.GroupVersionResource]bool{},
+		since:  map[schema.GroupVersionResource]string{},
+	}
+}
+
+// from remembers a version from which a watch may start without a list before it.
+func (w *watcher) from(r cluster.Resource, version string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.since[r.GroupVersionResource] = version
+}
+
+// open starts the watch of a resource unless it is there. It does not wait for it:
+// the watch begins at a version before the first write, or with a list.
+func (w *watcher) open(r cluster.Resource) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.opened[r.GroupVersionResource] {
+		return
+	}
+	w.opened[r.GroupVersionResource] = true
+	version := w.since[r.GroupVersionResource]
+	w.wg.Go(func() { w.run(r, version) })
+}
+
+// wait returns when all watches have ended, after their context did.
+func (w *watcher) wait() { w.wg.Wait() }
+
+// run lists when it has no version to start from, and watches until that version is
+// too old, over and over.
+func (w *watcher) run(r cluster.Resource, version string) {
+	for failures := 0; w.ctx.Err() == nil; {
+		if version == "" {
+			var err error
+			if version, err = w.list(r); err != nil {
+				failures++
+				w.e.Log.V(1).Info("cannot list, will try again", "resource", r.String(), "error", err.Error())
+				w.pause(failures)
+				continue
+			}
+		}
+		if err := w.follow(r, version); err != nil {
+			failures++
+			w.e.Log.V(1).Info("a watch ended and starts anew", "resource", r.String(), "error", err.Error())
+			w.pause(failures)
+		}
+		version = ""
+	}
+}
+
+func (w *watcher) pause(failures int) {
+	select {
+	case <-w.e.Clock.After(backoff(failures, 0, w.e.Random())):
+	case <-w.ctx.Done():
+	}
+}
+
+// list assesses all that exists and finds what no longer does.
+func (w *watcher) list(r cluster.Resource) (string, error) {
+	found := map[int]bool{}
+	version, err := w.e.client.List(w.ctx, r, func(u *unstructured.Unstructured) error {
+		if i, ok := w.e.index[manifests.IDOf(u)]; ok {
+			found[i] = true
+			w.tell(i, u.GetResourceVersion(), health.Assess(u, w.e.environment()))
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	for id, i := range w.e.index {
+		if id.Group == r.Group && id.Kind == r.Kind && !found[i] {
+			w.tell(i, version, health.Assess(nil, w.e.environment()))
+		}
+	}
+	return version, nil
+}
+
+// follow returns when the watch cannot go on from where it is.
+func (w *watcher) follow(r cluster.Resource, version string) error {
+	source := &cache.ListWatch{WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+		return w.e.client.Watch(ctx, r, o)
+	}}
+	retrying, err := watchtools.NewRetryWatcherWithContext(w.ctx, version, source)
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", r, err)
+	}
+	defer func() {
+		retrying.Stop()
+		<-retrying.Done()
+	}()
+	for ev := range retrying.ResultChan() {
+		if ev.Type == watch.Error {
+			return fmt.Errorf("watch %s: %w", r, apierrors.FromObject(ev.Object))
+		}
+		if u, ok := ev.Object.(*unstructured.Unstructured); ok {
+			w.take(u, ev.Type == watch.Deleted)
+		}
+	}
+	return w.ctx.Err()
+}
+
+func (w *watcher) take(u *unstructured.Unstructured, deleted bool) {
+	i, ours := w.e.index[manifests.IDOf(u)]
+	if !ours {
+		return
+	}
+	version := u.GetResourceVersion()
+	if deleted {
+		u = nil
+	}
+	w.tell(i, version, health.Assess(u, w.e.environment()))
+}
+
+func (w *watcher) tell(item int, version string, a health.Assessment) {
+	select {
+	case w.e.events <- event{observed: &observed{item: item, observation: observation{version: version, Assessment: a}}}:
+	case <-w.ctx.Done():
+	}
+}

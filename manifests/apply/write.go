@@ -1,0 +1,198 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/builtin"
+	"github.com/refloat-dev/refloat/manifests/cluster"
+	"github.com/refloat-dev/refloat/manifests/health"
+)
+
+// job is one write to make, copied out of the engine's state.
+type job struct {
+	item     int
+	resource cluster.Resource
+	mapped   bool
+	watched  bool
+	create   bool
+}
+
+// answer is what came of a write.
+type answer struct {
+	item     int
+	resource cluster.Resource
+	watched  bool
+	latency  time.Duration
+	// seen is the health in the answer to a successful write.
+	seen observation
+	err  error
+	// message is err in words that carry no secret value.
+	message string
+	verdict verdict
+}
+
+// write runs in a goroutine of its own and touches nothing of the engine that
+// changes.
+func (e *engine) write(ctx context.Context, j job) *answer {
+	object := e.graph.Nodes[j.item].Object
+	a := &answer{item: j.item, resource: j.resource, watched: j.watched}
+	if !j.mapped {
+		if a.resource, a.err = e.lookup(ctx, object.GroupVersionKind()); a.err != nil {
+			return a.judged(object)
+		}
+		if a.watched = e.needsWatch(object, a.resource); a.watched {
+			e.watcher.open(a.resource)
+		}
+	}
+	body, err := cluster.Body(object.Unstructured, a.resource)
+	if err != nil {
+		a.err = &finalError{err}
+		return a.judged(object)
+	}
+	w := cluster.Write{Resource: a.resource, Namespace: object.GetNamespace(), Name: object.GetName(),
+		Body: body, Manager: manifests.FieldManager, Answer: a.watched}
+	started := e.Clock.Now()
+	live, err := e.put(ctx, w, j.create)
+	a.latency, a.err = e.Clock.Since(started), err
+	switch {
+	case err != nil:
+		return a.judged(object)
+	case live != nil:
+		a.seen = observation{version: live.GetResourceVersion(), Assessment: health.Assess(live, e.environment())}
+	default:
+		a.seen = observation{Assessment: e.assessDesired(object, a.resource)}
+	}
+	return a
+}
+
+// put sends one request: an apply, or a create for what apply refuses.
+func (e *engine) put(ctx context.Context, w cluster.Write, create bool) (*unstructured.Unstructured, error) {
+	if !create {
+		return e.client.Apply(ctx, w)
+	}
+	live, err := e.client.Create(ctx, w)
+	if !apierrors.IsAlreadyExists(err) {
+		return live, err
+	}
+	// Ours, if the answer to an earlier attempt was lost.
+	found, getErr := e.client.Get(ctx, w.Resource, w.Namespace, w.Name)
+	if getErr != nil {
+		return nil, getErr
+	}
+	if !managed(found.GetManagedFields()) {
+		return nil, &finalError{fmt.Errorf("server-side apply refuses the object, and somebody else created it: %w", err)}
+	}
+	return found, nil
+}
+
+// lookup maps a kind that was unknown when the object became due, by asking the
+// server again, once for all who wait.
+func (e *engine) lookup(ctx context.Context, gvk schema.GroupVersionKind) (cluster.Resource, error) {
+	if r, ok := e.kinds.Lookup(gvk); ok {
+		return r, nil
+	}
+	_, err, _ := e.refresh.Do("", func() (any, error) { return nil, e.client.Discover(ctx, e.kinds) })
+	if r, ok := e.kinds.Lookup(gvk); ok {
+		return r, nil
+	}
+	var partial *cluster.PartialError
+	if err != nil && !errors.As(err, &partial) {
+		return cluster.Resource{}, err
+	}
+	return cluster.Resource{}, &noMatchError{kind: gvk.String()}
+}
+
+func (a *answer) judged(object manifests.Object) *answer {
+	a.verdict = judge(a.err)
+	a.message = explain(a.err, object)
+	return a
+}
+
+// maxMessage bounds a server's message, in bytes; some quote whole objects.
+const maxMessage = 2048
+
+// explain is an error in words. Of a Secret only reason and field paths are said,
+// because the server quotes values.
+func explain(err error, object manifests.Object) string {
+	message := err.Error()
+	if object.ID().GroupKind() == (schema.GroupKind{Kind: "Secret"}) {
+		message = withoutValues(err)
+	}
+	if len(message) > maxMessage {
+		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
+	}
+	return message
+}
+
+func withoutValues(err error) string {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return err.Error()
+	}
+	s := status.Status()
+	said := "the API server refused the Secret (" + reasonOf(s) + ")"
+	if s.Details == nil {
+		return said + "; its answer is not shown, because it may quote the Secret"
+	}
+	var fields []string
+	for _, c := range s.Details.Causes {
+		if c.Field != "" {
+			fields = append(fields, c.Field+" ("+string(c.Type)+")")
+		}
+	}
+	if len(fields) > 0 {
+		said += ": " + strings.Join(fields, ", ")
+	}
+	return said
+}
+
+func reasonOf(s metav1.Status) string {
+	if s.Reason != "" && s.Reason != metav1.StatusReasonUnknown {
+		return string(s.Reason)
+	}
+	return fmt.Sprintf("code %d", s.Code)
+}
+
+func (e *engine) environment() health.Environment {
+	return health.Environment{
+		Simulated: e.Simulated,
+		StatusSubresource: func(gvk schema.GroupVersionKind) bool {
+			r, ok := e.kinds.Lookup(gvk)
+			return ok && r.StatusSubresource
+		},
+		WaitsForConsumer: e.classes.waitsForConsumer,
+	}
+}
+
+// assessDesired is the health of an object about which no controller says anything:
+// what the answer would show, without decoding it.
+func (e *engine) assessDesired(object manifests.Object, r cluster.Resource) health.Assessment {
+	return health.Assess(&unstructured.Unstructured{Object: cluster.Desired(object.Unstructured, r)}, e.environment())
+}
+
+// needsWatch tells whether an object's health can differ from what it shows when it
+// was just accepted. Of custom kinds only operators write status, which simulated
+// clusters do not run.
+func (e *engine) needsWatch(object manifests.Object, r cluster.Resource) bool {
+	if builtin.Lookup(r.GroupVersionKind().GroupKind()) == nil && r.StatusSubresource && !e.Simulated {
+		return true
+	}
+	switch e.assessDesired(object, r).Status {
+	case health.Healthy:
+		return false
+	case health.NotProvable:
+		// A built-in kind may become provable all the same, such as an APIService.
+		return builtin.Lookup(r.GroupVersionKind().GroupKind()) != nil
+	}
+	return true
+}
