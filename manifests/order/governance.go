@@ -23,7 +23,7 @@ func (b *builder) governance(x *labelIndex) {
 		selector, required, ok := parseSelector(raw)
 		switch {
 		case !ok: // the API server will say what is wrong with it
-		case len(required) == 0:
+		case selector.Empty():
 			rules[it.id.Namespace] = append(rules[it.id.Namespace], i)
 		default:
 			for _, w := range x.matching(it.id.Namespace, selector, required) {
@@ -37,6 +37,6 @@ func (b *builder) governance(x *labelIndex) {
 			governed = append(governed, x.workloads[n].index)
 		}
 		b.join(governed, rules[ns], Applied, governance,
-			"the "+count(len(rules[ns]), "quota and policy")+" of namespace "+ns, "is limited by it, as all of its namespace")
+			count(len(rules[ns]), "object")+" that limit namespace "+ns, "is limited by it, as all of its namespace")
 	}
 }
