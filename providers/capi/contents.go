@@ -25,12 +25,20 @@ type Item struct {
 	UID        types.UID
 	Finalizers []string
 	Deleting   bool
+	// Owned items go with their owners.
+	Owned bool
+	// Made is true for what Create made, in any run.
+	Made bool
 	// Message of the condition that says why the deletion does not go on, if any.
 	Message string
 
-	gvk    schema.GroupVersionKind
-	owners []types.UID
+	gvk     schema.GroupVersionKind
+	version string
+	owners  []types.UID
 }
+
+// Goes tells whether the item will go by itself once the Cluster is gone.
+func (i Item) Goes() bool { return i.Owned || i.Deleting }
 
 // String names the item, its finalizers and why it stays.
 func (i Item) String() string {
@@ -89,7 +97,12 @@ func belongs(o *metav1.PartialObjectMetadata, gvk schema.GroupVersionKind, inc I
 }
 
 func itemOf(o *metav1.PartialObjectMetadata, gvk schema.GroupVersionKind) Item {
-	item := Item{Kind: gvk.Kind, Name: o.Name, UID: o.UID, Finalizers: o.Finalizers, Deleting: o.DeletionTimestamp != nil, gvk: gvk}
+	stamp, stamped := stampOf(o.Annotations)
+	item := Item{
+		Kind: gvk.Kind, Name: o.Name, UID: o.UID, Finalizers: o.Finalizers, Deleting: o.DeletionTimestamp != nil,
+		Owned: len(o.OwnerReferences) > 0, Made: stamped && stamp.Run != "" && o.Labels[LabelCluster] != "",
+		gvk: gvk, version: o.ResourceVersion,
+	}
 	for _, ref := range o.OwnerReferences {
 		item.owners = append(item.owners, ref.UID)
 	}

@@ -79,6 +79,29 @@ func rejected(src Source, err error) error {
 	return fault(src, "the management cluster refuses it: %s", oneLine(err.Error()))
 }
 
+// Obstacles returns a ForeignError when an object of the set exists already, and would
+// still exist after the deletion of the Cluster, so that Create would refuse it.
+func (c *Clusters) Obstacles(ctx context.Context, m *Manifests) error {
+	for _, src := range m.others {
+		about := &metav1.PartialObjectMetadata{}
+		about.SetGroupVersionKind(src.Object.GroupVersionKind())
+		err := c.Reader.Get(ctx, client.ObjectKeyFromObject(src.Object), about)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("look for %s: %w", describe(src.Object), err)
+		}
+		item := itemOf(about, src.Object.GroupVersionKind())
+		if item.Goes() || item.Made && about.Labels[LabelCluster] == m.Name {
+			continue
+		}
+		stamp, _ := stampOf(about.Annotations)
+		return &ForeignError{Object: describe(src.Object), Run: stamp.Run}
+	}
+	return nil
+}
+
 // Create makes every object of the set, the Cluster last, and returns the incarnation.
 // Repeated by the same run it continues where it stopped. It never changes an object
 // of another run or of nobody: that is a ForeignError. An object of an earlier life

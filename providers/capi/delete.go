@@ -90,3 +90,33 @@ func ifGone(err error, inc Incarnation, verb string) error {
 	}
 	return fmt.Errorf("%s Cluster %s: %w", verb, inc, err)
 }
+
+// Discard deletes what Create made of a cluster whose Cluster was never created or is
+// gone, and which therefore nobody else will delete: objects with our stamp, without
+// owner. No provider acts on an object before a Cluster owns it, so nothing real
+// hangs on them. It refuses while a Cluster of the name exists.
+func (c *Clusters) Discard(ctx context.Context, inc Incarnation) error {
+	obs, err := c.Observe(ctx, inc.Namespace, inc.Name)
+	if err != nil {
+		return err
+	}
+	if obs.Exists {
+		return &RefusedError{Reason: "ClusterExists", Message: fmt.Sprintf("Cluster %s exists; what belongs to it goes with it", inc)}
+	}
+	items, err := c.Contents(ctx, inc)
+	if err != nil {
+		return err
+	}
+	for _, item := range items {
+		if !item.Made || item.Goes() {
+			continue
+		}
+		about := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: inc.Namespace, Name: item.Name}}
+		about.SetGroupVersionKind(item.gvk)
+		err := c.Client.Delete(ctx, about, client.Preconditions{UID: &item.UID, ResourceVersion: &item.version})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("delete %s %s/%s: %w", item.Kind, inc.Namespace, item.Name, err)
+		}
+	}
+	return nil
+}

@@ -37,6 +37,9 @@ const (
 	AnnotationAdopt = "refloat.dev/adopt"
 	// LabelCluster holds the name of the Cluster that an object was created with.
 	LabelCluster = "refloat.dev/cluster"
+	// GateCondition is what Refloat sets on a Cluster once the state of the repository
+	// is applied and verified; it may be named in spec.availabilityGates.
+	GateCondition = "refloat.dev/GitStateApplied"
 	// LabelSimulated on the kube-system namespace of a workload cluster, set to
 	// "true", says that no container runs there.
 	LabelSimulated = "refloat.dev/simulated"

@@ -37,6 +37,9 @@ type Observation struct {
 	// Endpoint of the API server, host:port; empty when it is not known yet.
 	Endpoint   string
 	Conditions []metav1.Condition
+	// Gated is true when Available waits for Refloat itself (GateCondition is among the
+	// availabilityGates), so that it cannot be waited for before the state is applied.
+	Gated bool
 	// Kubeconfig tells whether the Secret with the kubeconfig is there.
 	Kubeconfig bool
 }
@@ -62,6 +65,9 @@ func (c *Clusters) Observe(ctx context.Context, namespace, name string) (Observa
 		Paused:      cluster.Spec.Paused != nil && *cluster.Spec.Paused || hasKey(cluster.Annotations, clusterv1.PausedAnnotation),
 		Phase:       cluster.Status.Phase,
 		Conditions:  cluster.Status.Conditions,
+	}
+	for _, gate := range cluster.Spec.AvailabilityGates {
+		obs.Gated = obs.Gated || gate.ConditionType == GateCondition
 	}
 	if cluster.DeletionTimestamp != nil {
 		obs.DeletingSince = cluster.DeletionTimestamp.Time
@@ -99,12 +105,27 @@ func (o Observation) Available() (bool, string) {
 		return false, fmt.Sprintf("Cluster API to report on Cluster %s", o.Incarnation)
 	case available.ObservedGeneration != o.Generation:
 		return false, fmt.Sprintf("Cluster API to report on generation %d of Cluster %s", o.Generation, o.Incarnation)
+	case available.Status != metav1.ConditionTrue && o.Gated && o.availableButForUs():
 	case available.Status != metav1.ConditionTrue:
 		return false, fmt.Sprintf("Cluster %s to be Available (%s: %s)", o.Incarnation, available.Reason, oneLine(available.Message))
-	case !o.Kubeconfig:
+	}
+	if !o.Kubeconfig {
 		return false, fmt.Sprintf("Secret %s/%s", o.Namespace, secret.Name(o.Name, secret.Kubeconfig))
 	}
 	return true, ""
+}
+
+// availableButForUs looks at what Cluster API itself folds into Available.
+func (o Observation) availableButForUs() bool {
+	for _, part := range []string{
+		clusterv1.ClusterRemoteConnectionProbeCondition, clusterv1.ClusterInfrastructureReadyCondition,
+		clusterv1.ClusterControlPlaneAvailableCondition, clusterv1.ClusterWorkersAvailableCondition,
+	} {
+		if !meta.IsStatusConditionTrue(o.Conditions, part) {
+			return false
+		}
+	}
+	return true
 }
 
 // MarkApplied sets a condition of Refloat on the Cluster, so that its

@@ -1,0 +1,451 @@
+package recovery
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+)
+
+// Action is the next thing to do. Each has one effect on the API.
+type Action string
+
+// The actions of a run.
+const (
+	// Wait changes nothing; Waiting says what for.
+	Wait Action = "Wait"
+	// Rest: there is nothing to do for this process any more.
+	Rest Action = "Rest"
+
+	AddFinalizer    Action = "AddFinalizer"
+	RemoveFinalizer Action = "RemoveFinalizer"
+	TakeLock        Action = "TakeLock"
+	ReleaseLock     Action = "ReleaseLock"
+	// Start copies the plan into the run and enters Preflight.
+	Start Action = "Start"
+	// Claim raises the epoch, so that an older process stops.
+	Claim Action = "Claim"
+	// Preflight begins the checks that come before anything is destroyed.
+	Preflight Action = "Preflight"
+	// RecordPreflight pins what the preflight found and enters the next phase.
+	RecordPreflight Action = "RecordPreflight"
+	// Prepare begins to make the rendered inputs again after a restart.
+	Prepare Action = "Prepare"
+	// RecordDelete writes down that the deletion is about to be sent.
+	RecordDelete Action = "RecordDelete"
+	// Delete sends the deletion of the Cluster.
+	Delete Action = "Delete"
+	// Discard deletes objects of a cluster that has no Cluster.
+	Discard Action = "Discard"
+	// Create makes the cluster's objects and pins the UID.
+	Create Action = "Create"
+	// PinTarget pins the UID of a Cluster that was made just before a crash.
+	PinTarget Action = "PinTarget"
+	// PinSystem pins the kube-system namespace of the new cluster.
+	PinSystem Action = "PinSystem"
+	// Seed writes the seeds and enters the next phase.
+	Seed Action = "Seed"
+	// Apply begins the waves, Verify the comparison.
+	Apply  Action = "Apply"
+	Verify Action = "Verify"
+	// RecordWaves and RecordVerification store the outcome.
+	RecordWaves        Action = "RecordWaves"
+	RecordVerification Action = "RecordVerification"
+	// MarkApplied sets the condition on the Cluster.
+	MarkApplied Action = "MarkApplied"
+	// Advance ends the phase and enters the next, if there is one.
+	Advance Action = "Advance"
+	// Fail records why the run cannot succeed.
+	Fail Action = "Fail"
+	// CleanUp enters the Cleanup phase of a failed drill.
+	CleanUp Action = "CleanUp"
+	// StoreReport stores the final report.
+	StoreReport Action = "StoreReport"
+	// Finish records the result.
+	Finish Action = "Finish"
+	// InformPlan writes the result into the plan's status.
+	InformPlan Action = "InformPlan"
+)
+
+// Decision is one action and what goes with it.
+type Decision struct {
+	Action Action
+	// Message of the phase that an Advance ends.
+	Message string
+	// Waiting, with Wait: what for, in one sentence that continues "waiting for". Since
+	// and Until are zero when the phase's own times hold.
+	Waiting      string
+	Since, Until time.Time
+	// Again, with Wait, is when to look again although nothing may be reported; 0 when
+	// every change is reported or the deadline suffices.
+	Again time.Duration
+	// Failure, with Fail.
+	Failure *v1alpha1.Failure
+}
+
+// lookAgain is for what no watch reports: a workload cluster's answers, objects of
+// kinds that only the plan knows.
+const lookAgain = time.Second
+
+// Decide what to do next. It is pure.
+func Decide(o Observation) Decision {
+	for _, rule := range []func(Observation) *Decision{
+		whenFinished, whenQueued, whenDeposed, whenLockLost, whenDeleted, whenFailed, whenLate,
+	} {
+		if d := rule(o); d != nil {
+			return *d
+		}
+	}
+	current := Current(o.Run)
+	if current == nil {
+		return finishing(o)
+	}
+	switch current.Name {
+	case v1alpha1.PhasePreflight:
+		return preflight(o)
+	case v1alpha1.PhaseTeardown:
+		return takeDown(o, o.Run.Status.Previous)
+	case v1alpha1.PhaseProvision:
+		return provision(o)
+	case v1alpha1.PhaseBootstrap:
+		return bootstrap(o)
+	case v1alpha1.PhaseSeed:
+		return onTarget(o, func() Decision { return Decision{Action: Seed} })
+	case v1alpha1.PhaseWaves:
+		return onTarget(o, func() Decision { return waves(o) })
+	case v1alpha1.PhaseVerify:
+		return onTarget(o, func() Decision { return verification(o) })
+	case v1alpha1.PhaseCleanup:
+		return takeDown(o, o.Run.Status.Target)
+	}
+	return failed(o, Faultf("UnknownPhase", "the run's status names phase %q, which this version does not know", current.Name))
+}
+
+// whenFinished tidies up behind a run that has its result.
+func whenFinished(o Observation) *Decision {
+	if o.Run.Status.FinishedAt == nil {
+		return nil
+	}
+	switch {
+	case !o.PlanInformed:
+		return &Decision{Action: InformPlan}
+	case o.Lock.State == LockMine:
+		return &Decision{Action: ReleaseLock}
+	case hasFinalizer(o.Run):
+		return &Decision{Action: RemoveFinalizer}
+	}
+	return &Decision{Action: Rest}
+}
+
+// whenQueued brings a run to its start: finalizer, then lock, then the copy of the plan.
+func whenQueued(o Observation) *Decision {
+	if o.Run.Status.StartedAt != nil {
+		return nil
+	}
+	switch {
+	case o.Run.DeletionTimestamp != nil && o.Lock.State == LockMine:
+		return &Decision{Action: ReleaseLock}
+	case o.Run.DeletionTimestamp != nil && hasFinalizer(o.Run):
+		return &Decision{Action: RemoveFinalizer}
+	case o.Run.DeletionTimestamp != nil:
+		return &Decision{Action: Rest}
+	case o.Run.Status.Failure != nil:
+		d := finishing(o)
+		return &d
+	case o.Plan == nil:
+		d := failed(o, Faultf("PlanNotFound", "RecoveryPlan %s/%s does not exist; create it, then another run", o.Run.Namespace, o.Run.Spec.PlanRef.Name))
+		return &d
+	case !hasFinalizer(o.Run):
+		return &Decision{Action: AddFinalizer}
+	case o.Lock.State == LockFree:
+		return &Decision{Action: TakeLock}
+	case o.Lock.State == LockTaken:
+		return &Decision{Action: Wait, Waiting: fmt.Sprintf("run %s to finish with cluster %s", o.Lock.Holder, o.Plan.Spec.Cluster.Name)}
+	}
+	return &Decision{Action: Start}
+}
+
+// whenDeposed makes sure that one process works on the run, the latest.
+func whenDeposed(o Observation) *Decision {
+	switch {
+	case o.Claimed == 0:
+		return &Decision{Action: Claim}
+	case o.Claimed != o.Run.Status.Epoch:
+		return &Decision{Action: Rest}
+	}
+	return nil
+}
+
+func whenLockLost(o Observation) *Decision {
+	if o.Run.Status.Failure != nil || cleaning(o.Run) {
+		return nil // what is left to do is to clean up
+	}
+	switch o.Lock.State {
+	case LockFree:
+		return &Decision{Action: TakeLock}
+	case LockTaken:
+		d := failed(o, Faultf("LockLost", "run %s took the lock of cluster %s; somebody removed it from this run", o.Lock.Holder, o.Run.Status.Pinned.Plan.Cluster.Name))
+		return &d
+	}
+	return nil
+}
+
+func whenDeleted(o Observation) *Decision {
+	if o.Run.DeletionTimestamp == nil || o.Run.Status.Failure != nil || cleaning(o.Run) {
+		return nil
+	}
+	d := failed(o, Faultf("RunDeleted", "the run was deleted"))
+	return &d
+}
+
+// whenFailed sends a failed run to its end, a drill by way of Cleanup.
+func whenFailed(o Observation) *Decision {
+	failure := o.Run.Status.Failure
+	if failure == nil {
+		return nil
+	}
+	current := Current(o.Run)
+	if current != nil && current.Name == v1alpha1.PhaseCleanup && failure.Phase != v1alpha1.PhaseCleanup {
+		return nil // under way, with its own limit
+	}
+	made := o.Run.Spec.Operation == v1alpha1.OperationDrill && o.Run.Status.Target != nil
+	if made && entered(o.Run, v1alpha1.PhaseCleanup) == nil {
+		return &Decision{Action: CleanUp}
+	}
+	d := finishing(o)
+	return &d
+}
+
+func whenLate(o Observation) *Decision {
+	deadline := Deadline(o.Run)
+	if deadline.IsZero() || o.Now.Before(deadline) || o.Run.Status.RecoveredAt != nil && Current(o.Run).Name != v1alpha1.PhaseCleanup {
+		return nil
+	}
+	current := Current(o.Run)
+	waited := "it to end"
+	if o.Run.Status.Waiting != nil {
+		waited = o.Run.Status.Waiting.For
+	}
+	d := failed(o, Faultf("TimedOut", "%s did not end within %s; it waited for %s", current.Name, deadline.Sub(current.StartedAt.Time).Round(time.Second), waited))
+	return &d
+}
+
+// cleaning tells whether the run is deleting what it made, which nothing may cut short.
+func cleaning(run *v1alpha1.RecoveryRun) bool {
+	current := Current(run)
+	return current != nil && current.Name == v1alpha1.PhaseCleanup
+}
+
+func finishing(o Observation) Decision {
+	// The report goes with its run, and a namespace that is being deleted takes no new one.
+	if !o.Report.Final && o.Run.DeletionTimestamp == nil {
+		return Decision{Action: StoreReport}
+	}
+	return Decision{Action: Finish}
+}
+
+// failed blames the phase under way.
+func failed(o Observation, fault *Fault) Decision {
+	phase := v1alpha1.PhasePreflight
+	if current := Current(o.Run); current != nil {
+		phase = current.Name
+	}
+	return Decision{Action: Fail, Failure: &v1alpha1.Failure{Phase: phase, Reason: fault.Reason, Message: fault.Message}}
+}
+
+// during decides by the state of long work; ready is what follows its good end.
+func during(o Observation, work Work, begin, ready Action, what string) Decision {
+	switch work.State {
+	case WorkRunning:
+		d := Decision{Action: Wait, Waiting: what, Since: work.Since, Until: work.Until}
+		if work.Waiting != "" {
+			d.Waiting = work.Waiting
+		}
+		return d
+	case WorkBackoff:
+		return Decision{Action: Wait, Waiting: fmt.Sprintf("%s, again after: %s", what, work.Waiting), Again: max(work.RetryAt.Sub(o.Now), time.Millisecond)}
+	case WorkFailed:
+		return failed(o, work.Fault)
+	case WorkReady:
+		return Decision{Action: ready}
+	}
+	return Decision{Action: begin}
+}
+
+func preflight(o Observation) Decision {
+	return during(o, o.Work, Preflight, RecordPreflight, "the repository to be fetched, rendered and checked")
+}
+
+// withMaterials makes sure that the rendered inputs are in memory.
+func withMaterials(o Observation, then func() Decision) Decision {
+	if o.Materials.State == WorkReady {
+		return then()
+	}
+	return during(o, o.Materials, Prepare, Prepare, "the pinned commit to be rendered again")
+}
+
+func provision(o Observation) Decision {
+	if o.Run.Status.Target.UID == "" {
+		return withMaterials(o, func() Decision { return Decision{Action: Create} })
+	}
+	return onTarget(o, func() Decision {
+		if ok, why := o.Cluster.Available(); !ok {
+			return Decision{Action: Wait, Waiting: why}
+		}
+		return Decision{Action: Advance, Message: fmt.Sprintf("Cluster %s is available", o.Cluster.Name)}
+	})
+}
+
+// onTarget makes sure that the pinned Cluster is still there, and meant to be.
+func onTarget(o Observation, then func() Decision) Decision {
+	target := o.Run.Status.Target
+	switch {
+	case !o.Cluster.Exists:
+		return failed(o, Faultf("ClusterVanished", "Cluster %s/%s, which the run made, is gone; somebody deleted it", o.Run.Namespace, target.Name))
+	case o.Cluster.UID != target.UID:
+		return failed(o, identityChanged(o, target))
+	case !o.Cluster.DeletingSince.IsZero():
+		return failed(o, Faultf("ClusterDeleted", "Cluster %s/%s, which the run made, is being deleted by somebody else", o.Run.Namespace, target.Name))
+	}
+	return then()
+}
+
+func identityChanged(o Observation, pinned *v1alpha1.Incarnation) *Fault {
+	return Faultf("IdentityChanged", "Cluster %s/%s is another one than the run pinned (UID %s, not %s); it was left alone",
+		o.Run.Namespace, pinned.Name, o.Cluster.UID, pinned.UID)
+}
+
+func bootstrap(o Observation) Decision {
+	return onTarget(o, func() Decision {
+		target, health := o.Run.Status.Target, o.Cluster.Health
+		want := MinReadyNodes(o.Run.Status.Pinned.Plan)
+		switch {
+		case health == nil && o.Cluster.HealthErr != nil:
+			return waitOrFail(o, o.Cluster.HealthErr)
+		case health == nil:
+			return Decision{Action: Wait, Waiting: fmt.Sprintf("the API server of %s", target.Name), Again: lookAgain}
+		case target.KubeSystemUID == "":
+			return Decision{Action: PinSystem}
+		case health.KubeSystemUID != target.KubeSystemUID:
+			return failed(o, Faultf("IdentityChanged", "the kubeconfig of Cluster %s/%s leads to another cluster than the run pinned (kube-system UID %s, not %s)",
+				o.Run.Namespace, target.Name, health.KubeSystemUID, target.KubeSystemUID))
+		case health.ReadyNodes < want:
+			return Decision{Action: Wait, Waiting: fmt.Sprintf("%d nodes of %s to be Ready, %d are", want, target.Name, health.ReadyNodes), Again: lookAgain}
+		}
+		return Decision{Action: Advance, Message: fmt.Sprintf("the API server answers, %d nodes are Ready", health.ReadyNodes)}
+	})
+}
+
+func waitOrFail(o Observation, err error) Decision {
+	if fault := AsFault(err); fault != nil {
+		return failed(o, fault)
+	}
+	return Decision{Action: Wait, Waiting: err.Error(), Again: lookAgain}
+}
+
+func waves(o Observation) Decision {
+	if o.Work.State == WorkNone {
+		return withMaterials(o, func() Decision { return Decision{Action: Apply} })
+	}
+	return during(o, o.Work, Apply, RecordWaves, "the state to be applied")
+}
+
+func verification(o Observation) Decision {
+	if o.Run.Status.RecoveredAt != nil {
+		if meta.IsStatusConditionTrue(o.Cluster.Conditions, v1alpha1.ConditionGitStateApplied) {
+			return Decision{Action: Advance, Message: verdict(o.Run.Status.Verification)}
+		}
+		return Decision{Action: MarkApplied}
+	}
+	if o.Work.State == WorkNone {
+		return withMaterials(o, func() Decision { return Decision{Action: Verify} })
+	}
+	return during(o, o.Work, Verify, RecordVerification, "the live cluster to be compared with the render")
+}
+
+func verdict(v *v1alpha1.VerificationSummary) string {
+	if v == nil {
+		return ""
+	}
+	s := fmt.Sprintf("%d of %d objects match", v.Matched, v.Rendered)
+	for _, part := range []struct {
+		count int32
+		what  string
+	}{{v.Missing, "missing"}, {v.Changed, "changed"}, {v.Extra, "extra"}, {v.NotProvable, "not provable"}} {
+		if part.count > 0 {
+			s += fmt.Sprintf(", %d %s", part.count, part.what)
+		}
+	}
+	return s
+}
+
+// takeDown deletes one incarnation and waits until nothing of it is left.
+func takeDown(o Observation, inc *v1alpha1.Incarnation) Decision {
+	if inc == nil {
+		return Decision{Action: Advance, Message: "there was nothing to delete"}
+	}
+	cluster := o.Cluster
+	if !cluster.Exists {
+		return leftovers(o)
+	}
+	switch {
+	case inc.UID == "" && cluster.Stamp.Run == o.Run.UID:
+		return Decision{Action: PinTarget}
+	case cluster.UID != inc.UID:
+		return failed(o, identityChanged(o, inc))
+	case inc.DeleteRequestedAt == nil:
+		return Decision{Action: RecordDelete}
+	case cluster.DeletingSince.IsZero():
+		return Decision{Action: Delete}
+	}
+	waiting := fmt.Sprintf("Cluster API to delete Cluster %s", inc.Name)
+	if cluster.Paused {
+		waiting = fmt.Sprintf("Cluster %s to be unpaused: it is paused, so its deletion does not go on", inc.Name)
+	} else if cluster.Blocker != "" {
+		waiting += "; held by " + cluster.Blocker
+	}
+	return Decision{Action: Wait, Waiting: waiting, Again: 5 * lookAgain}
+}
+
+// leftovers decides about what is left when the Cluster is gone.
+func leftovers(o Observation) Decision {
+	var going, staying []string
+	discard := false
+	for _, item := range o.Cluster.Leftovers {
+		switch {
+		case item.Goes():
+			going = append(going, item.String())
+		case item.Made:
+			discard = true
+		default:
+			staying = append(staying, item.Kind+" "+item.Name)
+		}
+	}
+	slices.Sort(going)
+	switch {
+	case discard:
+		return Decision{Action: Discard}
+	case len(going) > 0:
+		return Decision{Action: Wait, Waiting: "leftovers to go: " + some(going), Again: lookAgain}
+	case len(staying) > 0:
+		// Nobody will ever delete these: they have no owner and Refloat did not make
+		// them. To wait would be in vain, to delete would be theft.
+		return Decision{Action: Advance, Message: "deleted; left, as they have no owner and Refloat did not make them: " + some(staying)}
+	}
+	return Decision{Action: Advance, Message: "deleted, nothing is left"}
+}
+
+// some names the first few.
+func some(names []string) string {
+	const limit = 5
+	if len(names) <= limit {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:limit], ", "), len(names)-limit)
+}
+
+func hasFinalizer(run *v1alpha1.RecoveryRun) bool { return slices.Contains(run.Finalizers, Finalizer) }

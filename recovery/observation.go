@@ -1,0 +1,101 @@
+package recovery
+
+import (
+	"time"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/providers/capi"
+)
+
+// Observation is all that Decide looks at. What a phase does not need is left zero.
+type Observation struct {
+	Now time.Time
+	// Run as the API server has it now.
+	Run *v1alpha1.RecoveryRun
+	// Plan as it is now, until the run has started; nil when it does not exist.
+	Plan *v1alpha1.RecoveryPlan
+	// Claimed is the epoch under which this process works on the run; 0 when it has
+	// not taken it over yet.
+	Claimed int64
+	Lock    Lock
+	// Cluster that the phase is about.
+	Cluster Cluster
+	// Materials is the making of rendered inputs; they are Ready while in memory.
+	Materials Work
+	// Work is the long work of the phase under way: preflight, waves, verification.
+	Work Work
+	// Report as it is stored.
+	Report StoredReport
+	// PlanInformed is true when the plan knows of this run's result, or is gone.
+	PlanInformed bool
+}
+
+// LockState is who holds the lock of the logical cluster.
+type LockState string
+
+const (
+	// LockUnknown was not looked at.
+	LockUnknown LockState = ""
+	// LockFree is held by nobody, or by a run that is gone or finished.
+	LockFree LockState = "Free"
+	// LockMine is held by this run.
+	LockMine LockState = "Mine"
+	// LockTaken is held by another run that is not finished.
+	LockTaken LockState = "Taken"
+)
+
+// Lock of the logical cluster.
+type Lock struct {
+	State LockState
+	// Holder is the name of the other run.
+	Holder string
+}
+
+// Cluster is what is known about the cluster of the phase.
+type Cluster struct {
+	capi.Observation
+	// Blocker in words, of a deletion under way.
+	Blocker string
+	// Leftovers, once the Cluster is gone.
+	Leftovers []capi.Item
+	// Health as the cluster itself says, in Bootstrap once Cluster API calls it
+	// available; nil with HealthErr when it could not be asked.
+	Health    *capi.Health
+	HealthErr error
+}
+
+// WorkState of something that takes long and runs beside the loop.
+type WorkState string
+
+const (
+	// WorkNone has not begun in this process.
+	WorkNone WorkState = ""
+	// WorkRunning is under way.
+	WorkRunning WorkState = "Running"
+	// WorkReady ended well; the outcome is in memory.
+	WorkReady WorkState = "Ready"
+	// WorkFailed ended with a Fault.
+	WorkFailed WorkState = "Failed"
+	// WorkBackoff ended with an error that may pass; it begins again at RetryAt.
+	WorkBackoff WorkState = "Backoff"
+)
+
+// Work that takes long. It is lost with the process and begun anew.
+type Work struct {
+	State WorkState
+	// Fault of a failed work.
+	Fault *Fault
+	// Waiting says what running work waits for, or why work will begin again.
+	Waiting      string
+	Since, Until time.Time
+	RetryAt      time.Time
+	// Matched is the verdict of a verification.
+	Matched bool
+}
+
+// StoredReport is what is known of the report's ConfigMap.
+type StoredReport struct {
+	// Final reports have the result, as of FinishedAt.
+	Final      bool
+	FinishedAt time.Time
+}

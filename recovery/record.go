@@ -1,0 +1,212 @@
+package recovery
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+)
+
+// The functions below record what happened in a run's status. They change the object
+// they are given and nothing else; times are the caller's.
+
+const (
+	maxMessage = 4096
+	maxFailure = 8192
+	maxWaiting = 1024
+)
+
+// setPhase is the summary that people see; no code reads it.
+func setPhase(run *v1alpha1.RecoveryRun, phase string) { run.Status.Phase = v1alpha1.RunPhase(phase) }
+
+// RecordStart copies the plan into the run and enters Preflight.
+func RecordStart(run *v1alpha1.RecoveryRun, plan *v1alpha1.RecoveryPlan, now time.Time) {
+	s := &run.Status
+	s.ObservedGeneration = run.Generation
+	s.Epoch++
+	s.StartedAt = micro(now)
+	s.Pinned = &v1alpha1.PinnedInputs{PlanUID: plan.UID, PlanGeneration: plan.Generation, Plan: *plan.Spec.DeepCopy()}
+	condition(run, now, v1alpha1.ConditionSucceeded, metav1.ConditionUnknown, "Running", "the run goes on")
+	enter(run, v1alpha1.PhasePreflight, now)
+}
+
+// RecordAdvance ends the phase under way and enters the next of the sequence.
+func RecordAdvance(run *v1alpha1.RecoveryRun, message string, now time.Time) {
+	current := Current(run)
+	if current == nil {
+		return
+	}
+	name := current.Name
+	leave(run, message, now)
+	switch name {
+	case v1alpha1.PhaseBootstrap:
+		condition(run, now, v1alpha1.ConditionClusterProvisioned, metav1.ConditionTrue, "Usable", message)
+	case v1alpha1.PhaseTeardown, v1alpha1.PhaseCleanup:
+		condition(run, now, v1alpha1.ConditionCleanedUp, metav1.ConditionTrue, "Deleted", message)
+	case v1alpha1.PhaseWaves:
+		condition(run, now, v1alpha1.ConditionStateApplied, metav1.ConditionTrue, "Applied", message)
+	}
+	if following := next(run, name); following != "" {
+		enter(run, following, now)
+	}
+}
+
+// RecordFailure ends the phase under way with the reason why the run cannot succeed.
+// An earlier failure is kept: later ones follow from it or come on top.
+func RecordFailure(run *v1alpha1.RecoveryRun, failure v1alpha1.Failure, now time.Time) {
+	failure.Message = clip(failure.Message, maxFailure)
+	if first := run.Status.Failure; first != nil && failure.Phase == v1alpha1.PhaseCleanup {
+		failure.Message = clip(first.Message+"; then the cleanup failed: "+failure.Message, maxFailure)
+		failure.Reason = "CleanupFailed"
+	}
+	run.Status.ObservedGeneration = run.Generation
+	run.Status.Failure = &failure
+	if kind := conditionOf(failure.Phase); kind != "" {
+		condition(run, now, kind, metav1.ConditionFalse, failure.Reason, failure.Message)
+	}
+	objective := run.Status.Pinned != nil && run.Status.Pinned.Plan.Objective.RecoveryTime != nil
+	if objective && run.Spec.Operation != v1alpha1.OperationTeardown && run.Status.RecoveredAt == nil {
+		condition(run, now, v1alpha1.ConditionObjectiveMet, metav1.ConditionFalse, "NotRecovered", "the cluster was not recovered")
+	}
+	leave(run, failure.Message, now)
+}
+
+// RecordCleanup enters the Cleanup phase of a failed drill.
+func RecordCleanup(run *v1alpha1.RecoveryRun, now time.Time) {
+	leave(run, "", now)
+	enter(run, v1alpha1.PhaseCleanup, now)
+}
+
+// RecordVerified records a complete match and, with it, the recovery time.
+func RecordVerified(run *v1alpha1.RecoveryRun, now time.Time) {
+	s := &run.Status
+	s.RecoveredAt = micro(now)
+	condition(run, now, v1alpha1.ConditionVerified, metav1.ConditionTrue, "Matches", verdict(s.Verification))
+	limit := s.Pinned.Plan.Objective.RecoveryTime
+	if limit == nil {
+		return
+	}
+	took := RecoveryTime(run)
+	status, reason := metav1.ConditionTrue, "InTime"
+	if took > limit.Duration {
+		status, reason = metav1.ConditionFalse, "TooLate"
+	}
+	condition(run, now, v1alpha1.ConditionObjectiveMet, status, reason, fmt.Sprintf("recovered in %s, the objective is %s", took.Round(time.Millisecond), limit.Duration))
+}
+
+// RecordFinish gives the run its result.
+func RecordFinish(run *v1alpha1.RecoveryRun, at time.Time) {
+	s := &run.Status
+	s.ObservedGeneration = run.Generation
+	leave(run, "", at)
+	s.FinishedAt = micro(at)
+	s.Waiting, s.Progress = nil, nil
+	if s.Failure != nil {
+		condition(run, at, v1alpha1.ConditionSucceeded, metav1.ConditionFalse, s.Failure.Reason, s.Failure.Message)
+		setPhase(run, string(v1alpha1.ResultFailed))
+		return
+	}
+	message := "the cluster is deleted; it can be rebuilt from commit " + s.Pinned.Commit
+	if run.Spec.Operation != v1alpha1.OperationTeardown {
+		message = verdict(s.Verification)
+	}
+	condition(run, at, v1alpha1.ConditionSucceeded, metav1.ConditionTrue, "Done", message)
+	setPhase(run, string(v1alpha1.ResultSucceeded))
+}
+
+// RecordWaiting says what the run waits for. It reports whether that is news.
+func RecordWaiting(run *v1alpha1.RecoveryRun, d Decision, now time.Time) bool {
+	s := &run.Status
+	text := clip(d.Waiting, maxWaiting)
+	if len(s.Phases) == 0 && s.Phase == "" {
+		setPhase(run, "Queued")
+	}
+	if s.Waiting != nil && s.Waiting.For == text {
+		return false
+	}
+	since, until := d.Since, d.Until
+	if since.IsZero() {
+		since = now
+	}
+	if until.IsZero() {
+		until = Deadline(run)
+	}
+	s.Waiting = &v1alpha1.Waiting{For: text, Since: *micro(since)}
+	if !until.IsZero() {
+		s.Waiting.Until = micro(until)
+	}
+	return true
+}
+
+// RecoveryTime of a run that was verified; 0 otherwise.
+func RecoveryTime(run *v1alpha1.RecoveryRun) time.Duration {
+	if run.Status.StartedAt == nil || run.Status.RecoveredAt == nil {
+		return 0
+	}
+	return run.Status.RecoveredAt.Sub(run.Status.StartedAt.Time)
+}
+
+// ResultOf a run; empty while it goes on.
+func ResultOf(run *v1alpha1.RecoveryRun) v1alpha1.Result {
+	switch {
+	case run.Status.FinishedAt == nil:
+		return ""
+	case run.Status.Failure != nil:
+		return v1alpha1.ResultFailed
+	}
+	return v1alpha1.ResultSucceeded
+}
+
+func enter(run *v1alpha1.RecoveryRun, phase v1alpha1.Phase, now time.Time) {
+	run.Status.Phases = append(run.Status.Phases, v1alpha1.PhaseRecord{Name: phase, StartedAt: *micro(now)})
+	setPhase(run, string(phase))
+}
+
+func leave(run *v1alpha1.RecoveryRun, message string, now time.Time) {
+	run.Status.Waiting, run.Status.Progress = nil, nil
+	if current := Current(run); current != nil {
+		current.FinishedAt = micro(now)
+		current.Message = clip(message, maxMessage)
+	}
+}
+
+// conditionOf the phase, that its failure makes False.
+func conditionOf(phase v1alpha1.Phase) string {
+	switch phase {
+	case v1alpha1.PhaseProvision, v1alpha1.PhaseBootstrap:
+		return v1alpha1.ConditionClusterProvisioned
+	case v1alpha1.PhaseSeed, v1alpha1.PhaseWaves:
+		return v1alpha1.ConditionStateApplied
+	case v1alpha1.PhaseVerify:
+		return v1alpha1.ConditionVerified
+	case v1alpha1.PhaseTeardown, v1alpha1.PhaseCleanup:
+		return v1alpha1.ConditionCleanedUp
+	case v1alpha1.PhasePreflight:
+	}
+	return ""
+}
+
+func condition(run *v1alpha1.RecoveryRun, now time.Time, kind string, status metav1.ConditionStatus, reason, message string) {
+	meta.SetStatusCondition(&run.Status.Conditions, metav1.Condition{
+		Type: kind, Status: status, Reason: reason, Message: clip(message, maxFailure),
+		ObservedGeneration: run.Generation, LastTransitionTime: metav1.NewTime(now),
+	})
+}
+
+func micro(t time.Time) *metav1.MicroTime {
+	m := metav1.NewMicroTime(t.Truncate(time.Microsecond))
+	return &m
+}
+
+// clip bounds a text by bytes without breaking a character.
+func clip(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	const mark = "…"
+	return strings.ToValidUTF8(text[:limit-len(mark)], "") + mark
+}

@@ -1,0 +1,104 @@
+package report
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+)
+
+// Build makes the report of a run as its status stands. What the status does not
+// hold, objects and findings, is taken over from an earlier report of the run, if any.
+func Build(run *v1alpha1.RecoveryRun, earlier *Report) *Report {
+	s := run.Status
+	r := &Report{
+		Operation: run.Spec.Operation, Plan: run.Spec.PlanRef.Name, Namespace: run.Namespace, Run: run.Name, Reason: run.Spec.Reason,
+		StartedAt: timeOf(s.StartedAt), FinishedAt: timeOf(s.FinishedAt), Phases: []Phase{}, Waves: []Wave{},
+	}
+	if earlier != nil {
+		r.Waves, r.Verification, r.Notes, r.Truncated = earlier.Waves, earlier.Verification, earlier.Notes, earlier.Truncated
+	}
+	if r.Waves == nil {
+		r.Waves = []Wave{}
+	}
+	r.outcome(run)
+	r.pinned(s)
+	for _, p := range s.Phases {
+		phase := Phase{Name: p.Name, StartedAt: p.StartedAt.UTC(), FinishedAt: timeOf(p.FinishedAt), Message: p.Message}
+		if p.FinishedAt != nil {
+			phase.Seconds = p.FinishedAt.Sub(p.StartedAt.Time).Seconds()
+		}
+		r.Phases = append(r.Phases, phase)
+	}
+	return r
+}
+
+func (r *Report) outcome(run *v1alpha1.RecoveryRun) {
+	s := run.Status
+	if s.FinishedAt != nil {
+		r.Result = v1alpha1.ResultSucceeded
+	}
+	if f := s.Failure; f != nil {
+		r.Failure = &Failure{Phase: f.Phase, Reason: f.Reason, Message: f.Message}
+		if s.FinishedAt != nil {
+			r.Result = v1alpha1.ResultFailed
+		}
+	}
+	if s.StartedAt != nil && s.RecoveredAt != nil {
+		took := s.RecoveredAt.Sub(s.StartedAt.Time).Seconds()
+		r.RecoveryTimeSeconds = &took
+	}
+	if cleaned := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionCleanedUp); cleaned != nil {
+		ok := cleaned.Status == metav1.ConditionTrue
+		r.CleanedUp = &ok
+	}
+}
+
+func (r *Report) pinned(s v1alpha1.RecoveryRunStatus) {
+	switch {
+	case s.Target != nil:
+		r.Cluster, r.Simulated = s.Target.Name, s.Target.Simulated
+	case s.Pinned != nil:
+		r.Cluster = s.Pinned.Plan.Cluster.Name
+	}
+	if s.Pinned == nil {
+		return
+	}
+	r.Commit, r.RenderDigest = s.Pinned.Commit, s.Pinned.RenderDigest
+	if s.Pinned.CommitTime != nil {
+		at := s.Pinned.CommitTime.UTC()
+		r.CommitTime = &at
+	}
+	if limit := s.Pinned.Plan.Objective.RecoveryTime; limit != nil {
+		r.Objective = &Objective{
+			RecoveryTimeSeconds: limit.Seconds(),
+			Met:                 meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionObjectiveMet),
+		}
+	}
+}
+
+// WavesOf groups objects by their wave.
+func WavesOf(objects []Object) []Wave {
+	sorted := slices.Clone(objects)
+	slices.SortStableFunc(sorted, func(a, b Object) int { return a.Wave - b.Wave })
+	waves := []Wave{}
+	for _, o := range sorted {
+		if n := len(waves); n == 0 || waves[n-1].Number != o.Wave {
+			waves = append(waves, Wave{Number: o.Wave})
+		}
+		last := &waves[len(waves)-1]
+		last.Objects = append(last.Objects, o)
+	}
+	return waves
+}
+
+func timeOf(t *metav1.MicroTime) *time.Time {
+	if t == nil {
+		return nil
+	}
+	utc := t.UTC()
+	return &utc
+}

@@ -1,0 +1,126 @@
+// Package report is the record of a run that people and scripts read: what was asked,
+// what came out of it, how long each part took, and how the live cluster compared
+// with the repository.
+//
+// It is stored compressed in a ConfigMap that the run owns. It never holds a value of
+// a Secret.
+package report
+
+import (
+	"time"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+)
+
+// Report of one run. Durations are in seconds.
+type Report struct {
+	Result       v1alpha1.Result    `json:"result,omitempty"` // empty while the run goes on
+	Operation    v1alpha1.Operation `json:"operation"`
+	Plan         string             `json:"plan"`
+	Namespace    string             `json:"namespace"`
+	Run          string             `json:"run"`
+	Cluster      string             `json:"cluster,omitempty"`
+	Reason       string             `json:"reason,omitempty"`
+	Commit       string             `json:"commit,omitempty"`
+	CommitTime   *time.Time         `json:"commitTime,omitempty"`
+	RenderDigest string             `json:"renderDigest,omitempty"`
+	Simulated    bool               `json:"simulated,omitempty"`
+	StartedAt    *time.Time         `json:"startedAt,omitempty"`
+	FinishedAt   *time.Time         `json:"finishedAt,omitempty"`
+	// RecoveryTimeSeconds from the start until verified; absent when it was not.
+	RecoveryTimeSeconds *float64      `json:"recoveryTimeSeconds,omitempty"`
+	Objective           *Objective    `json:"objective,omitempty"`
+	Phases              []Phase       `json:"phases"`
+	Waves               []Wave        `json:"waves"`
+	Verification        *Verification `json:"verification,omitempty"`
+	Failure             *Failure      `json:"failure,omitempty"`
+	// CleanedUp is absent when the run had nothing to delete.
+	CleanedUp *bool    `json:"cleanedUp,omitempty"`
+	Notes     []string `json:"notes,omitempty"`
+	// Truncated says what was left out to keep the report within its bound.
+	Truncated string `json:"truncated,omitempty"`
+}
+
+// Objective that was promised, and whether it was met.
+type Objective struct {
+	RecoveryTimeSeconds float64 `json:"recoveryTimeSeconds"`
+	Met                 bool    `json:"met"`
+}
+
+// Phase of the run.
+type Phase struct {
+	Name       v1alpha1.Phase `json:"name"`
+	StartedAt  time.Time      `json:"startedAt"`
+	FinishedAt *time.Time     `json:"finishedAt,omitempty"`
+	Seconds    float64        `json:"seconds"`
+	Message    string         `json:"message,omitempty"`
+}
+
+// Wave is one level of the object graph.
+type Wave struct {
+	Number  int      `json:"number"`
+	Objects []Object `json:"objects"`
+}
+
+// Object and how its application went.
+type Object struct {
+	ID      string `json:"id"`
+	Origin  string `json:"origin,omitempty"`
+	Status  string `json:"status"`
+	Message string `json:"message,omitempty"`
+	// StartedAt is the first attempt. For an adopted object AppliedAt is the creation
+	// of the live one and the other times are unknown.
+	StartedAt *time.Time `json:"startedAt,omitempty"`
+	AppliedAt *time.Time `json:"appliedAt,omitempty"`
+	ReadyAt   *time.Time `json:"readyAt,omitempty"`
+	// Seconds from the first attempt until ready.
+	Seconds  float64 `json:"seconds"`
+	Attempts int     `json:"attempts"`
+	// Adopted objects were found applied by this run after a restart.
+	Adopted bool `json:"adopted,omitempty"`
+	// Wave number, for building; not repeated in the JSON form.
+	Wave int `json:"-"`
+}
+
+// Verification of the live cluster against the frozen render.
+type Verification struct {
+	Rendered    int     `json:"rendered"`
+	Matched     int     `json:"matched"`
+	Missing     int     `json:"missing"`
+	Changed     int     `json:"changed"`
+	Extra       int     `json:"extra"`
+	Healthy     int     `json:"healthy"`
+	Unhealthy   int     `json:"unhealthy"`
+	NotProvable int     `json:"notProvable"`
+	Details     Details `json:"details"`
+}
+
+// Matches tells whether the verification proves the state: more than zero objects,
+// all there, none different, none unhealthy. Extra objects are reported, not judged:
+// controllers and users of a live cluster make some.
+func (v *Verification) Matches() bool {
+	return v != nil && v.Rendered > 0 && v.Matched == v.Rendered && v.Missing == 0 && v.Changed == 0 && v.Unhealthy == 0
+}
+
+// Details name the objects that are counted.
+type Details struct {
+	Missing     []Finding `json:"missing,omitempty"`
+	Changed     []Finding `json:"changed,omitempty"`
+	Extra       []Finding `json:"extra,omitempty"`
+	Unhealthy   []Finding `json:"unhealthy,omitempty"`
+	NotProvable []Finding `json:"notProvable,omitempty"`
+}
+
+// Finding about one object.
+type Finding struct {
+	ID     string `json:"id"`
+	Origin string `json:"origin,omitempty"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// Failure of the run.
+type Failure struct {
+	Phase   v1alpha1.Phase `json:"phase"`
+	Reason  string         `json:"reason"`
+	Message string         `json:"message"`
+}

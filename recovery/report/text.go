@@ -1,0 +1,149 @@
+package report
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+const (
+	// slowest objects are named in the text form, and so many findings of each kind.
+	slowest       = 10
+	namedFindings = 20
+)
+
+// WriteText writes the report for people.
+func (r *Report) WriteText(w io.Writer) error {
+	var b bytes.Buffer
+	r.head(&b)
+	r.phases(&b)
+	r.waves(&b)
+	r.verification(&b)
+	for _, note := range r.Notes {
+		fmt.Fprintf(&b, "\nnote: %s\n", note)
+	}
+	if r.Truncated != "" {
+		fmt.Fprintf(&b, "\n%s\n", r.Truncated)
+	}
+	if _, err := w.Write(b.Bytes()); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}
+
+func (r *Report) head(b *bytes.Buffer) {
+	fmt.Fprintf(b, "%s of plan %s/%s: %s\n\n", r.Operation, r.Namespace, r.Plan, cmp.Or(string(r.Result), "not finished"))
+	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(table, "%s\t%s\n", name, value)
+		}
+	}
+	row("run", r.Run)
+	row("reason", r.Reason)
+	cluster := r.Cluster
+	if r.Simulated {
+		cluster += " (simulated: no container ran)"
+	}
+	row("cluster", cluster)
+	row("commit", r.Commit)
+	if r.StartedAt != nil {
+		row("started", r.StartedAt.Format(time.RFC3339))
+	}
+	if r.RecoveryTimeSeconds != nil {
+		text := seconds(*r.RecoveryTimeSeconds)
+		if r.Objective != nil {
+			verdict := "missed"
+			if r.Objective.Met {
+				verdict = "met"
+			}
+			text += fmt.Sprintf(" (objective %s: %s)", seconds(r.Objective.RecoveryTimeSeconds), verdict)
+		}
+		row("recovery time", text)
+	}
+	if r.CleanedUp != nil {
+		row("cleaned up", map[bool]string{true: "yes", false: "NO"}[*r.CleanedUp])
+	}
+	if r.Failure != nil {
+		row("failed in", string(r.Failure.Phase)+" ("+r.Failure.Reason+")")
+		row("because", r.Failure.Message)
+	}
+	_ = table.Flush() // a bytes.Buffer takes everything
+}
+
+func (r *Report) phases(b *bytes.Buffer) {
+	if len(r.Phases) == 0 {
+		return
+	}
+	b.WriteString("\nphases\n")
+	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	for _, p := range r.Phases {
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", p.Name, seconds(p.Seconds), p.Message)
+	}
+	_ = table.Flush()
+}
+
+func (r *Report) waves(b *bytes.Buffer) {
+	if len(r.Waves) == 0 {
+		return
+	}
+	var all []Object
+	adopted := 0
+	for _, wave := range r.Waves {
+		all = append(all, wave.Objects...)
+	}
+	for _, o := range all {
+		if o.Adopted {
+			adopted++
+		}
+	}
+	fmt.Fprintf(b, "\nwaves: %d objects in %d waves", len(all), len(r.Waves))
+	if adopted > 0 {
+		fmt.Fprintf(b, ", %d of them found applied after a restart", adopted)
+	}
+	b.WriteString("; the slowest:\n")
+	slices.SortStableFunc(all, func(x, y Object) int { return cmp.Compare(y.Seconds, x.Seconds) })
+	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	for _, o := range all[:min(slowest, len(all))] {
+		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", seconds(o.Seconds), o.ID, o.Status, o.Origin)
+	}
+	_ = table.Flush()
+}
+
+func (r *Report) verification(b *bytes.Buffer) {
+	v := r.Verification
+	if v == nil {
+		return
+	}
+	fmt.Fprintf(b, "\nverification: %d of %d objects match; %d missing, %d changed, %d extra; %d healthy, %d unhealthy, %d not provable\n",
+		v.Matched, v.Rendered, v.Missing, v.Changed, v.Extra, v.Healthy, v.Unhealthy, v.NotProvable)
+	for _, list := range []struct {
+		name     string
+		findings []Finding
+	}{
+		{"missing", v.Details.Missing}, {"changed", v.Details.Changed}, {"unhealthy", v.Details.Unhealthy},
+		{"not provable", v.Details.NotProvable}, {"extra", v.Details.Extra},
+	} {
+		for i, f := range list.findings {
+			if i == namedFindings {
+				fmt.Fprintf(b, "  %-12s  and %d more\n", list.name, len(list.findings)-i)
+				break
+			}
+			fmt.Fprintf(b, "  %-12s  %s\n", list.name, strings.TrimRight(strings.Join([]string{f.ID, f.Origin, f.Detail}, "  "), " "))
+		}
+	}
+}
+
+// seconds as people compare them.
+func seconds(s float64) string {
+	d := time.Duration(s * float64(time.Second))
+	if d >= time.Minute {
+		return d.Round(time.Second).String()
+	}
+	return fmt.Sprintf("%.1fs", s)
+}
