@@ -1,0 +1,7 @@
+//go:build !linux
+
+package assets
+
+import "os/exec"
+
+func inGroup(*exec.Cmd) {}
