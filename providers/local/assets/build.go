@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,14 +79,12 @@ func (g *goCommand) build(ctx context.Context, r recipe, dir, output string) err
 		return err
 	}
 	var compiled atomic.Int64
-	complaints := make(chan string, 1)
 	stop := g.report(r, &compiled)
 	defer stop()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("build %s: %w", r.name, err)
 	}
-	go func() { complaints <- readOutput(bufio.NewScanner(stderr), &compiled) }()
-	complaint := <-complaints
+	complaint := readOutput(stderr, &compiled)
 	if err := cmd.Wait(); err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("build %s: %w", r.name, context.Cause(ctx))
@@ -97,19 +96,21 @@ func (g *goCommand) build(ctx context.Context, r recipe, dir, output string) err
 
 // readOutput counts the packages that are compiled and keeps everything else. It
 // reads to the end, so that the Go command never waits for us.
-func readOutput(lines *bufio.Scanner, compiled *atomic.Int64) string {
+func readOutput(output io.Reader, compiled *atomic.Int64) string {
 	var complaint strings.Builder
+	lines := bufio.NewScanner(output)
 	for lines.Scan() {
 		line := lines.Text()
-		// With -v a package path is printed alone on a line.
-		if !strings.ContainsAny(line, " \t:") {
-			compiled.Add(1)
-			continue
-		}
-		if complaint.Len()+len(line) < maxOutput {
+		switch {
+		case strings.HasPrefix(line, "go: downloading "):
+		case !strings.ContainsAny(line, " \t:"):
+			compiled.Add(1) // With -v a package path is printed alone on a line.
+		case complaint.Len()+len(line) < maxOutput:
 			complaint.WriteString(line + "\n")
 		}
 	}
+	// A line that is too long ends the scan, not the output.
+	_, _ = io.Copy(io.Discard, output)
 	return strings.TrimSpace(complaint.String())
 }
 

@@ -80,8 +80,14 @@ func Get(ctx context.Context, o Options) (Binaries, error) {
 		if err != nil {
 			return Binaries{}, err
 		}
-		toolchains := map[string]string{}
-		find = func(r recipe) (string, error) { return cached(ctx, o, g, r, toolchains) }
+		if err := os.MkdirAll(o.Cache, 0o700); err != nil {
+			return Binaries{}, fmt.Errorf("make the cache for built programs: %w", err)
+		}
+		toolchain, err := g.toolchain(ctx, o.Cache)
+		if err != nil {
+			return Binaries{}, err
+		}
+		find = func(r recipe) (string, error) { return cached(ctx, o, g, r, toolchain) }
 	}
 	var b Binaries
 	for _, r := range o.wanted() {
@@ -113,18 +119,7 @@ func prebuilt(ctx context.Context, dir string, r recipe) (string, error) {
 }
 
 // cached returns the program of the recipe from the cache and builds it if need be.
-func cached(ctx context.Context, o Options, g *goCommand, r recipe, toolchains map[string]string) (string, error) {
-	if err := os.MkdirAll(o.Cache, 0o700); err != nil {
-		return "", fmt.Errorf("make the cache for built programs: %w", err)
-	}
-	toolchain, ok := toolchains[r.folder]
-	if !ok {
-		var err error
-		if toolchain, err = g.toolchain(ctx, o.Cache); err != nil {
-			return "", err
-		}
-		toolchains[r.folder] = toolchain
-	}
+func cached(ctx context.Context, o Options, g *goCommand, r recipe, toolchain string) (string, error) {
 	final := filepath.Join(o.Cache, string(r.name)+"-"+r.key(toolchain))
 	program := filepath.Join(final, string(r.name))
 	if checkSealed(final, r) == nil {

@@ -21,8 +21,8 @@ var recipes []byte
 // recipe is what one program is built from.
 type recipe struct {
 	name Name
-	// folder is that of the recipe's files in recipes.txtar.
-	folder string
+	// files are the module files, by name.
+	files map[string][]byte
 	// target is the main package.
 	target string
 	// module and version are what a program that was built from the recipe says of
@@ -38,17 +38,17 @@ type recipe struct {
 // most of what they are compiled from come first.
 var all = []recipe{
 	{
-		name: ClusterAPICore, folder: "main", target: "sigs.k8s.io/cluster-api/core",
+		name: ClusterAPICore, files: embedded("main"), target: "sigs.k8s.io/cluster-api/core",
 		module: "sigs.k8s.io/cluster-api", version: "v1.14.2",
 		cost: "2 to 4 minutes",
 	},
 	{
-		name: Kwok, folder: "main", target: "sigs.k8s.io/kwok/cmd/kwok",
+		name: Kwok, files: embedded("main"), target: "sigs.k8s.io/kwok/cmd/kwok",
 		module: "sigs.k8s.io/kwok", version: "v0.8.0",
 		cost: "1 to 2 minutes",
 	},
 	{
-		name: Kubernetes, folder: "kubernetes", target: ".",
+		name: Kubernetes, files: embedded("kubernetes"), target: ".",
 		module: "k8s.io/kubernetes", version: KubernetesVersion,
 		stamps: kubernetesStamps(),
 		cost:   "5 to 8 minutes",
@@ -77,11 +77,11 @@ func (r recipe) ldflags() string {
 	return strings.Join(flags, " ")
 }
 
-// files returns the files of the recipe by name.
-func (r recipe) files() map[string][]byte {
+// embedded returns the files of one folder of recipes.txtar.
+func embedded(folder string) map[string][]byte {
 	files := map[string][]byte{}
 	for _, f := range txtar.Parse(recipes).Files {
-		if name, ok := strings.CutPrefix(f.Name, r.folder+"/"); ok {
+		if name, ok := strings.CutPrefix(f.Name, folder+"/"); ok {
 			files[name] = f.Data
 		}
 	}
@@ -96,10 +96,9 @@ func (r recipe) key(toolchain string) string {
 		fmt.Fprintf(h, "%d:", len(data))
 		h.Write(data)
 	}
-	files := r.files()
-	for _, name := range sortedKeys(files) {
+	for _, name := range sortedKeys(r.files) {
 		part([]byte(name))
-		part(bytes.TrimSpace(files[name]))
+		part(bytes.TrimSpace(r.files[name]))
 	}
 	for _, s := range []string{toolchain, r.target, r.ldflags()} {
 		part([]byte(s))
@@ -109,7 +108,7 @@ func (r recipe) key(toolchain string) string {
 
 // unpack writes the recipe's files into dir.
 func (r recipe) unpack(dir string) error {
-	for name, data := range r.files() {
+	for name, data := range r.files {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
 			return fmt.Errorf("unpack the module files of %s: %w", r.name, err)
 		}
