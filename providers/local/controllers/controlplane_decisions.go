@@ -10,6 +10,7 @@ import (
 	controlplanev1 "github.com/refloat-dev/refloat/providers/local/api/controlplane/v1alpha1"
 	"github.com/refloat-dev/refloat/providers/local/controllers/fleet"
 	"github.com/refloat-dev/refloat/providers/local/controlplane"
+	"github.com/refloat-dev/refloat/providers/local/process"
 )
 
 // loopback is the only host that a control plane of this provider listens on.
@@ -48,11 +49,12 @@ func availability(seen fleet.Observation) metav1.Condition {
 	if seen.Problem != nil {
 		problem = bounded(seen.Problem.Error())
 	}
-	var dead *controlplane.ComponentError
 	switch {
 	case seen.Healthy():
 		return answer(metav1.ConditionTrue, controlplanev1.AvailableReason, "")
-	case seen.Phase == fleet.Running && errors.As(seen.Problem, &dead):
+	case errors.Is(seen.Problem, fleet.ErrDataLost):
+		return answer(metav1.ConditionFalse, controlplanev1.DataLostReason, problem)
+	case seen.Phase == fleet.Running && errors.Is(seen.Problem, process.ErrNotRunning):
 		return answer(metav1.ConditionFalse, controlplanev1.ProcessesDownReason, problem)
 	case seen.Phase == fleet.Running:
 		return answer(metav1.ConditionFalse, controlplanev1.APIServerNotReadyReason, problem)

@@ -21,8 +21,12 @@ import (
 // authority is in a Secret that lives and dies with the control plane object.
 const authorityFile = "authority"
 
-// maxNamePart keeps the paths short: etcd listens on a socket in the directory,
-// and the path of a socket is limited to about a hundred bytes.
+// servedFile says that the plane next to it served requests once: from then on
+// its data must be there.
+const servedFile = "served"
+
+// maxNamePart is how much of the cluster's name a directory shows; what makes it
+// unique is the hash behind it.
 const maxNamePart = 24
 
 func (f *Fleet) directory(key types.NamespacedName) string {
@@ -69,6 +73,26 @@ func (f *Fleet) claim(key types.NamespacedName, authorities *controlplane.Author
 			ErrForeignState, f.directory(key))
 	}
 	return nil
+}
+
+// checkData refuses to start a plane whose data was there and is there no more.
+func (f *Fleet) checkData(key types.NamespacedName) error {
+	_, err := os.Stat(filepath.Join(f.directory(key), servedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look whether cluster %s served before: %w", key, err)
+	}
+	has, err := f.options.Driver.HasData(f.planeDirectory(key))
+	if err == nil && !has {
+		return ErrDataLost
+	}
+	return err
+}
+
+func (f *Fleet) rememberServed(key types.NamespacedName) error {
+	return writeFile(filepath.Join(f.directory(key), servedFile), "")
 }
 
 // writeFile replaces a file as a whole or not at all.

@@ -2,7 +2,9 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
@@ -17,6 +19,8 @@ import (
 type Driver interface {
 	// Reserve chooses a port for dir, or takes port when it is not zero.
 	Reserve(ctx context.Context, dir string, port int) (controlplane.Endpoint, error)
+	// HasData tells whether a plane was ever started in dir and not purged since.
+	HasData(dir string) (bool, error)
 	// Start starts what is missing of the plane in dir and returns when it serves.
 	Start(ctx context.Context, dir, name string, authorities *controlplane.Authorities) (Plane, error)
 	// Purge ends every process of dir and removes it.
@@ -58,6 +62,15 @@ func (r *Real) Reserve(ctx context.Context, dir string, port int) (controlplane.
 		return endpoint, fmt.Errorf("port %d was asked for and %s holds port %d", port, dir, endpoint.Port)
 	}
 	return endpoint, err
+}
+
+// HasData implements Driver.
+func (r *Real) HasData(dir string) (bool, error) {
+	_, err := controlplane.Inspect(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Start implements Driver.

@@ -27,6 +27,10 @@ import (
 // with another certificate authority: a leftover, or a plane of someone else.
 var ErrForeignState = errors.New("the data directory belongs to a cluster with another certificate authority")
 
+// ErrDataLost says that the data of a cluster that was served before is gone.
+// Starting an empty cluster in its place would pass off a new cluster as the old.
+var ErrDataLost = errors.New("the data of the cluster is gone from its directory; delete the Cluster and make it again")
+
 // Phase is how far a plane got.
 type Phase string
 

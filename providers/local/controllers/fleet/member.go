@@ -71,6 +71,9 @@ func (m *member) startAndServe() error {
 	if err := m.prepare(helpers); err != nil {
 		return err
 	}
+	if err := m.fleet.rememberServed(m.key); err != nil {
+		return err
+	}
 	m.attach(helpers)
 	m.set(Running, nil)
 	return m.serve(plane, helpers)
@@ -84,6 +87,9 @@ func (m *member) start() (Plane, error) {
 	defer m.fleet.starts.Release(1)
 	ctx, cancel := context.WithTimeout(m.ctx, m.fleet.options.StartTimeout)
 	defer cancel()
+	if err := m.fleet.checkData(m.key); err != nil {
+		return nil, err
+	}
 	dir := m.fleet.planeDirectory(m.key)
 	endpoint, err := m.fleet.options.Driver.Reserve(ctx, dir, m.want.Port)
 	if err != nil {

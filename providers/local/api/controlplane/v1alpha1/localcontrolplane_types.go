@@ -41,6 +41,9 @@ const (
 	VersionNotAvailableReason = "VersionNotAvailable"
 	// ForeignStateReason: the data directory belongs to another cluster authority.
 	ForeignStateReason = "ForeignState"
+	// DataLostReason: the cluster served before, and its data is gone. Nothing is
+	// started in its place; the cluster has to be deleted and made again.
+	DataLostReason = "DataLost"
 	// SecretsUsableReason: what the condition speaks of exists and is good.
 	SecretsUsableReason = "Usable"
 	// SecretsFailedReason: what the condition speaks of could not be read or made.
