@@ -44,10 +44,10 @@ func (r *renderer) deduplicate(all []manifests.Object) ([]manifests.Object, erro
 		}
 		if !same {
 			faults = append(faults, inputErrorf(k.obj.Origin.File, k.obj.Origin.Line,
-				"%s is defined twice with different content, first at %s: keep one", k.id, first.Origin))
+				"%s is defined twice with different content, at %s and at %s: keep one", k.id, r.said(first), r.said(k.obj)))
 			continue
 		}
-		r.warnings.add(fmt.Sprintf("%s: %s is also defined, identically, at %s", k.obj.Origin, k.id, first.Origin))
+		r.warnings.add(fmt.Sprintf("%s is defined twice, identically, at %s and at %s", k.id, r.said(first), r.said(k.obj)))
 	}
 	return kept, joined(faults)
 }

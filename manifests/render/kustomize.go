@@ -56,6 +56,9 @@ func (r *renderer) kustomize(ctx context.Context, unit, dir string) ([]manifests
 		})
 	}
 	_ = group.Wait()
+	for _, o := range objects {
+		r.builtBy[o.Unstructured] = pre.root
+	}
 	return objects, joined(faults)
 }
 

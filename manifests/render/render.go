@@ -18,6 +18,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/source"
 )
@@ -90,7 +92,10 @@ type Result struct {
 //
 // Errors about content are *InputError, possibly several joined.
 func Render(ctx context.Context, snap *source.Snapshot, paths []string, o Options) (*Result, error) {
-	r := &renderer{files: snap.FS, where: where(snap), options: o, limits: o.Limits.withDefaults()}
+	r := &renderer{
+		files: snap.FS, where: where(snap), options: o, limits: o.Limits.withDefaults(),
+		builtBy: map[*unstructured.Unstructured]string{},
+	}
 	if len(paths) == 0 {
 		paths = []string{"."}
 	}
@@ -133,6 +138,17 @@ type renderer struct {
 	limits   Limits
 	budget   budget
 	warnings warnings
+	// builtBy is the kustomization that built an object. One file built by two
+	// overlays gives two objects of the same origin.
+	builtBy map[*unstructured.Unstructured]string
+}
+
+// said names where an object comes from, with the kustomization that built it.
+func (r *renderer) said(o manifests.Object) string {
+	if k, ok := r.builtBy[o.Unstructured]; ok {
+		return fmt.Sprintf("%s (built by %s)", o.Origin, k)
+	}
+	return o.Origin.String()
 }
 
 // where names the snapshot in messages.

@@ -67,29 +67,34 @@ func (r *remote) scrub(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		err = fmt.Errorf("repository %s: %w", r.display, context.Cause(ctx))
 	}
-	message := err.Error()
+	var unreachable *UnreachableError
+	if errors.As(err, &unreachable) {
+		return &UnreachableError{URL: unreachable.URL, Reason: r.clean(unreachable.Reason)}
+	}
+	return &scrubbedError{message: r.clean(err.Error()), kind: kindOf(err)}
+}
+
+// clean takes credentials, in every form that a URL gives them, and control characters out of a text.
+func (r *remote) clean(text string) string {
 	for _, secret := range r.secrets {
-		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret), url.UserPassword("", secret).String()[1:]} {
-			message = strings.ReplaceAll(message, form, "***")
+		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret), url.User(secret).String()} {
+			text = strings.ReplaceAll(text, form, "***")
 		}
 	}
-	return &scrubbedError{message: printable(message), kind: kindOf(err)}
+	return printable(text)
 }
 
 // kindOf finds what callers may branch on.
 func kindOf(err error) error {
 	var (
-		unreachable *UnreachableError
-		ref         *RefNotFoundError
-		commit      *CommitNotFoundError
+		ref    *RefNotFoundError
+		commit *CommitNotFoundError
 	)
 	switch {
 	case errors.As(err, &ref):
 		return ref
 	case errors.As(err, &commit):
 		return commit
-	case errors.As(err, &unreachable):
-		return &UnreachableError{URL: unreachable.URL, Reason: "see the error that wraps this"}
 	}
 	for _, sentinel := range []error{ErrEmptyRepository, ErrLimit, ErrOutsideRepository, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, sentinel) {

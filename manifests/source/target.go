@@ -66,7 +66,7 @@ func near(want string, names []string) []string {
 	if len(names) > maxCompared {
 		names = names[:maxCompared]
 	}
-	var close []scored
+	var alike []scored
 	for _, n := range names {
 		if len(n) > 250 {
 			continue
@@ -76,14 +76,14 @@ func near(want string, names []string) []string {
 			cost = min(cost, 2)
 		}
 		if cost <= max(2, len(want)/2) {
-			close = append(close, scored{n, cost})
+			alike = append(alike, scored{n, cost})
 		}
 	}
-	slices.SortFunc(close, func(a, b scored) int {
+	slices.SortFunc(alike, func(a, b scored) int {
 		return cmp.Or(cmp.Compare(a.cost, b.cost), strings.Compare(a.name, b.name))
 	})
 	var best []string
-	for _, s := range close[:min(5, len(close))] {
+	for _, s := range alike[:min(5, len(alike))] {
 		best = append(best, s.name)
 	}
 	return best
