@@ -2,6 +2,7 @@ package source
 
 import (
 	"cmp"
+	"encoding/base64"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -89,6 +90,10 @@ func (r *remote) setURL(u *url.URL, scheme string) {
 	if scheme != "ssh" && u.RawQuery != "" {
 		r.endpoint.Path += "?" + u.RawQuery
 		r.hide(u.RawQuery) // some servers take tokens as a query
+	}
+	if r.auth.Password != "" {
+		// As basic authentication sends it, should a server repeat it.
+		r.hide(base64.StdEncoding.EncodeToString([]byte(r.auth.Username + ":" + r.auth.Password)))
 	}
 	r.display, r.identity = clean.String(), clean.String()
 	r.clearText = scheme == "http" && (r.auth.Password != "" || r.auth.BearerToken != "" || r.auth.Username != "")
