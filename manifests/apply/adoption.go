@@ -106,7 +106,7 @@ func appliedAt(m *metav1.PartialObjectMetadata) time.Time {
 }
 
 // start takes over what was adopted: the gates that its acceptance opened are open.
-func (e *engine) start() {
+func (e *engine) start(ctx context.Context) {
 	now := e.Clock.Now()
 	for i := range e.items {
 		it := &e.items[i]
@@ -121,7 +121,7 @@ func (e *engine) start() {
 		e.sched.observe(i, order.Applied)
 		if it.watched = e.needsWatch(object, it.resource); it.watched {
 			it.seen.Assessment = health.Assessment{Status: health.Progressing, Message: "applied before; not observed yet"}
-			e.watcher.open(it.resource)
+			e.watcher.open(ctx, it.resource)
 		} else {
 			it.seen.Assessment = e.assessDesired(object, it.resource)
 		}

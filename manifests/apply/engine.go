@@ -105,7 +105,7 @@ func (e *engine) key(object manifests.Object) manifests.ID {
 // run returns nil once every object is healthy or not provable.
 func (e *engine) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	e.watcher = newWatcher(ctx, e)
+	e.watcher = newWatcher(e)
 	// Nothing that was started outlives run.
 	defer func() {
 		cancel()
@@ -122,7 +122,7 @@ func (e *engine) run(ctx context.Context) error {
 	}
 	e.timer = e.Clock.NewTimer(time.Hour)
 	defer e.timer.Stop()
-	e.start()
+	e.start(ctx)
 	err := e.loop(ctx)
 	e.report(true)
 	return err
@@ -228,7 +228,7 @@ func (e *engine) send(ctx context.Context) {
 		it.attempts++
 		it.phase = inFlight
 		e.inFlight++
-		e.ready(it, i)
+		e.ready(ctx, it, i)
 		j := job{item: i, resource: it.resource, mapped: it.mapped, watched: it.watched, create: it.create}
 		go func() { e.events <- event{answer: e.write(ctx, j)} }()
 	}
@@ -236,7 +236,7 @@ func (e *engine) send(ctx context.Context) {
 
 // ready finds out how an object is addressed and opens the watch of its kind before
 // the first of them is written, so that no event is missed.
-func (e *engine) ready(it *item, i int) {
+func (e *engine) ready(ctx context.Context, it *item, i int) {
 	if it.mapped {
 		return
 	}
@@ -246,7 +246,7 @@ func (e *engine) ready(it *item, i int) {
 	}
 	it.watched = e.needsWatch(object, it.resource)
 	if it.watched {
-		e.watcher.open(it.resource)
+		e.watcher.open(ctx, it.resource)
 	}
 }
 

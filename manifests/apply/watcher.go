@@ -22,9 +22,8 @@ import (
 // watcher assesses live objects, with one watch per resource. It keeps no objects:
 // each is assessed as it arrives and let go.
 type watcher struct {
-	ctx context.Context
-	e   *engine
-	wg  sync.WaitGroup
+	e  *engine
+	wg sync.WaitGroup
 
 	mu     sync.Mutex
 	opened map[schema.GroupVersionResource]bool
@@ -33,10 +32,8 @@ type watcher struct {
 	since map[schema.GroupVersionResource]string
 }
 
-func newWatcher(ctx context.Context, e *engine) *watcher {
+func newWatcher(e *engine) *watcher {
 	return &watcher{
-		// The retrying watch of client-go logs through the context.
-		ctx:    klog.NewContext(ctx, e.Log.V(1).WithName("watch")),
 		e:      e,
 		opened: map[schema.GroupVersionResource]bool{},
 		since:  map[schema.GroupVersionResource]string{},
@@ -50,9 +47,10 @@ func (w *watcher) from(r cluster.Resource, version string) {
 	w.since[r.GroupVersionResource] = version
 }
 
-// open starts the watch of a resource unless it is there. It does not wait for it:
-// the watch begins at a version before the first write, or with a list.
-func (w *watcher) open(r cluster.Resource) {
+// open starts the watch of a resource, which ends with ctx, unless it is there. It
+// does not wait for it: the watch begins at a version before the first write, or with
+// a list.
+func (w *watcher) open(ctx context.Context, r cluster.Resource) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.opened[r.GroupVersionResource] {
@@ -60,7 +58,9 @@ func (w *watcher) open(r cluster.Resource) {
 	}
 	w.opened[r.GroupVersionResource] = true
 	version := w.since[r.GroupVersionResource]
-	w.wg.Go(func() { w.run(r, version) })
+	// The retrying watch of client-go logs through the context.
+	ctx = klog.NewContext(ctx, w.e.Log.V(1).WithName("watch"))
+	w.wg.Go(func() { w.run(ctx, r, version) })
 }
 
 // wait returns when all watches have ended, after their context did.
@@ -68,40 +68,40 @@ func (w *watcher) wait() { w.wg.Wait() }
 
 // run lists when it has no version to start from, and watches until that version is
 // too old, over and over.
-func (w *watcher) run(r cluster.Resource, version string) {
-	for failures := 0; w.ctx.Err() == nil; {
+func (w *watcher) run(ctx context.Context, r cluster.Resource, version string) {
+	for failures := 0; ctx.Err() == nil; {
 		if version == "" {
 			var err error
-			if version, err = w.list(r); err != nil {
+			if version, err = w.list(ctx, r); err != nil {
 				failures++
 				w.e.Log.V(1).Info("cannot list, will try again", "resource", r.String(), "error", err.Error())
-				w.pause(failures)
+				w.pause(ctx, failures)
 				continue
 			}
 		}
-		if err := w.follow(r, version); err != nil {
+		if err := w.follow(ctx, r, version); err != nil {
 			failures++
 			w.e.Log.V(1).Info("a watch ended and starts anew", "resource", r.String(), "error", err.Error())
-			w.pause(failures)
+			w.pause(ctx, failures)
 		}
 		version = ""
 	}
 }
 
-func (w *watcher) pause(failures int) {
+func (w *watcher) pause(ctx context.Context, failures int) {
 	select {
 	case <-w.e.Clock.After(backoff(failures, 0, w.e.Random())):
-	case <-w.ctx.Done():
+	case <-ctx.Done():
 	}
 }
 
 // list assesses all that exists and finds what no longer does.
-func (w *watcher) list(r cluster.Resource) (string, error) {
+func (w *watcher) list(ctx context.Context, r cluster.Resource) (string, error) {
 	found := map[int]bool{}
-	version, err := w.e.client.List(w.ctx, r, func(u *unstructured.Unstructured) error {
+	version, err := w.e.client.List(ctx, r, func(u *unstructured.Unstructured) error {
 		if i, ok := w.e.index[manifests.IDOf(u)]; ok {
 			found[i] = true
-			w.tell(i, u.GetResourceVersion(), health.Assess(u, w.e.environment()))
+			w.tell(ctx, i, u.GetResourceVersion(), health.Assess(u, w.e.environment()))
 		}
 		return nil
 	})
@@ -110,18 +110,18 @@ func (w *watcher) list(r cluster.Resource) (string, error) {
 	}
 	for id, i := range w.e.index {
 		if id.Group == r.Group && id.Kind == r.Kind && !found[i] {
-			w.tell(i, version, health.Assess(nil, w.e.environment()))
+			w.tell(ctx, i, version, health.Assess(nil, w.e.environment()))
 		}
 	}
 	return version, nil
 }
 
 // follow returns when the watch cannot go on from where it is.
-func (w *watcher) follow(r cluster.Resource, version string) error {
+func (w *watcher) follow(ctx context.Context, r cluster.Resource, version string) error {
 	source := &cache.ListWatch{WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 		return w.e.client.Watch(ctx, r, o)
 	}}
-	retrying, err := watchtools.NewRetryWatcherWithContext(w.ctx, version, source)
+	retrying, err := watchtools.NewRetryWatcherWithContext(ctx, version, source)
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", r, err)
 	}
@@ -134,13 +134,13 @@ func (w *watcher) follow(r cluster.Resource, version string) error {
 			return fmt.Errorf("watch %s: %w", r, apierrors.FromObject(ev.Object))
 		}
 		if u, ok := ev.Object.(*unstructured.Unstructured); ok {
-			w.take(u, ev.Type == watch.Deleted)
+			w.take(ctx, u, ev.Type == watch.Deleted)
 		}
 	}
-	return w.ctx.Err()
+	return ctx.Err()
 }
 
-func (w *watcher) take(u *unstructured.Unstructured, deleted bool) {
+func (w *watcher) take(ctx context.Context, u *unstructured.Unstructured, deleted bool) {
 	i, ours := w.e.index[manifests.IDOf(u)]
 	if !ours {
 		return
@@ -149,12 +149,12 @@ func (w *watcher) take(u *unstructured.Unstructured, deleted bool) {
 	if deleted {
 		u = nil
 	}
-	w.tell(i, version, health.Assess(u, w.e.environment()))
+	w.tell(ctx, i, version, health.Assess(u, w.e.environment()))
 }
 
-func (w *watcher) tell(item int, version string, a health.Assessment) {
+func (w *watcher) tell(ctx context.Context, item int, version string, a health.Assessment) {
 	select {
 	case w.e.events <- event{observed: &observed{item: item, observation: observation{version: version, Assessment: a}}}:
-	case <-w.ctx.Done():
+	case <-ctx.Done():
 	}
 }

@@ -51,7 +51,7 @@ func (e *engine) write(ctx context.Context, j job) *answer {
 			return a.judged(object)
 		}
 		if a.watched = e.needsWatch(object, a.resource); a.watched {
-			e.watcher.open(a.resource)
+			e.watcher.open(ctx, a.resource)
 		}
 	}
 	body, err := cluster.Body(object.Unstructured, a.resource)
