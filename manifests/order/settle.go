@@ -1,8 +1,6 @@
 package order
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // settle drops the soft edges that declared order contradicts: those that point from
 // a later sync-wave to an earlier one of the same unit, and those that would close a
@@ -19,7 +17,7 @@ func (b *builder) settle() {
 	}
 	b.soft = kept
 	b.report(against, func(l link) string {
-		return fmt.Sprintf("but they declare sync-wave %d and %d", b.wave[l.to], b.wave[l.from])
+		return fmt.Sprintf("sync-waves %d and %d put it first", b.wave[l.to], b.wave[l.from])
 	})
 	b.dropCycles()
 }
@@ -67,36 +65,67 @@ func (b *builder) dropCycles() {
 // reportCycles stays silent about a webhook that would intercept what it needs
 // itself: such an object always goes first, and no declared order is broken by it.
 func (b *builder) reportCycles(st strength, dropped []link) {
-	if st == interception {
+	if st == interception || len(dropped) == 0 {
 		return
 	}
+	out := adjacency(b.nodes(), b.strong)
 	b.report(dropped, func(l link) string {
-		return "but " + b.name(l.from) + " already waits for it in declared order"
+		if first := b.firstOnPath(l.to, l.from, out); first != nil {
+			return fmt.Sprintf("that closes a cycle, as %s %s", b.name(first.to), first.reason)
+		}
+		return "that closes a cycle of inferred edges"
 	})
+}
+
+// firstOnPath is the declared or hard link by which the last node of a path waits, or
+// nil if declared and hard links alone make no path.
+func (b *builder) firstOnPath(start, end int, out [][]int) *link {
+	via := map[int]int{start: -1}
+	queue := []int{start}
+	for len(queue) > 0 {
+		n := queue[0]
+		queue = queue[1:]
+		for _, k := range out[n] {
+			to := b.strong[k].to
+			if _, seen := via[to]; seen {
+				continue
+			}
+			via[to] = k
+			if to == end {
+				return &b.strong[k]
+			}
+			queue = append(queue, to)
+		}
+	}
+	return nil
 }
 
 // report groups dropped edges by dependency and reason, so that one cause is one
 // warning.
-func (b *builder) report(dropped []link, because func(link) string) {
-	type key struct {
+func (b *builder) report(dropped []link, but func(link) string) {
+	type cause struct {
 		from   int
 		reason string
 	}
-	groups := map[key][]link{}
-	var keys []key
+	groups := map[cause][]link{}
+	var causes []cause
 	for _, l := range dropped {
-		k := key{l.from, l.reason}
-		if len(groups[k]) == 0 {
-			keys = append(keys, k)
+		c := cause{l.from, l.reason}
+		if len(groups[c]) == 0 {
+			causes = append(causes, c)
 		}
-		groups[k] = append(groups[k], l)
+		groups[c] = append(groups[c], l)
 	}
-	for _, k := range keys {
-		first := groups[k][0]
-		others := ""
-		if n := len(groups[k]) - 1; n > 0 {
-			others = fmt.Sprintf(" (and %s more)", count(n, "object"))
+	for n, c := range causes {
+		if n == maxPrinted {
+			b.warn("and %s that declared order contradicts", count(len(causes)-n, "more inferred edge"))
+			return
 		}
-		b.warn("%s%s %s: %s; %s; declared order wins", b.name(first.to), others, "should wait for "+b.name(first.from), first.reason, because(first))
+		first, others := groups[c][0], ""
+		if more := len(groups[c]) - 1; more > 0 {
+			others = " and " + count(more, "more object")
+		}
+		b.warn("%s%s should wait for %s, because it %s; but %s: declared order wins",
+			b.name(first.to), others, b.name(first.from), first.reason, but(first))
 	}
 }

@@ -26,7 +26,7 @@ const alike = 3
 
 // widest bounds the padding of a column, so that one long name does not push the
 // others off the screen.
-const widest = 64
+const widest = 72
 
 // Write the view. Objects of one wave that are of one kind and wait for the same
 // things are one block.
