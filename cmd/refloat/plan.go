@@ -14,6 +14,7 @@ import (
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/manifests/order"
+	"github.com/refloat-dev/refloat/manifests/order/text"
 	"github.com/refloat-dev/refloat/manifests/render"
 	"github.com/refloat-dev/refloat/manifests/source"
 )
@@ -25,6 +26,7 @@ type planOptions struct {
 	file      string
 	simulated bool
 	remote    bool
+	all       bool
 	output    outputFormat
 }
 
@@ -54,6 +56,7 @@ as it is, and a directory that is a Git work tree at its HEAD commit.`,
 	flags.StringVarP(&o.file, "filename", "f", "", "file with a RecoveryPlan to read source and paths from")
 	flags.BoolVar(&o.simulated, "simulated", false, "order as for a cluster of the sandbox, where no container runs")
 	flags.BoolVar(&o.remote, "allow-remote-bases", false, "let kustomizations read from other repositories")
+	flags.BoolVar(&o.all, "all-edges", false, "print every edge on a line of its own")
 	o.output.addFlag(flags)
 	return cmd
 }
@@ -161,7 +164,7 @@ func (o *planOptions) show(ctx context.Context, t terminal, snapshot *source.Sna
 	if err != nil {
 		return badInput(err)
 	}
-	for _, warning := range append(rendered.Warnings, graph.Warnings...) {
+	for _, warning := range rendered.Warnings {
 		say(t.Err, "warning: %s", warning)
 	}
 	view := graph.View()
@@ -175,7 +178,7 @@ func (o *planOptions) show(ctx context.Context, t terminal, snapshot *source.Sna
 	if _, err := fmt.Fprintf(t.Out, "%d objects in %d waves from %s\n\n", graph.Len(), len(graph.Waves), from); err != nil {
 		return err
 	}
-	return graph.Text(t.Out)
+	return text.Write(t.Out, view, text.Options{All: o.all})
 }
 
 // planView is the plan for programs.
