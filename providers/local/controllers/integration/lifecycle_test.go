@@ -26,12 +26,21 @@ import (
 	infrav1 "github.com/refloat-dev/refloat/providers/local/api/infrastructure/v1alpha1"
 )
 
-// TestLifecycle takes one cluster through its whole life on an unmodified Cluster
-// API core: available, workloads of every kind ready, the provider gone and back,
-// status lost, and deleted without a trace.
-func TestLifecycle(t *testing.T) {
+// TestProvider runs everything on one management cluster with an unmodified
+// Cluster API core, which takes some seconds to start.
+func TestProvider(t *testing.T) {
+	m := startManagement(t.Context(), t)
+	t.Run("definitions", func(t *testing.T) { testDefinitions(t, m) })
+	t.Run("life of a cluster", func(t *testing.T) { testLifecycle(t, m) })
+	t.Run("killed", func(t *testing.T) { testKilled(t, m) })
+	t.Run("several, one of them hung", func(t *testing.T) { testSeveral(t, m) })
+}
+
+// testLifecycle takes one cluster through its whole life: available, workloads of
+// every kind ready, the provider gone and back, status lost, and deleted without
+// a trace.
+func testLifecycle(t *testing.T, m *management) {
 	ctx := t.Context()
-	m := startManagement(ctx, t)
 	stop := m.startProvider(ctx, t)
 
 	began := time.Now()

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,9 +32,11 @@ import (
 
 // management is a management cluster with Cluster API core on it.
 type management struct {
-	config   *rest.Config
-	client   client.WithWatch
-	binaries assets.Binaries
+	config *rest.Config
+	// kubeconfig is a file with the same content as config.
+	kubeconfig string
+	client     client.WithWatch
+	binaries   assets.Binaries
 	// stateDir is where the provider keeps its clusters.
 	stateDir string
 }
@@ -60,7 +63,10 @@ func startManagement(ctx context.Context, t *testing.T) *management {
 		}
 	})
 	t.Setenv("XDG_STATE_HOME", filepath.Join(root, "registry"))
-	binaries := findBinaries(ctx, t)
+	binaries, err := findBinaries(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := filepath.Join(root, "management")
 	t.Cleanup(func() {
 		if err := controlplane.Purge(context.Background(), dir); err != nil {
@@ -80,7 +86,10 @@ func startManagement(ctx context.Context, t *testing.T) *management {
 	}
 	stateDir := filepath.Join(root, "state")
 	t.Cleanup(func() { purgeClusters(t, stateDir) })
-	m := &management{config: plane.AdminConfig(), client: c, binaries: binaries, stateDir: stateDir}
+	m := &management{
+		config: plane.AdminConfig(), kubeconfig: filepath.Join(root, "core", "kubeconfig"),
+		client: c, binaries: binaries, stateDir: stateDir,
+	}
 	m.installDefinitions(ctx, t)
 	m.startCore(ctx, t, plane, filepath.Join(root, "core"))
 	return m
@@ -104,14 +113,9 @@ func purgeClusters(t *testing.T, stateDir string) {
 	}
 }
 
-func findBinaries(ctx context.Context, t *testing.T) assets.Binaries {
-	t.Helper()
-	dir := os.Getenv("REFLOAT_ASSETS")
-	return assets.Binaries{
-		Kubernetes:     filepath.Join(dir, string(assets.Kubernetes)),
-		ClusterAPICore: filepath.Join(dir, string(assets.ClusterAPICore)),
-		Kwok:           filepath.Join(dir, string(assets.Kwok)),
-	}
+// findBinaries takes the programs from REFLOAT_ASSETS, or builds them.
+func findBinaries(ctx context.Context) (assets.Binaries, error) {
+	return assets.Get(ctx, assets.Options{})
 }
 
 // installDefinitions creates the definitions of Cluster API core and ours and
@@ -246,38 +250,37 @@ func freePort(t *testing.T) int {
 }
 
 // startProvider runs the controllers of the local provider and returns a function
-// that ends them as kill -9 would leave things: nothing is stopped or written.
+// that ends them. The clusters go on.
 func (m *management) startProvider(ctx context.Context, t *testing.T) (stop func()) {
 	t.Helper()
-	log := testr.NewWithOptions(t, testr.Options{})
-	mgr, err := ctrl.NewManager(m.config, ctrl.Options{
-		Scheme: newScheme(), Logger: log,
-		Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(ctx)
-	err = controllers.SetupWithManager(ctx, mgr, controllers.Options{
-		StateDir: m.stateDir, Binaries: m.binaries, SkipNameValidation: true, Log: log,
-	})
-	if err != nil {
-		cancel()
-		t.Fatal(err)
-	}
 	ended := make(chan error, 1)
-	go func() { ended <- mgr.Start(ctx) }()
-	stopped := false
-	stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
+	go func() {
+		ended <- runProvider(ctx, m.config, m.stateDir, m.binaries, testr.NewWithOptions(t, testr.Options{}))
+	}()
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("the provider ended with: %v", err)
 		}
-	}
+	})
 	t.Cleanup(stop)
 	return stop
+}
+
+func runProvider(ctx context.Context, config *rest.Config, stateDir string, binaries assets.Binaries, log logr.Logger) error {
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme: newScheme(), Logger: log,
+		Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
+	})
+	if err != nil {
+		return err
+	}
+	err = controllers.SetupWithManager(ctx, mgr, controllers.Options{
+		StateDir: stateDir, Binaries: binaries, SkipNameValidation: true, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
 }
