@@ -20,12 +20,10 @@ func (s *survey) field(ctx context.Context, k *kustomization, dir, name string, 
 		}
 	case "generators", "transformers", "validators":
 		for _, n := range value.Content {
-			if n = resolved(n); !inline(n.Value) {
-				s.base(ctx, k, dir, name, n, true)
-			} else if isRemote(strings.TrimSpace(n.Value)) {
-				s.remote(k.at(n, name), n.Value)
-			} else {
+			if n = resolved(n); inline(n.Value) {
 				s.inlineConfig(k.at(n, name), n.Value)
+			} else {
+				s.base(ctx, k, dir, name, n, true)
 			}
 		}
 	case "crds", "configurations":
@@ -96,10 +94,10 @@ func (s *survey) base(ctx context.Context, k *kustomization, dir, name string, n
 	if !ok {
 		return
 	}
+	if canonical, err := delink(s.r.files, target); err == nil {
+		target = canonical
+	}
 	if info.IsDir() {
-		if canonical, err := delink(s.r.files, target); err == nil {
-			target = canonical
-		}
 		s.directory(ctx, target, at, forConfigs)
 		return
 	}
@@ -170,7 +168,12 @@ func (s *survey) inlineConfig(at place, text string) {
 	for _, d := range docs {
 		d.line = at.line
 		root, err := s.r.parse(at.file, d)
-		if err == nil && root != nil {
+		switch {
+		case err != nil || root == nil:
+		case root.Kind != yaml.MappingNode:
+			// kustomize would take such text for the name of a file or of a remote.
+			err = inputErrorf(at.file, at.line, "%s has an entry that is %s, neither a path nor a configuration", at.field, kindOfNode(root))
+		default:
 			err = remoteInside(at.file, d, root, "")
 		}
 		if err != nil {
@@ -211,7 +214,7 @@ func remoteInside(file string, d document, n *yaml.Node, key string) error {
 }
 
 // inline is true for an entry that is YAML text rather than a path.
-func inline(value string) bool { return strings.Contains(value, "\n") }
+func inline(value string) bool { return strings.Contains(strings.TrimSpace(value), "\n") }
 
 var userAt = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*@`)
 

@@ -167,8 +167,10 @@ func (p *survey) origin(res *resource.Resource, content map[string]any) manifest
 			origin.File = url
 			return origin
 		}
-		id := res.OrgId()
-		origin.Line = p.lines[origin.File].find(id.Kind, id.Name)
+		if canonical, err := delink(p.r.files, origin.File); err == nil {
+			origin.File = canonical
+		}
+		origin.Line = p.lines[origin.File].find(res.GetKind(), res.GetName())
 	case said.ConfiguredIn != "":
 		origin.File = path.Join(p.dir, said.ConfiguredIn)
 	}
@@ -177,20 +179,28 @@ func (p *survey) origin(res *resource.Resource, content map[string]any) manifest
 
 // outline is what a file defines and where.
 type outline struct {
-	byName map[[2]string]int // kind and name -> line
-	byKind map[string][]int
+	byKind map[string]map[string]int // kind -> name -> line
 }
 
-// find returns the line of an object, or 0. When its name was changed on the way,
-// the only object of its kind in the file is meant.
+// find returns the line of an object, or 0. kustomize may have put text around its
+// name: then the longest name in the file that the new one contains is meant.
 func (o outline) find(kind, name string) int {
-	if line, ok := o.byName[[2]string{kind, name}]; ok {
+	names := o.byKind[kind]
+	if line, ok := names[name]; ok {
 		return line
 	}
-	if lines := o.byKind[kind]; len(lines) == 1 {
-		return lines[0]
+	best, line := "", 0
+	for candidate, at := range names {
+		if strings.Contains(name, candidate) && (len(candidate) > len(best) || len(candidate) == len(best) && candidate < best) {
+			best, line = candidate, at
+		}
 	}
-	return 0
+	if line == 0 && len(names) == 1 {
+		for _, at := range names {
+			return at // renamed beyond recognition, but the only one of its kind
+		}
+	}
+	return line
 }
 
 // jailRoot is where the repository seems to lie for kustomize. Paths with .. that

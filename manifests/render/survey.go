@@ -7,6 +7,7 @@ import (
 	"path"
 	"runtime"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/sync/errgroup"
@@ -237,7 +238,7 @@ func (s *survey) outlines(ctx context.Context) error {
 }
 
 func (s *survey) outline(file string) (outline, error) {
-	o := outline{byName: map[[2]string]int{}, byKind: map[string][]int{}}
+	o := outline{byKind: map[string]map[string]int{}}
 	data, ok := s.overlay[file]
 	if !ok {
 		var err error
@@ -281,7 +282,8 @@ func (o outline) add(file string, d document, n *yaml.Node) error {
 	if err != nil {
 		return err
 	}
-	if items := field(n, "items"); items != nil && items.Kind == yaml.SequenceNode && len(kind) > 4 && kind[len(kind)-4:] == "List" || kind == "List" {
+	items := field(n, "items")
+	if kind == "List" || (strings.HasSuffix(kind, "List") && items != nil && items.Kind == yaml.SequenceNode) {
 		return o.addItems(file, d, items, kind)
 	}
 	metadata := map[string]any{}
@@ -295,8 +297,10 @@ func (o outline) add(file string, d document, n *yaml.Node) error {
 		return err
 	}
 	name, _ := metadata["name"].(string)
-	o.byName[[2]string{kind, name}] = i.line
-	o.byKind[kind] = append(o.byKind[kind], i.line)
+	if o.byKind[kind] == nil {
+		o.byKind[kind] = map[string]int{}
+	}
+	o.byKind[kind][name] = i.line
 	return nil
 }
 
