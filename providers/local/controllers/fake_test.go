@@ -45,8 +45,10 @@ type fakePlanes struct {
 	seen   fleet.Observation
 	want   *fleet.Want
 	pool   *workload.Pool
+	// machine is the last one that a node was asked for.
+	machine *workload.Machine
 
-	reserveErr, ensureErr, purgeErr error
+	reserveErr, ensureErr, purgeErr, nodeErr error
 }
 
 func (f *fakePlanes) Reserve(_ context.Context, _ types.NamespacedName, wanted int) (controlplane.Endpoint, error) {
@@ -66,6 +68,17 @@ func (f *fakePlanes) Observe(types.NamespacedName) fleet.Observation { return f.
 
 func (f *fakePlanes) SetNodes(_ types.NamespacedName, pool workload.Pool) { f.pool = &pool }
 
+func (f *fakePlanes) EnsureNode(_ context.Context, _ types.NamespacedName, machine workload.Machine) error {
+	*f.events = append(*f.events, "ensure")
+	f.machine = &machine
+	return f.nodeErr
+}
+
+func (f *fakePlanes) RemoveNode(_ context.Context, _ types.NamespacedName, machine workload.Machine) error {
+	*f.events = append(*f.events, "remove node "+machine.Name)
+	return f.nodeErr
+}
+
 func (f *fakePlanes) Purge(context.Context, types.NamespacedName) error {
 	*f.events = append(*f.events, "purge")
 	return f.purgeErr
@@ -81,6 +94,7 @@ type bench struct {
 	clock         *testingclock.FakePassiveClock
 	clusters      *clusterReconciler
 	controlPlanes *controlPlaneReconciler
+	machines      *machineReconciler
 	events        []string
 }
 
@@ -92,9 +106,10 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 	}
 	b := &bench{t: t, clock: testingclock.NewFakePassiveClock(now)}
 	b.client = interceptor.NewClient(fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
-		WithStatusSubresource(&infrav1.LocalCluster{}, &controlplanev1.LocalControlPlane{}).Build(), b.recorder())
+		WithStatusSubresource(&infrav1.LocalCluster{}, &infrav1.LocalMachine{}, &controlplanev1.LocalControlPlane{}).Build(), b.recorder())
 	b.planes = &fakePlanes{events: &b.events, seen: fleet.Observation{Phase: fleet.Absent}}
 	b.clusters = &clusterReconciler{client: b.client, planes: b.planes}
+	b.machines = &machineReconciler{client: b.client, planes: b.planes}
 	b.controlPlanes = &controlPlaneReconciler{
 		client: b.client, secrets: b.client, planes: b.planes, clock: b.clock, version: version,
 	}

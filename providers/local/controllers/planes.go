@@ -1,12 +1,12 @@
 // Package controllers holds the controllers of the local provider: a Cluster API
 // provider, contract v1beta2, whose clusters are control planes on this machine.
 //
-// LocalCluster owns the address and the nodes, LocalControlPlane the processes,
-// the certificates and the kubeconfig. A LocalCluster reports provisioned only
+// LocalCluster owns the address and a pool of nodes, LocalControlPlane the
+// processes, the certificates and the kubeconfig, LocalMachine one more node. A LocalCluster reports provisioned only
 // once its control plane answers and the kubeconfig Secret is written: Cluster
 // API connects the moment it sees provisioned, and tries again only 30 s later.
 //
-// Both controllers decide from what they read and observe each time, and write
+// The controllers decide from what they read and observe each time, and write
 // status that can be lost: it is derived again. Slow work happens in the fleet,
 // in the background, and wakes the controllers when something changed.
 package controllers
@@ -32,6 +32,10 @@ type Planes interface {
 	Observe(key types.NamespacedName) fleet.Observation
 	// SetNodes says what nodes the cluster should have.
 	SetNodes(key types.NamespacedName, pool workload.Pool)
+	// EnsureNode creates the node of a machine; fleet.ErrNotServing when it cannot now.
+	EnsureNode(ctx context.Context, key types.NamespacedName, machine workload.Machine) error
+	// RemoveNode deletes the node of a machine; fleet.ErrNotServing when it cannot now.
+	RemoveNode(ctx context.Context, key types.NamespacedName, machine workload.Machine) error
 	// Purge ends a plane and removes all traces of it; it may be called again.
 	Purge(ctx context.Context, key types.NamespacedName) error
 	// Listen registers a function called with each plane whose observation changed.

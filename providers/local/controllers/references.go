@@ -103,9 +103,35 @@ func fromClusterKey(ctx context.Context, c client.Reader, key types.NamespacedNa
 
 // planeEvents wakes a controller when the observation of a plane changed.
 func planeEvents(planes Planes, c client.Reader, kind schema.GroupKind) source.Source {
+	return onPlaneChange(planes, func(ctx context.Context, key types.NamespacedName) []reconcile.Request {
+		return fromClusterKey(ctx, c, key, kind)
+	})
+}
+
+// machinePlaneEvents wakes the controller of LocalMachines for those of a cluster
+// whose plane changed.
+func machinePlaneEvents(planes Planes, c client.Reader) source.Source {
+	return onPlaneChange(planes, func(ctx context.Context, key types.NamespacedName) []reconcile.Request {
+		var machines infrav1.LocalMachineList
+		err := c.List(ctx, &machines, client.InNamespace(key.Namespace), client.MatchingLabels{clusterv1.ClusterNameLabel: key.Name})
+		if err != nil {
+			if ctx.Err() == nil {
+				ctrl.LoggerFrom(ctx).Error(err, "list the LocalMachines of a Cluster", "cluster", key.String())
+			}
+			return nil
+		}
+		var requests []reconcile.Request
+		for i := range machines.Items {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&machines.Items[i])})
+		}
+		return requests
+	})
+}
+
+func onPlaneChange(planes Planes, affected func(context.Context, types.NamespacedName) []reconcile.Request) source.Source {
 	return source.Func(func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 		planes.Listen(func(key types.NamespacedName) {
-			for _, request := range fromClusterKey(ctx, c, key, kind) {
+			for _, request := range affected(ctx, key) {
 				queue.Add(request)
 			}
 		})

@@ -11,6 +11,7 @@ import (
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	"sigs.k8s.io/cluster-api/util"
 	"sigs.k8s.io/cluster-api/util/predicates"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -91,6 +92,9 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := setupControlPlanes(ctx, mgr, o, planes, direct); err != nil {
 		return fmt.Errorf("set up LocalControlPlanes: %w", err)
 	}
+	if err := setupMachines(ctx, mgr, o, planes); err != nil {
+		return fmt.Errorf("set up LocalMachines: %w", err)
+	}
 	return nil
 }
 
@@ -132,4 +136,23 @@ func setupControlPlanes(ctx context.Context, mgr ctrl.Manager, o Options, planes
 		Complete(&controlPlaneReconciler{
 			client: c, secrets: secrets, planes: planes, clock: o.Clock, version: assets.KubernetesVersion,
 		})
+}
+
+func setupMachines(ctx context.Context, mgr ctrl.Manager, o Options, planes Planes) error {
+	log := ctrl.LoggerFrom(ctx)
+	c := mgr.GetClient()
+	ofCluster, err := util.ClusterToTypedObjectsMapper(c, &infrav1.LocalMachineList{}, mgr.GetScheme())
+	if err != nil {
+		return err
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&infrav1.LocalMachine{}, builder.WithPredicates(
+			predicates.ResourceHasFilterLabel(mgr.GetScheme(), log, o.WatchFilter))).
+		Watches(&clusterv1.Machine{}, handler.EnqueueRequestsFromMapFunc(
+			util.MachineToInfrastructureMapFunc(infrav1.GroupVersion.WithKind("LocalMachine")))).
+		Watches(&clusterv1.Cluster{}, handler.EnqueueRequestsFromMapFunc(ofCluster), builder.WithPredicates(
+			predicates.ClusterPausedTransitionsOrInfrastructureProvisioned(mgr.GetScheme(), log))).
+		WatchesRawSource(machinePlaneEvents(planes, c)).
+		WithOptions(o.controller()).
+		Complete(&machineReconciler{client: c, planes: planes})
 }

@@ -13,8 +13,8 @@ func TestContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(crds) != 4 {
-		t.Fatalf("%d definitions, want 4", len(crds))
+	if len(crds) != 6 {
+		t.Fatalf("%d definitions, want 6", len(crds))
 	}
 	providers := map[string]string{
 		"infrastructure.cluster.x-k8s.io": "infrastructure-local", "controlplane.cluster.x-k8s.io": "control-plane-local",
@@ -51,6 +51,11 @@ var contractFields = map[string][][]string{
 		{"status", "initialization", "provisioned"}, {"status", "failureDomains"}, {"status", "conditions"},
 	},
 	"LocalClusterTemplate": {{"spec", "template", "metadata"}, {"spec", "template", "spec"}},
+	"LocalMachine": {
+		{"spec", "providerID"}, {"status", "initialization", "provisioned"}, {"status", "addresses"},
+		{"status", "failureDomain"}, {"status", "conditions"},
+	},
+	"LocalMachineTemplate": {{"spec", "template", "metadata"}, {"spec", "template", "spec"}},
 	"LocalControlPlane": {
 		{"spec", "version"}, {"status", "initialization", "controlPlaneInitialized"},
 		{"status", "externalManagedControlPlane"}, {"status", "versions"}, {"status", "conditions"},

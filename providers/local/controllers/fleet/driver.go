@@ -45,6 +45,8 @@ type Helpers interface {
 	Run(ctx context.Context) error
 	SetNodes(pool workload.Pool)
 	Nodes() workload.NodeCount
+	EnsureNode(ctx context.Context, machine workload.Machine) error
+	RemoveNode(ctx context.Context, machine workload.Machine) error
 }
 
 // Real is the Driver that runs real processes.

@@ -31,6 +31,9 @@ var ErrForeignState = errors.New("the data directory belongs to a cluster with a
 // Starting an empty cluster in its place would pass off a new cluster as the old.
 var ErrDataLost = errors.New("the data of the cluster is gone from its directory; delete the Cluster and make it again")
 
+// ErrNotServing says that a cluster cannot be asked for anything at the moment.
+var ErrNotServing = errors.New("the API server of the cluster does not serve")
+
 // Phase is how far a plane got.
 type Phase string
 
@@ -203,6 +206,36 @@ func (f *Fleet) SetNodes(key types.NamespacedName, pool workload.Pool) {
 	if m != nil {
 		m.setNodes(pool)
 	}
+}
+
+// EnsureNode creates the node of a machine in the cluster of a plane.
+func (f *Fleet) EnsureNode(ctx context.Context, key types.NamespacedName, machine workload.Machine) error {
+	helpers, err := f.serving(key)
+	if err != nil {
+		return err
+	}
+	return helpers.EnsureNode(ctx, machine)
+}
+
+// RemoveNode deletes the node of a machine in the cluster of a plane.
+func (f *Fleet) RemoveNode(ctx context.Context, key types.NamespacedName, machine workload.Machine) error {
+	helpers, err := f.serving(key)
+	if err != nil {
+		return err
+	}
+	return helpers.RemoveNode(ctx, machine)
+}
+
+func (f *Fleet) serving(key types.NamespacedName) (Helpers, error) {
+	f.mu.Lock()
+	m := f.members[key]
+	f.mu.Unlock()
+	if m == nil || !m.observe().Healthy() {
+		return nil, ErrNotServing
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.helpers, nil
 }
 
 // Reserve chooses the port of a plane, or takes the one that is given, and keeps

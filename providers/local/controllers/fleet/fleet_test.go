@@ -118,6 +118,10 @@ type fakeHelpers struct {
 
 func (h *fakeHelpers) Prepare(context.Context) error { return nil }
 
+func (h *fakeHelpers) EnsureNode(context.Context, workload.Machine) error { return errBad }
+
+func (h *fakeHelpers) RemoveNode(context.Context, workload.Machine) error { return errBad }
+
 func (h *fakeHelpers) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return nil
@@ -267,6 +271,29 @@ func TestNodesAskedForBeforeThePlaneRuns(t *testing.T) {
 	if got := b.fleet.Observe(key).Nodes; got.Ready != 5 {
 		t.Errorf("nodes %+v, want 5", got)
 	}
+}
+
+// A request to a plane that does not serve would only wait for its time-out.
+func TestMachinesNeedAPlaneThatServes(t *testing.T) {
+	b := newBench(t, newDriver(), t.TempDir())
+	check := func(want error) {
+		t.Helper()
+		for _, err := range []error{
+			b.fleet.EnsureNode(t.Context(), key, workload.Machine{}), b.fleet.RemoveNode(t.Context(), key, workload.Machine{}),
+		} {
+			if !errors.Is(err, want) {
+				t.Errorf("error %v, want %v", err, want)
+			}
+		}
+	}
+	check(ErrNotServing)
+	b.mustEnsure()
+	b.await("running", Observation.Healthy)
+	check(errBad) // the helpers were asked
+	b.driver.setHealthy(errBad)
+	b.advance(2 * time.Second)
+	b.await("ailing", func(o Observation) bool { return o.Problem != nil })
+	check(ErrNotServing)
 }
 
 func TestStoppedFromOutsideIsStartedAgain(t *testing.T) {

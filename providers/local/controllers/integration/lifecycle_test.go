@@ -32,6 +32,7 @@ func TestProvider(t *testing.T) {
 	m := startManagement(t.Context(), t)
 	t.Run("definitions", func(t *testing.T) { testDefinitions(t, m) })
 	t.Run("life of a cluster", func(t *testing.T) { testLifecycle(t, m) })
+	t.Run("machines", func(t *testing.T) { testMachines(t, m) })
 	t.Run("killed", func(t *testing.T) { testKilled(t, m) })
 	t.Run("several, one of them hung", func(t *testing.T) { testSeveral(t, m) })
 }
@@ -140,7 +141,7 @@ func (m *management) awaitRestored(ctx context.Context, t *testing.T, name strin
 func (m *management) checkNothingLeft(ctx context.Context, t *testing.T) {
 	t.Helper()
 	for _, list := range []client.ObjectList{
-		&infrav1.LocalClusterList{}, &controlplanev1.LocalControlPlaneList{}, &clusterv1.ClusterList{}, &corev1.SecretList{},
+		&infrav1.LocalClusterList{}, &infrav1.LocalMachineList{}, &clusterv1.MachineList{}, &controlplanev1.LocalControlPlaneList{}, &clusterv1.ClusterList{}, &corev1.SecretList{},
 	} {
 		if err := m.client.List(ctx, list, client.InNamespace("default")); err != nil {
 			t.Fatal(err)

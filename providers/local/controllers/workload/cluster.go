@@ -17,6 +17,7 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
@@ -104,6 +105,20 @@ func (c *Cluster) Run(ctx context.Context) error {
 		return fmt.Errorf("run the helpers of the cluster: %w", err)
 	}
 	return nil
+}
+
+// connect makes a client without a cache. It knows by itself how the few kinds of
+// this package are called, and asks the API server nothing.
+func (c *Cluster) connect() (client.Client, error) {
+	mapper := meta.NewDefaultRESTMapper(c.scheme.PrioritizedVersionsAllGroups())
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Node"), meta.RESTScopeRoot)
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot)
+	mapper.Add(storagev1.SchemeGroupVersion.WithKind("StorageClass"), meta.RESTScopeRoot)
+	direct, err := client.New(c.options.Config, client.Options{Scheme: c.scheme, Mapper: mapper})
+	if err != nil {
+		return nil, fmt.Errorf("connect to the cluster: %w", err)
+	}
+	return direct, nil
 }
 
 // SetNodes says what nodes the cluster should have from now on.

@@ -89,12 +89,18 @@ func (p *Pool) nodes() []*corev1.Node {
 }
 
 func (p *Pool) nodeLabels(name string, index int) map[string]string {
-	all := maps.Clone(p.Labels)
-	if all == nil {
-		all = map[string]string{}
+	zone := ""
+	if len(p.Zones) > 0 {
+		zone = p.Zones[index%len(p.Zones)]
 	}
-	maps.Copy(all, map[string]string{
-		PoolLabel:                      poolName,
+	return nodeLabels(p.Labels, PoolLabel, poolName, name, zone)
+}
+
+// nodeLabels returns the labels of a node: those of the user, over them those
+// that every node has, and one that says what kind of node it is.
+func nodeLabels(extra map[string]string, kind, kindValue, name, zone string) map[string]string {
+	all := merged(extra, map[string]string{
+		kind:                           kindValue,
 		api.SimulatedLabel:             api.SimulatedValue,
 		"type":                         "kwok",
 		corev1.LabelHostname:           name,
@@ -102,8 +108,8 @@ func (p *Pool) nodeLabels(name string, index int) map[string]string {
 		corev1.LabelArchStable:         "amd64",
 		corev1.LabelInstanceTypeStable: "local",
 	})
-	if len(p.Zones) > 0 {
-		all[corev1.LabelTopologyZone] = p.Zones[index%len(p.Zones)]
+	if zone != "" {
+		all[corev1.LabelTopologyZone] = zone
 		all[corev1.LabelTopologyRegion] = region
 	}
 	return all

@@ -32,9 +32,9 @@ const defaultClassAnnotation = "storageclass.kubernetes.io/is-default-class"
 // simulated. The mark comes last, so that a cluster that has it is never touched
 // again: a class that its owner deleted stays deleted.
 func (c *Cluster) Prepare(ctx context.Context) error {
-	direct, err := client.New(c.options.Config, client.Options{Scheme: c.scheme})
+	direct, err := c.connect()
 	if err != nil {
-		return fmt.Errorf("connect to the cluster: %w", err)
+		return err
 	}
 	return prepare(ctx, direct)
 }

@@ -18,6 +18,8 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(GroupVersion,
 		&LocalCluster{}, &LocalClusterList{},
 		&LocalClusterTemplate{}, &LocalClusterTemplateList{},
+		&LocalMachine{}, &LocalMachineList{},
+		&LocalMachineTemplate{}, &LocalMachineTemplateList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
