@@ -69,6 +69,9 @@ func (g *goCommand) toolchain(ctx context.Context, dir string) (string, error) {
 
 // build compiles the recipe in dir, which holds its files, into output.
 func (g *goCommand) build(ctx context.Context, r recipe, dir, output string) error {
+	if err := g.applyEdits(ctx, r, dir); err != nil {
+		return err
+	}
 	cmd := exec.CommandContext(ctx, g.path, "build", "-mod=readonly", "-trimpath", "-v",
 		"-ldflags", r.ldflags(), "-o", output, r.target)
 	cmd.Dir, cmd.Env = dir, g.environment()
