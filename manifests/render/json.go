@@ -25,6 +25,7 @@ func splitJSON(file string, data []byte, limits Limits) ([]document, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
 	var docs []document
+	line, counted := 1, 0 // of the last value's start; counting from the beginning each time would be quadratic
 	for {
 		start := int(decoder.InputOffset())
 		err := skipValue(file, data, decoder, limits)
@@ -45,10 +46,12 @@ func splitJSON(file string, data []byte, limits Limits) ([]document, error) {
 		for start < end && bytes.IndexByte([]byte(" \t\r\n"), data[start]) >= 0 {
 			start++
 		}
+		line += bytes.Count(data[counted:start], []byte("\n"))
+		counted = start
 		if len(docs) >= limits.Documents {
-			return nil, inputErrorf(file, lineAt(data, start), "more than %d documents in one file", limits.Documents)
+			return nil, inputErrorf(file, line, "more than %d documents in one file", limits.Documents)
 		}
-		docs = append(docs, document{text: data[start:end], line: lineAt(data, start), json: true})
+		docs = append(docs, document{text: data[start:end], line: line, json: true})
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"unicode/utf8"
 
@@ -15,8 +16,19 @@ import (
 	"github.com/refloat-dev/refloat/manifests"
 )
 
-// budget counts what a rendering has read.
-type budget struct{ bytes atomic.Int64 }
+// budget counts what a rendering has read. A file that several overlays share
+// counts once.
+type budget struct {
+	bytes atomic.Int64
+	seen  sync.Map // file -> struct{}
+}
+
+func (b *budget) add(file string, bytes int) int64 {
+	if _, again := b.seen.LoadOrStore(file, struct{}{}); again {
+		return b.bytes.Load()
+	}
+	return b.bytes.Add(int64(bytes))
+}
 
 // read returns a file's content if it is within the limits. The size is asked for
 // first, so that a huge file is refused without being read.
@@ -47,7 +59,7 @@ func (r *renderer) read(file string) ([]byte, error) {
 	if int64(content.Len()) > r.limits.FileBytes {
 		return nil, tooLarge("more") // it grew while it was read
 	}
-	if r.budget.bytes.Add(int64(content.Len())) > r.limits.TotalBytes {
+	if r.budget.add(file, content.Len()) > r.limits.TotalBytes {
 		return nil, inputErrorf(file, 0, "more than %d bytes of manifests in all", r.limits.TotalBytes)
 	}
 	return content.Bytes(), nil

@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
+	gitcache "github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/storage/filesystem"
 )
 
 // Directory reads a directory of this machine. One that holds a Git repository is
@@ -81,7 +83,7 @@ func fetchLocal(ctx context.Context, r *remote, want target, c packCache, limits
 	}
 	commit, err := st.peel(tip)
 	if err != nil {
-		if want.commit == tip {
+		if want.commit == tip && errors.Is(err, plumbing.ErrObjectNotFound) {
 			return nil, &CommitNotFoundError{URL: r.display, Commit: tip.String()}
 		}
 		return nil, fmt.Errorf("repository %s, %s: %w", r.display, want, err)
@@ -120,7 +122,20 @@ func (r *remote) openLocal() (*git.Repository, error) {
 	if err != nil {
 		return nil, &UnreachableError{URL: r.display, Reason: err.Error()}
 	}
-	return repo, nil
+	return streaming(repo)
+}
+
+// streamedFrom is the size from which objects of a local repository are streamed rather than held.
+const streamedFrom = 1 << 20
+
+// streaming opens the same repository again with a limit on what is held in memory, which PlainOpen cannot be given.
+func streaming(repo *git.Repository) (*git.Repository, error) {
+	storage, ok := repo.Storer.(*filesystem.Storage)
+	if !ok {
+		return repo, nil
+	}
+	return git.Open(filesystem.NewStorageWithOptions(storage.Filesystem(), gitcache.NewObjectLRU(deltaCacheBytes),
+		filesystem.Options{LargeObjectThreshold: streamedFrom}), nil)
 }
 
 func (r *remote) resolveLocal(repo *git.Repository, want target) (plumbing.Hash, string, error) {

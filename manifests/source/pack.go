@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
-	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
 
@@ -20,20 +18,9 @@ const deltaCacheBytes = 32 * cache.MiByte
 // its objects readable. The compressed bytes stay in memory; objects are inflated
 // when they are read.
 func openPack(ctx context.Context, pack []byte, limits Limits) (*store, error) {
-	if err := inspect(ctx, pack, limits); err != nil {
+	index, err := indexPack(ctx, pack, limits)
+	if err != nil {
 		return nil, err
-	}
-	writer := new(idxfile.Writer)
-	parser, err := packfile.NewParser(packfile.NewScanner(newPackFile(ctx, pack)), writer)
-	if err != nil {
-		return nil, fmt.Errorf("read the pack: %w", err)
-	}
-	if _, err := parser.Parse(); err != nil {
-		return nil, fmt.Errorf("the pack is malformed: %w", err)
-	}
-	index, err := writer.Index()
-	if err != nil {
-		return nil, fmt.Errorf("index the pack: %w", err)
 	}
 	// Reading goes on after ctx has ended, so the reader has none.
 	file := packfile.NewPackfileWithCache(index, nil, newPackFile(context.Background(), pack),
@@ -47,50 +34,13 @@ func openPack(ctx context.Context, pack []byte, limits Limits) (*store, error) {
 	}}, nil
 }
 
-// inspect adds up the declared sizes of all objects before any of them is built. A
-// few bytes of a delta can declare gigabytes.
-func inspect(ctx context.Context, pack []byte, limits Limits) error {
-	scanner := packfile.NewScanner(newPackFile(ctx, pack))
-	_, count, err := scanner.Header()
-	if err != nil {
-		return fmt.Errorf("the pack is malformed: %w", err)
-	}
-	if int64(count) > int64(limits.Objects) {
-		return fmt.Errorf("%d objects, more than %d: %w", count, limits.Objects, ErrLimit)
-	}
-	var total int64
-	for range count {
-		header, err := scanner.NextObjectHeader()
-		if err != nil {
-			return fmt.Errorf("the pack is malformed: %w", err)
-		}
-		size := header.Length
-		if size > limits.ExpandedBytes {
-			return fmt.Errorf("an object of %d bytes, more than %d: %w", size, limits.ExpandedBytes, ErrLimit)
-		}
-		if header.Type.IsDelta() {
-			if size, err = deltaTarget(scanner); err != nil {
-				return fmt.Errorf("the pack is malformed: %w", err)
-			}
-		}
-		if total += size; size > limits.ExpandedBytes || total > limits.ExpandedBytes {
-			return fmt.Errorf("objects of more than %d bytes in all: %w", limits.ExpandedBytes, ErrLimit)
-		}
-	}
-	return nil
-}
-
 // deltaTarget reads the size of the object that a delta makes: the second of the
 // two variable-length numbers at its start.
-func deltaTarget(scanner *packfile.Scanner) (int64, error) {
-	var start bytes.Buffer
-	if _, _, err := scanner.NextObject(&headWriter{buf: &start, left: 20}); err != nil {
+func deltaTarget(start *bytes.Buffer) (int64, error) {
+	if _, err := variableLength(start); err != nil {
 		return 0, err
 	}
-	if _, err := variableLength(&start); err != nil {
-		return 0, err
-	}
-	return variableLength(&start)
+	return variableLength(start)
 }
 
 func variableLength(r io.ByteReader) (int64, error) {

@@ -51,7 +51,7 @@ type Auth struct {
 
 // Limits bound what a repository may cost. Zero values mean the defaults.
 type Limits struct {
-	// PackBytes is the most that is read from a remote: 512 MiB.
+	// PackBytes is the most that is read from a remote: 256 MiB. They are held in memory, compressed.
 	PackBytes int64
 	// Objects in a pack: 1,000,000.
 	Objects int
@@ -73,7 +73,7 @@ func (l Limits) withDefaults() Limits {
 			*v = d
 		}
 	}
-	def(&l.PackBytes, 512<<20)
+	def(&l.PackBytes, 256<<20)
 	def(&l.ExpandedBytes, 2<<30)
 	def(&l.FileBytes, 64<<20)
 	def(&l.CacheBytes, 1<<30)
