@@ -25,6 +25,8 @@ import (
 // clusterReconciler reconciles LocalClusters.
 type clusterReconciler struct {
 	client client.Client
+	// direct reads uncached.
+	direct client.Reader
 	planes Planes
 }
 
@@ -120,8 +122,10 @@ func (r *clusterReconciler) controlPlane(ctx context.Context, cluster *clusterv1
 // that still uses it, which gives it back itself.
 func (r *clusterReconciler) delete(ctx context.Context, local *infrav1.LocalCluster, key types.NamespacedName) error {
 	conditions.Set(local, condition(infrav1.ReadyCondition, metav1.ConditionFalse, infrav1.DeletingReason, ""))
+	// A cache may still hold the control plane that is gone, and then nobody would
+	// give back the port.
 	var controlPlanes controlplanev1.LocalControlPlaneList
-	if err := r.client.List(ctx, &controlPlanes, client.InNamespace(local.Namespace)); err != nil {
+	if err := r.direct.List(ctx, &controlPlanes, client.InNamespace(local.Namespace)); err != nil {
 		return fmt.Errorf("list the control planes of cluster %s: %w", key, err)
 	}
 	for i := range controlPlanes.Items {

@@ -92,24 +92,30 @@ func (r *controlPlaneReconciler) normal(ctx context.Context, controlPlane *contr
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	if refused := obstacle(endpoint, controlPlane.Spec.Version, r.version); refused != nil {
-		// A plane that runs already stays as it is: asking for a version that is not
-		// there must not take a cluster away.
-		if r.planes.Observe(key).Phase == fleet.Absent {
-			conditions.Set(controlPlane, *refused)
-			return reconcile.Result{}, nil
-		}
+	seen := r.planes.Observe(key)
+	if refused := obstacle(endpoint, seen.Served, controlPlane.Spec.Version, r.version); refused != nil {
+		conditions.Set(controlPlane, *refused)
+		return reconcile.Result{}, nil
 	}
-	authorities, renewAt, err := r.ensureSecrets(ctx, controlPlane, endpoint, key)
+	secrets := r.secretsOf(controlPlane, key)
+	authorities, err := secrets.authorities(ctx, r.clock.Now())
+	conditions.Set(controlPlane, usable(controlplanev1.CertificatesAvailableCondition, err))
 	if err != nil {
 		return reconcile.Result{}, err
 	}
+	// Only now that the keys are known to be those of the plane may a kubeconfig be
+	// made from them.
 	err = r.planes.Ensure(key, fleet.Want{Authorities: authorities, Port: endpoint.Port})
 	if errors.Is(err, fleet.ErrForeignState) {
 		conditions.Set(controlPlane, condition(controlplanev1.AvailableCondition, metav1.ConditionFalse,
 			controlplanev1.ForeignStateReason, bounded(err.Error())))
 		return reconcile.Result{RequeueAfter: foreignStateRecheck}, nil
 	}
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	renewAt, err := secrets.kubeconfig(ctx, authorities, endpoint, r.clock.Now())
+	conditions.Set(controlPlane, usable(controlplanev1.KubeconfigAvailableCondition, err))
 	if err != nil {
 		return reconcile.Result{}, err
 	}
@@ -130,20 +136,11 @@ func (r *controlPlaneReconciler) report(controlPlane *controlplanev1.LocalContro
 	if adopting && conditions.Has(controlPlane, controlplanev1.AvailableCondition) {
 		return
 	}
-	conditions.Set(controlPlane, availability(seen))
-}
-
-// ensureSecrets sees to the Secrets of the cluster and their conditions.
-func (r *controlPlaneReconciler) ensureSecrets(ctx context.Context, controlPlane *controlplanev1.LocalControlPlane, endpoint controlplane.Endpoint, key types.NamespacedName) (*controlplane.Authorities, time.Time, error) {
-	secrets := r.secretsOf(controlPlane, key)
-	authorities, err := secrets.authorities(ctx, r.clock.Now())
-	conditions.Set(controlPlane, usable(controlplanev1.CertificatesAvailableCondition, err))
-	if err != nil {
-		return nil, time.Time{}, err
+	available := availability(seen)
+	if available.Message == "" {
+		available.Message = versionProblem(controlPlane.Spec.Version, r.version)
 	}
-	renewAt, err := secrets.kubeconfig(ctx, authorities, endpoint, r.clock.Now())
-	conditions.Set(controlPlane, usable(controlplanev1.KubeconfigAvailableCondition, err))
-	return authorities, renewAt, err
+	conditions.Set(controlPlane, available)
 }
 
 func usable(kind string, err error) metav1.Condition {

@@ -207,10 +207,11 @@ func TestControlPlaneVersion(t *testing.T) {
 		seen            fleet.Observation
 		reason          string
 	}{
-		"with v":              {"v1.36.3", "v1.36.3", alive, controlplanev1.AvailableReason},
-		"without v":           {"1.36.3", "v1.36.3", alive, controlplanev1.AvailableReason},
-		"not offered":         {"1.31.0", "v1.31.0", fleet.Observation{Phase: fleet.Absent}, controlplanev1.VersionNotAvailableReason},
-		"not offered, but up": {"1.31.0", "v1.31.0", alive, controlplanev1.AvailableReason},
+		"with v":                     {"v1.36.3", "v1.36.3", alive, controlplanev1.AvailableReason},
+		"without v":                  {"1.36.3", "v1.36.3", alive, controlplanev1.AvailableReason},
+		"not offered":                {"1.31.0", "v1.31.0", fleet.Observation{Phase: fleet.Absent}, controlplanev1.VersionNotAvailableReason},
+		"not offered, but up":        {"1.31.0", "v1.31.0", alive, controlplanev1.AvailableReason},
+		"not offered, to be adopted": {"1.31.0", "v1.31.0", fleet.Observation{Phase: fleet.Starting, Served: true}, controlplanev1.StartingReason},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -236,6 +237,9 @@ func TestControlPlaneRefusesForeignState(t *testing.T) {
 	}
 	if got := conditions.GetReason(b.controlPlane(), controlplanev1.AvailableCondition); got != controlplanev1.ForeignStateReason {
 		t.Errorf("reason %q", got)
+	}
+	if slices.Contains(b.events, "create *v1.Secret one-kubeconfig") {
+		t.Error("a kubeconfig was made from keys that are not those of the plane")
 	}
 }
 

@@ -18,9 +18,11 @@ const loopback = "127.0.0.1"
 
 // obstacle tells why a control plane cannot be run as asked; nil when it can.
 // wanted is the version in spec, offered the one that the provider was built with.
-func obstacle(endpoint controlplane.Endpoint, wanted, offered string) *metav1.Condition {
-	refuse := func(reason, format string, values ...any) *metav1.Condition {
-		c := condition(controlplanev1.AvailableCondition, metav1.ConditionFalse, reason, fmt.Sprintf(format, values...))
+// A cluster that served before stays as it is when another version is asked for:
+// that the version is not there must not take the cluster away.
+func obstacle(endpoint controlplane.Endpoint, served bool, wanted, offered string) *metav1.Condition {
+	refuse := func(reason, message string) *metav1.Condition {
+		c := condition(controlplanev1.AvailableCondition, metav1.ConditionFalse, reason, message)
 		return &c
 	}
 	switch {
@@ -28,13 +30,21 @@ func obstacle(endpoint controlplane.Endpoint, wanted, offered string) *metav1.Co
 		return refuse(controlplanev1.WaitingForEndpointReason,
 			"waiting for the controlPlaneEndpoint of the Cluster or of its LocalCluster")
 	case endpoint.Host != loopback:
-		return refuse(controlplanev1.WaitingForEndpointReason,
-			"the controlPlaneEndpoint is on host %s; a local control plane listens on %s only", endpoint.Host, loopback)
-	case versionOf(wanted) != offered:
-		return refuse(controlplanev1.VersionNotAvailableReason,
-			"version %s was asked for; this provider runs %s only", versionOf(wanted), offered)
+		return refuse(controlplanev1.WaitingForEndpointReason, fmt.Sprintf(
+			"the controlPlaneEndpoint is on host %s; a local control plane listens on %s only", endpoint.Host, loopback))
+	case !served && versionOf(wanted) != offered:
+		return refuse(controlplanev1.VersionNotAvailableReason, versionProblem(wanted, offered))
 	}
 	return nil
+}
+
+// versionProblem says that the version asked for is not the one that runs; it is
+// empty when it is.
+func versionProblem(wanted, offered string) string {
+	if versionOf(wanted) == offered {
+		return ""
+	}
+	return fmt.Sprintf("version %s was asked for; this provider runs %s only", versionOf(wanted), offered)
 }
 
 // versionOf puts the v in front of a version that lacks it, as the contract demands.

@@ -35,7 +35,7 @@ const (
 var (
 	key   = types.NamespacedName{Namespace: namespace, Name: name}
 	now   = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	alive = fleet.Observation{Phase: fleet.Running, Nodes: workload.NodeCount{Desired: 3, Ready: 3}}
+	alive = fleet.Observation{Phase: fleet.Running, Served: true, Nodes: workload.NodeCount{Desired: 3, Ready: 3}}
 )
 
 // fakePlanes records what was asked of the machine, and what the client wrote, in
@@ -108,7 +108,7 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 	b.client = interceptor.NewClient(fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 		WithStatusSubresource(&infrav1.LocalCluster{}, &infrav1.LocalMachine{}, &controlplanev1.LocalControlPlane{}).Build(), b.recorder())
 	b.planes = &fakePlanes{events: &b.events, seen: fleet.Observation{Phase: fleet.Absent}}
-	b.clusters = &clusterReconciler{client: b.client, planes: b.planes}
+	b.clusters = &clusterReconciler{client: b.client, direct: b.client, planes: b.planes}
 	b.machines = &machineReconciler{client: b.client, planes: b.planes}
 	b.controlPlanes = &controlPlaneReconciler{
 		client: b.client, secrets: b.client, planes: b.planes, clock: b.clock, version: version,

@@ -86,7 +86,7 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := mgr.Add(planes); err != nil {
 		return fmt.Errorf("set up the local provider: %w", err)
 	}
-	if err := setupClusters(ctx, mgr, o, planes); err != nil {
+	if err := setupClusters(ctx, mgr, o, planes, direct); err != nil {
 		return fmt.Errorf("set up LocalClusters: %w", err)
 	}
 	if err := setupControlPlanes(ctx, mgr, o, planes, direct); err != nil {
@@ -105,7 +105,7 @@ func (o Options) controller() controller.Options {
 	}
 }
 
-func setupClusters(ctx context.Context, mgr ctrl.Manager, o Options, planes Planes) error {
+func setupClusters(ctx context.Context, mgr ctrl.Manager, o Options, planes Planes, direct client.Reader) error {
 	log := ctrl.LoggerFrom(ctx)
 	c := mgr.GetClient()
 	return ctrl.NewControllerManagedBy(mgr).
@@ -117,7 +117,7 @@ func setupClusters(ctx context.Context, mgr ctrl.Manager, o Options, planes Plan
 		Watches(&controlplanev1.LocalControlPlane{}, handler.EnqueueRequestsFromMapFunc(fromSibling(c, localClusterKind))).
 		WatchesRawSource(planeEvents(planes, c, localClusterKind)).
 		WithOptions(o.controller()).
-		Complete(&clusterReconciler{client: c, planes: planes})
+		Complete(&clusterReconciler{client: c, direct: direct, planes: planes})
 }
 
 func setupControlPlanes(ctx context.Context, mgr ctrl.Manager, o Options, planes Planes, secrets client.Client) error {

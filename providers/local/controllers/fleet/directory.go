@@ -77,18 +77,19 @@ func (f *Fleet) claim(key types.NamespacedName, authorities *controlplane.Author
 
 // checkData refuses to start a plane whose data was there and is there no more.
 func (f *Fleet) checkData(key types.NamespacedName) error {
-	_, err := os.Stat(filepath.Join(f.directory(key), servedFile))
-	if errors.Is(err, fs.ErrNotExist) {
+	if !f.served(key) {
 		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("look whether cluster %s served before: %w", key, err)
 	}
 	has, err := f.options.Driver.HasData(f.planeDirectory(key))
 	if err == nil && !has {
 		return ErrDataLost
 	}
 	return err
+}
+
+func (f *Fleet) served(key types.NamespacedName) bool {
+	_, err := os.Stat(filepath.Join(f.directory(key), servedFile))
+	return err == nil
 }
 
 func (f *Fleet) rememberServed(key types.NamespacedName) error {

@@ -52,6 +52,9 @@ const (
 // Observation is what is known of a plane, without any request to it.
 type Observation struct {
 	Phase Phase
+	// Served tells whether the plane served at any time since it was made, be it
+	// for an earlier program.
+	Served bool
 	// Problem is why the plane is not healthy; nil when it is, or nothing is known yet.
 	Problem error
 	// Nodes is the last count of its nodes.
@@ -191,10 +194,12 @@ func (f *Fleet) Observe(key types.NamespacedName) Observation {
 	f.mu.Lock()
 	m := f.members[key]
 	f.mu.Unlock()
-	if m == nil {
-		return Observation{Phase: Absent}
+	seen := Observation{Phase: Absent}
+	if m != nil {
+		seen = m.observe()
 	}
-	return m.observe()
+	seen.Served = f.served(key)
+	return seen
 }
 
 // SetNodes says what nodes the cluster of a plane should have. It has no effect

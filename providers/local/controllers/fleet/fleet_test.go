@@ -384,8 +384,8 @@ func TestNextFleetAdopts(t *testing.T) {
 	first.fleet.Close()
 
 	second := newBench(t, driver, dir)
-	if got := second.fleet.Observe(key).Phase; got != Absent {
-		t.Errorf("phase %s before anybody asked", got)
+	if got := second.fleet.Observe(key); got.Phase != Absent || !got.Served {
+		t.Errorf("observed %+v before anybody asked, want absent and served before", got)
 	}
 	second.mustEnsure()
 	second.await("running", Observation.Healthy)

@@ -58,8 +58,10 @@ func testLifecycle(t *testing.T, m *management) {
 
 	stop()
 	m.wipeStatus(ctx, t, "one")
+	began = time.Now()
 	stop = m.startProvider(ctx, t)
 	m.awaitRestored(ctx, t, "one")
+	t.Logf("new provider, status wiped -> adopted and derived again: %s", time.Since(began).Round(10*time.Millisecond))
 	checkMark(ctx, t, workload) // the same cluster as before: its objects are there
 	awaitWorkloads(ctx, t, workload)
 	deleteNamespace(ctx, t, workload, "app")

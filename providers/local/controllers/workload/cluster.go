@@ -42,9 +42,6 @@ type Options struct {
 	Config *rest.Config
 	// Log is where the controllers of the cluster write.
 	Log logr.Logger
-	// Nodes is the first pool; SetNodes changes it. Nil leaves nodes alone until
-	// SetNodes says what is wanted.
-	Nodes *Pool
 	// NodesChanged is called, from any goroutine, after Nodes answers differently.
 	NodesChanged func()
 }
@@ -57,7 +54,8 @@ type Cluster struct {
 	// is enough, so senders never block.
 	wake chan event.GenericEvent
 
-	mu   sync.Mutex
+	mu sync.Mutex
+	// pool is nil until SetNodes said what is wanted; until then nodes are left alone.
 	pool *Pool
 	seen NodeCount
 }
@@ -73,7 +71,7 @@ func New(o Options) (*Cluster, error) {
 	if o.NodesChanged == nil {
 		o.NodesChanged = func() {}
 	}
-	return &Cluster{options: o, scheme: scheme, pool: o.Nodes, wake: make(chan event.GenericEvent, 1)}, nil
+	return &Cluster{options: o, scheme: scheme, wake: make(chan event.GenericEvent, 1)}, nil
 }
 
 // Run looks after the cluster until ctx ends. It returns an error when it could
