@@ -30,6 +30,10 @@ var schemaDirty bool
 
 // kustomize builds the kustomization of a directory.
 func (r *renderer) kustomize(ctx context.Context, unit, dir string) ([]manifests.Object, error) {
+	dir, err := delink(r.files, dir) // kustomize resolves it too, and names files below what it found
+	if err != nil {
+		return nil, fmt.Errorf("path %q: %w", unit, err)
+	}
 	pre, err := r.survey(ctx, unit, dir)
 	if err != nil {
 		return nil, err

@@ -72,6 +72,10 @@ func TestKustomizations(t *testing.T) {
 			paths: []string{"k"},
 			want:  []string{"ConfigMap x/a @ base/a.yaml:1", "ConfigMap x/b @ b.yaml:1"},
 		},
+		"a path that is a link": {
+			files: files{"k": "-> base", "base/kustomization.yaml": "resources: [a.yaml]", "base/a.yaml": cm("a")}, paths: []string{"k"},
+			want: []string{"ConfigMap x/a @ base/a.yaml:1"},
+		},
 		"plain transformers": {
 			files: files{
 				"kustomization.yaml":   "resources: [a.yaml]\ntransformers:\n- t\n- |-\n  apiVersion: builtin\n  kind: PrefixSuffixTransformer\n  metadata: {name: n2}\n  prefix: q-\n  fieldSpecs: [{path: metadata/name}]\n",

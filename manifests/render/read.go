@@ -102,6 +102,7 @@ func (r *renderer) plainFile(unit, file string) ([]manifests.Object, error) {
 		return nil, err
 	}
 	if skipped(data) {
+		r.warnings.add(file + ": is marked +argocd:skip-file-rendering and left out")
 		return nil, nil
 	}
 	docs, err := r.documents(file, data)
