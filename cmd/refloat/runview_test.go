@@ -51,10 +51,10 @@ func TestRunViewInALog(t *testing.T) {
 			view.beat()
 		}
 	}
-	want := `◎ Preflight            waiting for the repository
+	want := `◎ Preflight           waiting for the repository
 ✔ Preflight     1.0s  commit 0123456, 9 objects in 3 waves
-◎ Waves                wave 2, 4 of 9 applied, 3 healthy; waiting for Deployment.apps shop/web
-◎ Waves                wave 2, 4 of 9 applied, 3 healthy; waiting for Deployment.apps shop/web
+◎ Waves               wave 2, 4 of 9 applied, 3 healthy; waiting for Deployment.apps shop/web
+◎ Waves               wave 2, 4 of 9 applied, 3 healthy; waiting for Deployment.apps shop/web
 ✔ Waves         8.0s
 ✔ drill succeeded: recovery time 9.0s
 `

@@ -40,6 +40,10 @@ func (r *renderer) parse(file string, d document) (*yaml.Node, error) {
 
 var errorLine = regexp.MustCompile(`line (\d+):? ?`)
 
+// structural are the faults for which the parser counts lines from 0; for those of
+// single tokens it counts from 1.
+var structural = regexp.MustCompile(`^did not find expected (key|node content|'-' indicator|',' or '[}\]]'|<document start>|<stream-start>)`)
+
 // syntaxError translates the parser's message: the line is counted from the start of the document there.
 func syntaxError(file string, d document, err error) error {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
@@ -47,6 +51,9 @@ func syntaxError(file string, d document, err error) error {
 	if m := errorLine.FindStringSubmatch(message); m != nil {
 		line, _ = strconv.Atoi(m[1])
 		message = strings.Replace(message, m[0], "", 1)
+		if structural.MatchString(message) {
+			line++
+		}
 	}
 	var typeErr *yaml.TypeError
 	if errors.As(err, &typeErr) {
