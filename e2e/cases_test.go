@@ -3,8 +3,10 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -87,6 +89,7 @@ func repositories(t *testing.T) map[string]*repository {
 	boutique := filesOf(t, filepath.Join(cases, "online-boutique", "kustomize"), "kustomize/")
 	boutique["state/kustomization.yaml"] = `apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
+namespace: default
 resources: [../kustomize/base]
 components:
   - ../kustomize/components/network-policies
@@ -97,15 +100,42 @@ components:
 `
 	repos["online-boutique"] = newRepository(t, boutique)
 	flux := filesOf(t, filepath.Join(cases, "flux-example"), "")
+	// The definitions are made by Flux's own bootstrap, which is not in the repository.
+	flux["state/definitions.yaml"] = definition("helm.toolkit.fluxcd.io", "v2", "HelmRelease") +
+		definition("source.toolkit.fluxcd.io", "v1", "OCIRepository") +
+		definition("source.toolkit.fluxcd.io", "v1", "HelmRepository")
 	flux["state/kustomization.yaml"] = `apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources:
-  - ../clusters/production/flux-system
+  - definitions.yaml
   - ../infrastructure/controllers
   - ../apps/production
 `
 	repos["flux-example"] = newRepository(t, flux)
 	return repos
+}
+
+// definition of a kind whose schema does not matter here.
+func definition(group, version, kind string) string {
+	plural := strings.TrimSuffix(strings.ToLower(kind), "y") + "s"
+	if strings.HasSuffix(kind, "y") {
+		plural = strings.TrimSuffix(plural, "s") + "ies"
+	}
+	return fmt.Sprintf(`---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: %[1]s.%[2]s}
+spec:
+  group: %[2]s
+  scope: Namespaced
+  names: {kind: %[3]s, listKind: %[3]sList, plural: %[1]s, singular: %[4]s}
+  versions:
+    - name: %[5]s
+      served: true
+      storage: true
+      subresources: {status: {}}
+      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+`, plural, group, kind, strings.ToLower(kind), version)
 }
 
 // TestRebuildRepositories rebuilds, verifies, tears down and rebuilds again, for every

@@ -22,7 +22,7 @@ spec:
 apiVersion: infrastructure.cluster.x-k8s.io/v1alpha1
 kind: LocalCluster
 metadata: {name: "${CLUSTER_NAME}"}
-spec: {nodes: 2}
+spec: {nodes: {count: 2}}
 ---
 apiVersion: controlplane.cluster.x-k8s.io/v1alpha1
 kind: LocalControlPlane

@@ -96,3 +96,7 @@ func IDOf(u *unstructured.Unstructured) ID {
 // FieldManager is the name under which objects are applied. An object on a pinned
 // cluster that holds an Apply entry of this manager was written by the run.
 const FieldManager = "refloat"
+
+// SeedLabel marks what a run writes besides the state: Secrets that Git cannot hold and
+// the namespaces they need. Such objects are expected on the cluster, not extra.
+const SeedLabel = "refloat.dev/seed"

@@ -210,3 +210,21 @@ func clip(text string, limit int) string {
 	const mark = "…"
 	return strings.ToValidUTF8(text[:limit-len(mark)], "") + mark
 }
+
+// RecordPlanReady says in the plan's status whether its last preflight found a fault.
+func RecordPlanReady(plan *v1alpha1.RecoveryPlan, run *v1alpha1.RecoveryRun, now time.Time) {
+	pinned := run.Status.Pinned
+	if pinned == nil || pinned.PlanGeneration != plan.Generation {
+		return // the run says nothing about the plan as it is now
+	}
+	ready := metav1.Condition{
+		Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: "Rendered",
+		Message:            fmt.Sprintf("%d objects in %d waves at commit %s", pinned.Objects, pinned.Waves, pinned.Commit),
+		ObservedGeneration: plan.Generation, LastTransitionTime: metav1.NewTime(now),
+	}
+	if f := run.Status.Failure; f != nil && f.Phase == v1alpha1.PhasePreflight {
+		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, f.Reason, f.Message
+	}
+	plan.Status.ObservedGeneration = plan.Generation
+	meta.SetStatusCondition(&plan.Status.Conditions, ready)
+}

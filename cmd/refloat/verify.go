@@ -38,7 +38,7 @@ Exit codes: 0 the cluster matches; 1 it differs; 2 it could not be told.`,
 				return err
 			}
 			v, err := controller.VerifyPlan(cmd.Context(), c, controller.VerifyOptions{
-				Engine: controller.NewEngine(cache), Namespace: namespace, Plan: args[0],
+				Engine: controller.NewEngine(controller.EngineOptions{CacheDir: cache}), Namespace: namespace, Plan: args[0],
 			})
 			if err != nil {
 				return &exitError{code: exitCouldNotTell, err: fmt.Errorf("could not tell: %w", err)}

@@ -38,9 +38,18 @@ func (e *engine) adopt(ctx context.Context) error {
 		})
 	}
 	if e.needsClasses() {
-		group.Go(func() error { return e.learnClasses(ctx) })
+		group.Go(func() error { return e.client.LearnStorageClasses(ctx, e.kinds, e.classes) })
 	}
 	return group.Wait()
+}
+
+func (e *engine) needsClasses() bool {
+	for id := range e.index {
+		if id.Group == "" && id.Kind == "PersistentVolumeClaim" {
+			return true
+		}
+	}
+	return false
 }
 
 // adoptKind writes only to items of its kind, so that kinds can be read in parallel.

@@ -26,7 +26,7 @@ type engine struct {
 	sched   *scheduler
 	limiter *limiter
 	watcher *watcher
-	classes *storageClasses
+	classes *cluster.StorageClasses
 	refresh singleflight.Group
 
 	items    []item // of the objects, Graph.Nodes[:Len()]
@@ -72,15 +72,15 @@ func newEngine(g *order.Graph, o Options, client *cluster.Client) (*engine, erro
 		items:   make([]item, g.Len()),
 		index:   make(map[manifests.ID]int, g.Len()),
 		events:  make(chan event, eventBuffer),
-		classes: &storageClasses{},
+		classes: &cluster.StorageClasses{},
 	}
 	for i := range e.items {
 		e.items[i].seen.Assessment = health.Assessment{Status: health.Missing}
 		switch object := g.Nodes[i].Object; {
 		case isDefinition(object):
 			e.kinds.Announce(object.Unstructured)
-		case isStorageClass(object):
-			e.classes.learn(object.Unstructured)
+		case object.ID().GroupKind() == cluster.StorageClassKind.GroupKind():
+			e.classes.Learn(object.Unstructured)
 		}
 	}
 	for i := range e.items {

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -114,53 +112,8 @@ func (e *engine) lookup(ctx context.Context, gvk schema.GroupVersionKind) (clust
 
 func (a *answer) judged(object manifests.Object) *answer {
 	a.verdict = judge(a.err)
-	a.message = explain(a.err, object)
+	a.message = cluster.Explain(a.err, object.GroupVersionKind().GroupKind())
 	return a
-}
-
-// maxMessage bounds a server's message, in bytes; some quote whole objects.
-const maxMessage = 2048
-
-// explain is an error in words. Of a Secret only reason and field paths are said,
-// because the server quotes values.
-func explain(err error, object manifests.Object) string {
-	message := err.Error()
-	if object.ID().GroupKind() == (schema.GroupKind{Kind: "Secret"}) {
-		message = withoutValues(err)
-	}
-	if len(message) > maxMessage {
-		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
-	}
-	return message
-}
-
-func withoutValues(err error) string {
-	var status apierrors.APIStatus
-	if !errors.As(err, &status) {
-		return err.Error()
-	}
-	s := status.Status()
-	said := "the API server refused the Secret (" + reasonOf(s) + ")"
-	if s.Details == nil {
-		return said + "; its answer is not shown, because it may quote the Secret"
-	}
-	var fields []string
-	for _, c := range s.Details.Causes {
-		if c.Field != "" {
-			fields = append(fields, c.Field+" ("+string(c.Type)+")")
-		}
-	}
-	if len(fields) > 0 {
-		said += ": " + strings.Join(fields, ", ")
-	}
-	return said
-}
-
-func reasonOf(s metav1.Status) string {
-	if s.Reason != "" && s.Reason != metav1.StatusReasonUnknown {
-		return string(s.Reason)
-	}
-	return fmt.Sprintf("code %d", s.Code)
 }
 
 func (e *engine) environment() health.Environment {
@@ -170,7 +123,7 @@ func (e *engine) environment() health.Environment {
 			r, ok := e.kinds.Lookup(gvk)
 			return ok && r.StatusSubresource
 		},
-		WaitsForConsumer: e.classes.waitsForConsumer,
+		WaitsForConsumer: e.classes.WaitsForConsumer,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/refloat-dev/refloat/manifests"
@@ -78,6 +79,12 @@ func (c *checker) object(i int) {
 	if it.id.Kind == "" || it.id.Name == "" {
 		c.complain(i, cause{after: " lacks a kind or a metadata.name; a generated name cannot be rebuilt"})
 		return
+	}
+	for _, key := range []string{"annotations", "labels"} {
+		if _, _, err := unstructured.NestedStringMap(it.Unstructured.Object, "metadata", key); err != nil {
+			c.complain(i, cause{after: " has a value in metadata." + key + " that is no text; quote it"})
+			return
+		}
 	}
 	sc, problem := c.set.scope(it.gvk, c.options)
 	switch {

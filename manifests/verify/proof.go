@@ -1,0 +1,146 @@
+package verify
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/refloat-dev/refloat/manifests"
+)
+
+// proven tells, without a request, that applying desired to live would change
+// nothing. It may say no where that is so; it must not say yes where it is not.
+//
+// The argument. A server-side apply by our manager can change three things: fields
+// that desired has and live has not, or with other values; fields that we applied
+// before and that desired no longer has, which it removes; and where list elements
+// go. So it changes nothing when
+//
+//  1. every field of desired is in live with an equal value, lists of equal length
+//     compared element by element in sequence (stricter than any way lists merge),
+//  2. every field that the record says we own is in desired, so none is removed, and
+//  3. the record is of the same API version, so its paths mean the same.
+//
+// Values that the server rewrites (quantities, defaults inside of a list element's
+// key) fail a condition and are asked about instead.
+func proven(desired map[string]any, live *unstructured.Unstructured) bool {
+	d := differ{subset: true, ignored: ignores{{"apiVersion"}}}
+	d.walk(nil, desired, live.Object)
+	if len(d.found) > 0 {
+		return false
+	}
+	owned, ok := ownedByUs(live)
+	if !ok {
+		// No record is kept of an object of which nothing but its name was applied.
+		return bare(desired)
+	}
+	return covered(owned, desired)
+}
+
+// ownedByUs is the set of fields of our manager's last apply, in the form of the
+// record; false when there is none, or one of another version.
+func ownedByUs(live *unstructured.Unstructured) (map[string]any, bool) {
+	for _, m := range live.GetManagedFields() {
+		if m.Manager != manifests.FieldManager || m.Operation != metav1.ManagedFieldsOperationApply || m.Subresource != "" {
+			continue
+		}
+		fields, ok := fieldsOf(m)
+		return fields, ok && m.APIVersion == live.GetAPIVersion()
+	}
+	return nil, false
+}
+
+func fieldsOf(m metav1.ManagedFieldsEntry) (map[string]any, bool) {
+	if m.FieldsV1 == nil {
+		return nil, false
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(m.FieldsV1.Raw, &fields); err != nil {
+		return nil, false
+	}
+	return fields, true
+}
+
+func bare(desired map[string]any) bool {
+	for field, v := range desired {
+		switch field {
+		case "apiVersion", "kind":
+		case "metadata":
+			metadata, _ := v.(map[string]any)
+			for field := range metadata {
+				if field != "name" && field != "namespace" {
+					return false
+				}
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// covered tells whether every recorded path exists in value.
+func covered(fields map[string]any, value any) bool {
+	for key, below := range fields {
+		if key == "." {
+			continue
+		}
+		next, ok := step(key, value)
+		if !ok {
+			return false
+		}
+		if deeper, _ := below.(map[string]any); !covered(deeper, next) {
+			return false
+		}
+	}
+	return true
+}
+
+// step follows one element of a recorded path: f:name of a map, k:{...} the element
+// of a list with these keys, v:... an element of a set, i:n the n-th of a list.
+func step(key string, value any) (any, bool) {
+	kind, rest, _ := strings.Cut(key, ":")
+	switch kind {
+	case "f":
+		m, _ := value.(map[string]any)
+		v, ok := m[rest]
+		return v, ok
+	case "k":
+		var keys map[string]any
+		if json.Unmarshal([]byte(rest), &keys) != nil {
+			return nil, false
+		}
+		return element(value, keys)
+	case "v":
+		var v any
+		list, _ := value.([]any)
+		if json.Unmarshal([]byte(rest), &v) != nil {
+			return nil, false
+		}
+		return nil, slices.ContainsFunc(list, func(e any) bool { return equal(e, v) })
+	}
+	return nil, false
+}
+
+// element of a list that has all keys. One that leaves a key to its default is not
+// found; the API server is asked then.
+func element(value any, keys map[string]any) (any, bool) {
+	list, _ := value.([]any)
+	for _, e := range list {
+		m, ok := e.(map[string]any)
+		if !ok {
+			continue
+		}
+		all := true
+		for k, v := range keys {
+			all = all && equal(m[k], v)
+		}
+		if all {
+			return m, true
+		}
+	}
+	return nil, false
+}

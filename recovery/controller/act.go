@@ -1,0 +1,155 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/providers/capi"
+	"github.com/refloat-dev/refloat/recovery"
+)
+
+// act carries out one action. An error means that it may be carried out again: each
+// leaves the same world behind when repeated.
+func (r *Reconciler) act(ctx context.Context, o recovery.Observation, d recovery.Decision) error {
+	switch d.Action {
+	case recovery.AddFinalizer, recovery.RemoveFinalizer:
+		return r.finalizer(ctx, o, d.Action == recovery.AddFinalizer)
+	case recovery.TakeLock:
+		return r.takeLock(ctx, o)
+	case recovery.ReleaseLock:
+		return r.releaseLock(ctx, o)
+	case recovery.Start:
+		return r.start(ctx, o)
+	case recovery.Claim:
+		return r.claim(ctx, o)
+	case recovery.Advance:
+		return r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) { recovery.RecordAdvance(run, d.Message, now) })
+	case recovery.CleanUp:
+		r.work.drop(o.Run.UID)
+		return r.update(ctx, o, recovery.RecordCleanup)
+	case recovery.Fail:
+		return r.fail(ctx, o, d.Failure)
+	case recovery.StoreReport:
+		return r.storeFinal(ctx, o)
+	case recovery.Finish:
+		return r.finish(ctx, o)
+	case recovery.InformPlan:
+		return r.informPlan(ctx, o)
+	}
+	return r.actOnCluster(ctx, o, d)
+}
+
+// actOnCluster carries out the actions of the phases.
+func (r *Reconciler) actOnCluster(ctx context.Context, o recovery.Observation, d recovery.Decision) error {
+	switch d.Action {
+	case recovery.Preflight:
+		r.beginPreflight(o.Run)
+		return nil
+	case recovery.RecordPreflight:
+		return r.recordPreflight(ctx, o)
+	case recovery.Prepare:
+		r.beginPrepare(o.Run)
+		return nil
+	case recovery.RecordDelete, recovery.Delete, recovery.Discard:
+		return r.delete(ctx, o, d.Action)
+	case recovery.Create:
+		return r.create(ctx, o)
+	case recovery.PinTarget:
+		return r.pinTarget(ctx, o, o.Cluster.Incarnation)
+	case recovery.PinSystem:
+		return r.pinSystem(ctx, o)
+	case recovery.Seed:
+		return r.seed(ctx, o)
+	case recovery.Apply:
+		return r.beginApply(o.Run)
+	case recovery.RecordWaves:
+		return r.recordWaves(ctx, o)
+	case recovery.Verify:
+		return r.beginVerify(o.Run)
+	case recovery.RecordVerification:
+		return r.recordVerification(ctx, o)
+	case recovery.MarkApplied:
+		return r.markApplied(ctx, o)
+	}
+	return fmt.Errorf("action %s is not known", d.Action)
+}
+
+func (r *Reconciler) finalizer(ctx context.Context, o recovery.Observation, add bool) error {
+	run := o.Run.DeepCopy()
+	change := controllerutil.RemoveFinalizer
+	if add {
+		change = controllerutil.AddFinalizer
+	}
+	change(run, recovery.Finalizer)
+	patch := client.MergeFromWithOptions(o.Run, client.MergeFromWithOptimisticLock{})
+	if err := r.Client.Patch(ctx, run, patch); err != nil {
+		return fmt.Errorf("set the finalizers of run %s: %w", run.Name, err)
+	}
+	return nil
+}
+
+func (r *Reconciler) start(ctx context.Context, o recovery.Observation) error {
+	err := r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) { recovery.RecordStart(run, o.Plan, now) })
+	if err == nil {
+		r.claims.set(o.Run.UID, o.Run.Status.Epoch+1)
+	}
+	return err
+}
+
+// claim raises the epoch: a process that worked on the run before finds it changed
+// and stops, at its next write at the latest.
+func (r *Reconciler) claim(ctx context.Context, o recovery.Observation) error {
+	err := r.update(ctx, o, func(run *v1alpha1.RecoveryRun, _ time.Time) { run.Status.Epoch++ })
+	if err == nil {
+		r.claims.set(o.Run.UID, o.Run.Status.Epoch+1)
+	}
+	return err
+}
+
+func stampOf(o recovery.Observation) capi.Stamp {
+	return capi.Stamp{Run: o.Run.UID, Epoch: o.Claimed}
+}
+
+// fail records why the run cannot succeed, with what is known of each object so far.
+func (r *Reconciler) fail(ctx context.Context, o recovery.Observation, failure *v1alpha1.Failure) error {
+	stored, err := r.storeInterim(ctx, o)
+	if err != nil {
+		return err
+	}
+	err = r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) {
+		if stored {
+			run.Status.ReportRef = &v1alpha1.LocalConfigMapReference{Name: recovery.ReportName(run)}
+		}
+		recovery.RecordFailure(run, *failure, now)
+	})
+	if err != nil {
+		return err
+	}
+	r.work.drop(o.Run.UID)
+	r.event(o.Run, "Failed", "%s: %s", failure.Phase, failure.Message)
+	return nil
+}
+
+func (r *Reconciler) finish(ctx context.Context, o recovery.Observation) error {
+	at := o.Report.FinishedAt
+	if at.IsZero() {
+		at = o.Now // a deleted run has no report
+	}
+	var finished *v1alpha1.RecoveryRun
+	err := r.update(ctx, o, func(run *v1alpha1.RecoveryRun, _ time.Time) {
+		if o.Report.Final {
+			run.Status.ReportRef = &v1alpha1.LocalConfigMapReference{Name: recovery.ReportName(run)}
+		}
+		recovery.RecordFinish(run, at)
+		finished = run
+	})
+	if err == nil && recovery.ResultOf(finished) == v1alpha1.ResultSucceeded {
+		r.event(o.Run, "Succeeded", "%s of plan %s", o.Run.Spec.Operation, o.Run.Spec.PlanRef.Name)
+	}
+	return err
+}

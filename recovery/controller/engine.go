@@ -1,0 +1,89 @@
+package controller
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/source"
+	"github.com/refloat-dev/refloat/providers/capi"
+	"github.com/refloat-dev/refloat/recovery/report"
+)
+
+// Engine turns a commit into the state of a cluster. Errors that no repetition mends
+// are recovery.Faults; others are tried again within the limit of the phase.
+type Engine interface {
+	// Render fetches one commit, renders the cluster's manifests and the state and
+	// proves that the state can be ordered. It writes nothing.
+	Render(ctx context.Context, request RenderRequest) (*Rendered, error)
+	// Seed writes what Git cannot hold, creating namespaces as needed.
+	Seed(ctx context.Context, target Target, seeds []SeedSecret) error
+	// Apply applies the state behind its gates. It returns what is known of each object
+	// with the error too.
+	Apply(ctx context.Context, rendered *Rendered, target Target, limits ApplyLimits, tell func(ApplyProgress)) ([]report.Object, error)
+	// Verify compares the live cluster with the state, from fresh reads.
+	Verify(ctx context.Context, rendered *Rendered, target Target) (*report.Verification, error)
+}
+
+// RenderRequest says what to render.
+type RenderRequest struct {
+	Source v1alpha1.GitSource
+	Auth   source.Auth
+	// Commit that is pinned; empty for what Source refers to now.
+	Commit string
+	// ClusterPath is rendered with ${CLUSTER_NAME} and ${NAMESPACE}.
+	ClusterPath, ClusterName, Namespace string
+	StatePaths                          []string
+	// SeedNamespaces exist before the state is applied.
+	SeedNamespaces []string
+}
+
+// Rendered is a frozen rendering.
+type Rendered struct {
+	Commit     string
+	CommitTime time.Time
+	// Digest of the state and ClusterDigest of the cluster's manifests.
+	Digest, ClusterDigest string
+	// State as rendered. Its number is never 0.
+	State []manifests.Object
+	// Waves is the number of levels of the state's graph.
+	Waves   int
+	Cluster []capi.Source
+	// SeedNamespaces of the request, for ordering.
+	SeedNamespaces []string
+	Warnings       []string
+}
+
+// Target is the one cluster that may be written to.
+type Target struct {
+	Config *rest.Config
+	// Guard proves, before the first write, that Config leads to the pinned cluster.
+	Guard func(context.Context) error
+	// Simulated says that no container runs there.
+	Simulated bool
+}
+
+// SeedSecret is a Secret to write.
+type SeedSecret struct {
+	Namespace string
+	Secret    *corev1.Secret
+}
+
+// ApplyLimits bound the waves.
+type ApplyLimits struct {
+	// Timeout per object; Concurrency of requests, 0 to choose.
+	Timeout     time.Duration
+	Concurrency int
+}
+
+// ApplyProgress is told while the waves are under way.
+type ApplyProgress struct {
+	Progress v1alpha1.Progress
+	// Waiting for what, since and until when; empty for nothing in particular.
+	Waiting      string
+	Since, Until time.Time
+}

@@ -1,0 +1,187 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/utils/clock"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/apply"
+	"github.com/refloat-dev/refloat/manifests/order"
+	"github.com/refloat-dev/refloat/manifests/render"
+	"github.com/refloat-dev/refloat/manifests/source"
+	"github.com/refloat-dev/refloat/manifests/verify"
+	"github.com/refloat-dev/refloat/providers/capi"
+	"github.com/refloat-dev/refloat/recovery"
+	"github.com/refloat-dev/refloat/recovery/report"
+)
+
+// EngineOptions of NewEngine.
+type EngineOptions struct {
+	// CacheDir keeps the packs of fetched commits; empty keeps none.
+	CacheDir string
+	// AllowRemoteBases lets kustomizations name files by URL.
+	AllowRemoteBases bool
+	Clock            clock.WithTicker
+	Log              logr.Logger
+}
+
+// NewEngine is the engine of production: the manifests packages.
+func NewEngine(o EngineOptions) Engine {
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	if o.Log.GetSink() == nil {
+		o.Log = logr.Discard()
+	}
+	return &engine{o}
+}
+
+type engine struct{ EngineOptions }
+
+// Render implements Engine.
+func (e *engine) Render(ctx context.Context, request RenderRequest) (*Rendered, error) {
+	src := request.Source
+	options := source.Options{
+		URL: src.URL, Branch: src.Ref.Branch, Tag: src.Ref.Tag, Commit: src.Ref.Commit,
+		Auth: request.Auth, CacheDir: e.CacheDir,
+	}
+	if request.Commit != "" {
+		options.Branch, options.Tag, options.Commit = "", "", request.Commit
+	}
+	snapshot, err := source.Fetch(ctx, options)
+	if err != nil {
+		return nil, inputFault("RepositoryUnusable", err)
+	}
+	at := fmt.Sprintf("commit %.12s: ", snapshot.Commit)
+	state, err := render.Render(ctx, snapshot, request.StatePaths, render.Options{AllowRemoteBases: e.AllowRemoteBases})
+	if err != nil {
+		return nil, inputFault("StateInvalid", fmt.Errorf("%s%w", at, err))
+	}
+	cluster, err := render.Render(ctx, snapshot, []string{request.ClusterPath}, render.Options{
+		AllowRemoteBases: e.AllowRemoteBases, DefaultNamespace: request.Namespace,
+		Variables: map[string]string{"CLUSTER_NAME": request.ClusterName, "NAMESPACE": request.Namespace},
+	})
+	if err != nil {
+		return nil, inputFault("ClusterManifestsInvalid", fmt.Errorf("%s%w", at, err))
+	}
+	graph, err := order.Build(state.Objects, orderOptions(request.SeedNamespaces, false))
+	if err != nil {
+		return nil, inputFault("StateInvalid", fmt.Errorf("%s%w", at, err))
+	}
+	r := &Rendered{
+		Commit: snapshot.Commit, CommitTime: snapshot.CommitTime, Digest: state.Digest, ClusterDigest: cluster.Digest,
+		State: state.Objects, Waves: len(graph.Waves), SeedNamespaces: request.SeedNamespaces,
+		Warnings: append(append(snapshot.Warnings, state.Warnings...), graph.Warnings...),
+	}
+	for _, o := range cluster.Objects {
+		r.Cluster = append(r.Cluster, capi.Source{Object: o.Unstructured, From: o.Origin.String()})
+	}
+	return r, nil
+}
+
+func orderOptions(seedNamespaces []string, simulated bool) order.Options {
+	seeded := map[string]bool{}
+	for _, name := range seedNamespaces {
+		seeded[name] = true
+	}
+	return order.Options{Simulated: simulated, ExistingNamespace: func(name string) bool { return seeded[name] }}
+}
+
+// inputFault makes an error final, unless the same request may end well later: a
+// repository that cannot be reached now, or a context that ended.
+func inputFault(reason string, err error) error {
+	var unreachable *source.UnreachableError
+	if errors.As(err, &unreachable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return recovery.Faultf(reason, "%v", err)
+}
+
+// Apply implements Engine.
+func (e *engine) Apply(ctx context.Context, rendered *Rendered, target Target, limits ApplyLimits, tell func(ApplyProgress)) ([]report.Object, error) {
+	graph, err := order.Build(rendered.State, orderOptions(rendered.SeedNamespaces, target.Simulated))
+	if err != nil {
+		return nil, inputFault("StateInvalid", err)
+	}
+	result, err := apply.Run(ctx, graph, apply.Options{
+		Config: target.Config, Concurrency: limits.Concurrency, Timeout: limits.Timeout,
+		Simulated: target.Simulated, Clock: e.Clock, Log: e.Log, Guard: target.Guard,
+		Progress: func(p apply.Progress) { tell(progressOf(p)) },
+	})
+	objects := make([]report.Object, 0, len(result.Objects))
+	for _, o := range result.Objects {
+		objects = append(objects, objectOf(o))
+	}
+	var refused *apply.Error
+	if errors.As(err, &refused) {
+		err = recovery.Faultf("NotApplied", "%v", refused)
+	}
+	return objects, err
+}
+
+func progressOf(p apply.Progress) ApplyProgress {
+	return ApplyProgress{
+		Progress: v1alpha1.Progress{
+			Total: int32(p.Total), Applied: int32(p.Applied), Healthy: int32(p.Healthy),
+			NotProvable: int32(p.NotProvable), Wave: int32(p.Wave),
+		},
+		Waiting: p.Waiting, Since: p.Since, Until: p.Until,
+	}
+}
+
+func objectOf(o apply.ObjectResult) report.Object {
+	out := report.Object{
+		ID: o.ID.String(), Origin: o.Origin.String(), Status: string(o.Status), Message: o.Message,
+		StartedAt: known(o.StartedAt), AppliedAt: known(o.AppliedAt), ReadyAt: known(o.ReadyAt),
+		Attempts: o.Attempts, Adopted: o.Adopted, Wave: o.Wave,
+	}
+	if out.StartedAt != nil && out.ReadyAt != nil {
+		out.Seconds = out.ReadyAt.Sub(*out.StartedAt).Seconds()
+	}
+	return out
+}
+
+func known(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// Verify implements Engine.
+func (e *engine) Verify(ctx context.Context, rendered *Rendered, target Target) (*report.Verification, error) {
+	if err := target.Guard(ctx); err != nil {
+		return nil, err
+	}
+	r, err := verify.Verify(ctx, rendered.State, verify.Options{Config: target.Config, Simulated: target.Simulated, Log: e.Log})
+	if err != nil {
+		return nil, err
+	}
+	return &report.Verification{
+		Rendered: r.Rendered, Matched: r.Matched, Missing: len(r.Missing), Changed: len(r.Changed), Extra: len(r.Extra),
+		Healthy: r.Healthy, Unhealthy: len(r.Unhealthy), NotProvable: len(r.NotProvable),
+		Details: report.Details{
+			Missing: findingsOf(r.Missing), Changed: findingsOf(r.Changed), Extra: findingsOf(r.Extra),
+			Unhealthy: findingsOf(r.Unhealthy), NotProvable: findingsOf(r.NotProvable),
+		},
+	}, nil
+}
+
+func findingsOf(list []verify.Finding) []report.Finding {
+	var out []report.Finding
+	for _, f := range list {
+		finding := report.Finding{ID: f.ID.String(), Detail: f.Detail}
+		if f.Origin != (manifests.Origin{}) {
+			finding.Origin = f.Origin.String()
+		}
+		out = append(out, finding)
+	}
+	return out
+}
+

@@ -1,0 +1,175 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/providers/capi"
+	"github.com/refloat-dev/refloat/recovery"
+)
+
+// observe reads everything that Decide needs in the state that the run is in.
+func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recovery.Observation, error) {
+	o := recovery.Observation{Run: &v1alpha1.RecoveryRun{}, Now: r.Clock.Now()}
+	if err := r.Reader.Get(ctx, key, o.Run); err != nil {
+		return o, fmt.Errorf("read run %s: %w", key, err)
+	}
+	o.Claimed = r.claims.of(o.Run.UID)
+	var err error
+	if o.Run.Status.StartedAt == nil || o.Run.Status.FinishedAt != nil {
+		if o.Plan, err = r.plan(ctx, o.Run); err != nil {
+			return o, err
+		}
+		o.PlanInformed = informed(o.Run, o.Plan)
+	}
+	if name := lockedCluster(o); name != "" {
+		if o.Lock, err = r.lock(ctx, o.Run, name); err != nil {
+			return o, err
+		}
+	}
+	if o.Run.Status.FinishedAt != nil {
+		return o, nil
+	}
+	current := recovery.Current(o.Run)
+	if current == nil {
+		o.Report, err = r.storedReport(ctx, o.Run)
+		return o, err
+	}
+	o.Work = r.work.state(phaseKey(o.Run.UID, current.Name))
+	o.Materials = r.work.state(materialsKey(o.Run.UID))
+	o.Cluster, err = r.cluster(ctx, o.Run, current.Name)
+	return o, err
+}
+
+// plan of the run, nil when it does not exist.
+func (r *Reconciler) plan(ctx context.Context, run *v1alpha1.RecoveryRun) (*v1alpha1.RecoveryPlan, error) {
+	plan := &v1alpha1.RecoveryPlan{}
+	key := client.ObjectKey{Namespace: run.Namespace, Name: run.Spec.PlanRef.Name}
+	err := r.Reader.Get(ctx, key, plan)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read plan %s: %w", key, err)
+	}
+	return plan, nil
+}
+
+// lockedCluster is the logical cluster that the run works on.
+func lockedCluster(o recovery.Observation) string {
+	switch {
+	case o.Run.Status.Pinned != nil:
+		return o.Run.Status.Pinned.Plan.Cluster.Name
+	case o.Plan != nil:
+		return o.Plan.Spec.Cluster.Name
+	}
+	return ""
+}
+
+// informed tells whether the plan's status knows of this run, or of a later one.
+func informed(run *v1alpha1.RecoveryRun, plan *v1alpha1.RecoveryPlan) bool {
+	if run.Status.FinishedAt == nil || plan == nil || run.Status.Pinned == nil || plan.UID != run.Status.Pinned.PlanUID {
+		return true
+	}
+	last := plan.Status.LastRun
+	return last != nil && (last.Name == run.Name || last.FinishedAt.After(run.Status.FinishedAt.Time))
+}
+
+// cluster reads what the phase needs to know of its cluster.
+func (r *Reconciler) cluster(ctx context.Context, run *v1alpha1.RecoveryRun, phase v1alpha1.Phase) (recovery.Cluster, error) {
+	pinned := run.Status.Target
+	if phase == v1alpha1.PhaseTeardown {
+		pinned = run.Status.Previous
+	}
+	if pinned == nil || phase == v1alpha1.PhasePreflight {
+		return recovery.Cluster{}, nil
+	}
+	obs, err := r.Clusters.Observe(ctx, run.Namespace, pinned.Name)
+	if err != nil {
+		return recovery.Cluster{}, err
+	}
+	cluster := recovery.Cluster{Observation: obs}
+	switch phase {
+	case v1alpha1.PhaseTeardown, v1alpha1.PhaseCleanup:
+		err = r.remains(ctx, &cluster, incarnation(run, pinned))
+	case v1alpha1.PhaseBootstrap:
+		err = r.health(ctx, &cluster, run)
+	}
+	return cluster, err
+}
+
+// patience is how long a deletion goes on before it is asked what holds it up: the
+// answer takes a request per kind.
+const patience = 3 * time.Second
+
+func (r *Reconciler) remains(ctx context.Context, cluster *recovery.Cluster, inc capi.Incarnation) error {
+	if !cluster.Exists {
+		items, err := r.Clusters.Contents(ctx, inc)
+		cluster.Leftovers = items
+		return err
+	}
+	if cluster.DeletingSince.IsZero() || r.Clock.Since(cluster.DeletingSince) < patience {
+		return nil
+	}
+	blocker, err := r.Clusters.Blocker(ctx, inc)
+	if err != nil {
+		return err
+	}
+	if blocker != nil {
+		cluster.Blocker = blocker.String()
+	}
+	return nil
+}
+
+func (r *Reconciler) health(ctx context.Context, cluster *recovery.Cluster, run *v1alpha1.RecoveryRun) error {
+	target := run.Status.Target
+	if !cluster.Exists || cluster.UID != target.UID {
+		return nil
+	}
+	config, err := r.Clusters.Connect(ctx, incarnation(run, target))
+	var health capi.Health
+	if err == nil {
+		health, err = r.Clusters.Probe(ctx, config, recovery.MinReadyNodes(run.Status.Pinned.Plan))
+	}
+	var notReady *capi.NotReadyError
+	switch {
+	case err == nil:
+		cluster.Health = &health
+	case errors.As(err, &notReady) || recovery.AsFault(err) != nil:
+		cluster.HealthErr = err
+	default:
+		return err
+	}
+	return nil
+}
+
+// storedReport looks at the report's annotations only.
+func (r *Reconciler) storedReport(ctx context.Context, run *v1alpha1.RecoveryRun) (recovery.StoredReport, error) {
+	about := &metav1.PartialObjectMetadata{}
+	about.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ConfigMap"))
+	key := client.ObjectKey{Namespace: run.Namespace, Name: recovery.ReportName(run)}
+	err := r.Reader.Get(ctx, key, about)
+	if apierrors.IsNotFound(err) {
+		return recovery.StoredReport{}, nil
+	}
+	if err != nil {
+		return recovery.StoredReport{}, fmt.Errorf("read ConfigMap %s: %w", key, err)
+	}
+	at, err := time.Parse(time.RFC3339Nano, about.Annotations[annotationFinishedAt])
+	if err != nil || !metav1.IsControlledBy(about, run) {
+		return recovery.StoredReport{}, nil // an interim report, or none of this run
+	}
+	return recovery.StoredReport{Final: true, FinishedAt: at}, nil
+}
+
+func incarnation(run *v1alpha1.RecoveryRun, pinned *v1alpha1.Incarnation) capi.Incarnation {
+	return capi.Incarnation{Namespace: run.Namespace, Name: pinned.Name, UID: pinned.UID}
+}

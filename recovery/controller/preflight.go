@@ -1,0 +1,213 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/providers/capi"
+	"github.com/refloat-dev/refloat/recovery"
+)
+
+// materials are the rendered inputs of a run, in memory.
+type materials struct {
+	rendered *Rendered
+	cluster  *capi.Manifests
+}
+
+// findings of a preflight.
+type findings struct {
+	materials *materials
+	previous  *v1alpha1.Incarnation
+}
+
+func (r *Reconciler) beginPreflight(run *v1alpha1.RecoveryRun) {
+	r.work.begin(phaseKey(run.UID, v1alpha1.PhasePreflight), client.ObjectKeyFromObject(run), func(ctx context.Context, _ func(advance)) (any, error) {
+		return r.preflight(ctx, run)
+	})
+}
+
+// preflight proves that the order can be carried out, and destroys nothing. It has to
+// end well even before a mere teardown: no cluster goes that cannot be made again.
+func (r *Reconciler) preflight(ctx context.Context, run *v1alpha1.RecoveryRun) (*findings, error) {
+	plan := run.Status.Pinned.Plan
+	f := &findings{}
+	var err error
+	// What makes the run impossible whatever the repository says comes first.
+	if run.Spec.Operation != v1alpha1.OperationDrill {
+		if f.previous, err = r.previous(ctx, run, plan); err != nil {
+			return nil, err
+		}
+	}
+	if _, err = r.seeds(ctx, run); err != nil {
+		return nil, err
+	}
+	if f.materials, err = r.render(ctx, run, ""); err != nil {
+		return nil, err
+	}
+	if err := r.Clusters.Preflight(ctx, f.materials.cluster); err != nil {
+		return nil, err
+	}
+	return f, r.Clusters.Obstacles(ctx, f.materials.cluster)
+}
+
+// render the commit, or what the plan refers to now when it is empty.
+func (r *Reconciler) render(ctx context.Context, run *v1alpha1.RecoveryRun, commit string) (*materials, error) {
+	plan := run.Status.Pinned.Plan
+	auth, err := r.credentials(ctx, run.Namespace, plan.Source.SecretRef)
+	if err != nil {
+		return nil, err
+	}
+	name := recovery.TargetName(run, plan.Cluster.Name)
+	rendered, err := r.Engine.Render(ctx, renderRequest(plan, run.Namespace, name, commit, auth))
+	if err != nil {
+		return nil, err
+	}
+	if len(rendered.State) == 0 {
+		return nil, recovery.Faultf("NothingToApply", "commit %s has no object in the state paths; a cluster cannot be verified against nothing", rendered.Commit)
+	}
+	cluster, err := parse(rendered.Cluster, run, plan.Cluster.Name, name)
+	if err != nil {
+		return nil, err
+	}
+	return &materials{rendered: rendered, cluster: cluster}, nil
+}
+
+// parse the cluster's manifests. A drill's may be written with the plan's name or with
+// ${CLUSTER_NAME}; either way nothing of it may share its name with a live object.
+func parse(sources []capi.Source, run *v1alpha1.RecoveryRun, planned, name string) (*capi.Manifests, error) {
+	m, err := capi.Parse(sources, name, run.Namespace)
+	if run.Spec.Operation != v1alpha1.OperationDrill {
+		return m, err
+	}
+	var misnamed *capi.NameError
+	if errors.As(err, &misnamed) {
+		m, err = capi.Parse(sources, planned, run.Namespace)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m.Rename(name), nil
+}
+
+// previous finds the incarnation that the run has to delete, and refuses those that
+// it may not. It is nil when there is none.
+func (r *Reconciler) previous(ctx context.Context, run *v1alpha1.RecoveryRun, plan v1alpha1.RecoveryPlanSpec) (*v1alpha1.Incarnation, error) {
+	obs, err := r.Clusters.Observe(ctx, run.Namespace, plan.Cluster.Name)
+	if err != nil {
+		return nil, err
+	}
+	if !obs.Exists {
+		return r.remainder(ctx, obs.Incarnation)
+	}
+	switch {
+	case plan.Teardown.Policy == v1alpha1.TeardownForbidden:
+		return nil, recovery.Faultf("TeardownForbidden", "Cluster %s exists and the plan forbids its teardown (spec.teardown.policy)", obs.Incarnation)
+	case obs.Stamp.Run == "" && !obs.Adoptable:
+		return nil, &capi.ForeignError{Object: "Cluster " + obs.Incarnation.String()}
+	case obs.Paused && obs.DeletingSince.IsZero():
+		return nil, recovery.Faultf("ClusterPaused", "Cluster %s is paused, so its deletion would not go on; unpause it first", obs.Incarnation)
+	}
+	created := metav1.NewTime(obs.CreatedAt)
+	inc := &v1alpha1.Incarnation{Name: obs.Name, UID: obs.UID, CreatedAt: &created}
+	return inc, r.notOurselves(ctx, obs.Incarnation)
+}
+
+// remainder of an earlier run that failed before it made a Cluster.
+func (r *Reconciler) remainder(ctx context.Context, inc capi.Incarnation) (*v1alpha1.Incarnation, error) {
+	items, err := r.Clusters.Contents(ctx, inc)
+	if err != nil {
+		return nil, err
+	}
+	for _, item := range items {
+		if item.Made || item.Goes() {
+			return &v1alpha1.Incarnation{Name: inc.Name}, nil
+		}
+	}
+	return nil, nil
+}
+
+// notOurselves refuses to delete the management cluster. A cluster that does not
+// answer is not the one that just answered us; its endpoint is compared all the same.
+func (r *Reconciler) notOurselves(ctx context.Context, inc capi.Incarnation) error {
+	config, err := r.Clusters.Connect(ctx, inc)
+	var notReady *capi.NotReadyError
+	var refused *capi.RefusedError
+	if errors.As(err, &notReady) || errors.As(err, &refused) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.Clusters.RefuseManagement(ctx, config, ""); err != nil {
+		return err
+	}
+	health, err := r.Clusters.Probe(ctx, config, 0)
+	if err != nil {
+		return nil //nolint:nilerr // a dead cluster is what rebuilds are for
+	}
+	return r.Clusters.RefuseManagement(ctx, config, health.KubeSystemUID)
+}
+
+func (r *Reconciler) recordPreflight(ctx context.Context, o recovery.Observation) error {
+	f, err := outcome[*findings](r.work, phaseKey(o.Run.UID, v1alpha1.PhasePreflight))
+	if err != nil {
+		return err
+	}
+	rendered := f.materials.rendered
+	r.work.put(materialsKey(o.Run.UID), f.materials)
+	err = r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) {
+		p := run.Status.Pinned
+		p.Commit, p.RenderDigest, p.ClusterDigest = rendered.Commit, rendered.Digest, rendered.ClusterDigest
+		p.Objects, p.Waves = int32(len(rendered.State)), int32(rendered.Waves)
+		if !rendered.CommitTime.IsZero() {
+			at := metav1.NewTime(rendered.CommitTime)
+			p.CommitTime = &at
+		}
+		run.Status.Previous = f.previous
+		if run.Spec.Operation != v1alpha1.OperationTeardown {
+			run.Status.Target = &v1alpha1.Incarnation{Name: f.materials.cluster.Name}
+		}
+		recovery.RecordAdvance(run, fmt.Sprintf("%d objects in %d waves at commit %s", p.Objects, p.Waves, short(p.Commit)), now)
+	})
+	if err != nil {
+		return err
+	}
+	for _, note := range f.materials.notes() {
+		r.event(o.Run, "Warning", "%s", note)
+	}
+	return nil
+}
+
+// notes that a reader of the report should know.
+func (m *materials) notes() []string {
+	const enough = 50
+	notes := append(append([]string{}, m.cluster.Notes...), m.rendered.Warnings...)
+	return notes[:min(len(notes), enough)]
+}
+
+// beginPrepare renders the pinned commit again, after a restart.
+func (r *Reconciler) beginPrepare(run *v1alpha1.RecoveryRun) {
+	r.work.begin(materialsKey(run.UID), client.ObjectKeyFromObject(run), func(ctx context.Context, _ func(advance)) (any, error) {
+		m, err := r.render(ctx, run, run.Status.Pinned.Commit)
+		if err != nil {
+			return nil, err
+		}
+		p := run.Status.Pinned
+		if m.rendered.Digest != p.RenderDigest || m.rendered.ClusterDigest != p.ClusterDigest {
+			return nil, recovery.Faultf("RenderChanged", "commit %s renders to something else than the run pinned (digest %s, not %s); was Refloat upgraded, or a remote base changed? start another run",
+				p.Commit, short(m.rendered.Digest+"/"+m.rendered.ClusterDigest), short(p.RenderDigest+"/"+p.ClusterDigest))
+		}
+		return m, nil
+	})
+}
+
+func short(hash string) string {
+	const enough = 12
+	return hash[:min(len(hash), enough)]
+}

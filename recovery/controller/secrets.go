@@ -1,0 +1,78 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/manifests/source"
+	"github.com/refloat-dev/refloat/recovery"
+)
+
+// secret reads a Secret that the plan names; field says where, for the message.
+func (r *Reconciler) secret(ctx context.Context, namespace, name, field string) (*corev1.Secret, error) {
+	found := &corev1.Secret{}
+	err := r.Reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, found)
+	if apierrors.IsNotFound(err) {
+		return nil, recovery.Faultf("SecretNotFound", "Secret %s/%s, which the plan names in %s, does not exist", namespace, name, field)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read Secret %s/%s: %w", namespace, name, err)
+	}
+	return found, nil
+}
+
+// credentials for the repository.
+func (r *Reconciler) credentials(ctx context.Context, namespace string, ref *v1alpha1.LocalSecretReference) (source.Auth, error) {
+	if ref == nil {
+		return source.Auth{}, nil
+	}
+	s, err := r.secret(ctx, namespace, ref.Name, "spec.source.secretRef")
+	if err != nil {
+		return source.Auth{}, err
+	}
+	return source.Auth{
+		Username: string(s.Data["username"]), Password: string(s.Data["password"]), BearerToken: string(s.Data["bearerToken"]),
+		SSHIdentity: s.Data["identity"], SSHKnownHosts: s.Data["known_hosts"], CABundle: s.Data["caFile"],
+	}, nil
+}
+
+// seeds reads the Secrets that Git cannot hold.
+func (r *Reconciler) seeds(ctx context.Context, run *v1alpha1.RecoveryRun) ([]SeedSecret, error) {
+	var seeds []SeedSecret
+	for i, seed := range run.Status.Pinned.Plan.Seeds {
+		field := fmt.Sprintf("spec.seeds[%d]", i)
+		s, err := r.secret(ctx, run.Namespace, seed.SecretRef.Name, field)
+		if err != nil {
+			return nil, err
+		}
+		if len(s.Data) == 0 {
+			return nil, recovery.Faultf("SeedEmpty", "Secret %s/%s, which the plan names in %s, is empty", run.Namespace, s.Name, field)
+		}
+		seeds = append(seeds, SeedSecret{Namespace: seed.Namespace, Secret: s})
+	}
+	return seeds, nil
+}
+
+// seed writes them to the new cluster and ends the phase.
+func (r *Reconciler) seed(ctx context.Context, o recovery.Observation) error {
+	seeds, err := r.seeds(ctx, o.Run)
+	if err != nil {
+		return err
+	}
+	target, err := r.target(ctx, o.Run)
+	if err != nil {
+		return err
+	}
+	if err := r.Engine.Seed(ctx, target, seeds); err != nil {
+		return err
+	}
+	return r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) {
+		recovery.RecordAdvance(run, fmt.Sprintf("%d Secrets written", len(seeds)), now)
+	})
+}

@@ -1,0 +1,132 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/manifests/source"
+	"github.com/refloat-dev/refloat/recovery"
+	"github.com/refloat-dev/refloat/recovery/report"
+)
+
+// renderRequest for a plan's copy.
+func renderRequest(plan v1alpha1.RecoveryPlanSpec, namespace, cluster, commit string, auth source.Auth) RenderRequest {
+	request := RenderRequest{
+		Source: plan.Source, Auth: auth, Commit: commit,
+		ClusterPath: plan.Cluster.Path, ClusterName: cluster, Namespace: namespace,
+	}
+	for _, s := range plan.State {
+		request.StatePaths = append(request.StatePaths, s.Path)
+	}
+	for _, s := range plan.Seeds {
+		request.SeedNamespaces = append(request.SeedNamespaces, s.Namespace)
+	}
+	return request
+}
+
+// beginApply starts the waves. After a restart it starts them again; what was applied
+// before is found and not written twice.
+func (r *Reconciler) beginApply(run *v1alpha1.RecoveryRun) error {
+	m, err := outcome[*materials](r.work, materialsKey(run.UID))
+	if err != nil {
+		return err
+	}
+	plan := run.Status.Pinned.Plan
+	limits := ApplyLimits{Timeout: recovery.WaveTimeout(plan), Concurrency: int(plan.Waves.Concurrency)}
+	r.work.begin(phaseKey(run.UID, v1alpha1.PhaseWaves), client.ObjectKeyFromObject(run), func(ctx context.Context, tell func(advance)) (any, error) {
+		target, err := r.target(ctx, run)
+		if err != nil {
+			return nil, err
+		}
+		return r.Engine.Apply(ctx, m.rendered, target, limits, func(p ApplyProgress) {
+			tell(advance{progress: p.Progress, waiting: p.Waiting, since: p.Since, until: p.Until})
+		})
+	})
+	return nil
+}
+
+func (r *Reconciler) recordWaves(ctx context.Context, o recovery.Observation) error {
+	objects, err := outcome[[]report.Object](r.work, phaseKey(o.Run.UID, v1alpha1.PhaseWaves))
+	if err != nil {
+		return err
+	}
+	if _, err := r.storeInterim(ctx, o); err != nil {
+		return err
+	}
+	return r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) {
+		run.Status.ReportRef = &v1alpha1.LocalConfigMapReference{Name: recovery.ReportName(run)}
+		recovery.RecordAdvance(run, fmt.Sprintf("%d objects applied and settled", len(objects)), now)
+	})
+}
+
+func (r *Reconciler) beginVerify(run *v1alpha1.RecoveryRun) error {
+	m, err := outcome[*materials](r.work, materialsKey(run.UID))
+	if err != nil {
+		return err
+	}
+	r.work.begin(phaseKey(run.UID, v1alpha1.PhaseVerify), client.ObjectKeyFromObject(run), func(ctx context.Context, _ func(advance)) (any, error) {
+		target, err := r.target(ctx, run)
+		if err != nil {
+			return nil, err
+		}
+		return r.Engine.Verify(ctx, m.rendered, target)
+	})
+	return nil
+}
+
+// recordVerification stores the comparison and then its verdict.
+func (r *Reconciler) recordVerification(ctx context.Context, o recovery.Observation) error {
+	v, err := outcome[*report.Verification](r.work, phaseKey(o.Run.UID, v1alpha1.PhaseVerify))
+	if err != nil {
+		return err
+	}
+	if _, err := r.storeInterim(ctx, o); err != nil {
+		return err
+	}
+	var failure *v1alpha1.Failure
+	err = r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) {
+		run.Status.ReportRef = &v1alpha1.LocalConfigMapReference{Name: recovery.ReportName(run)}
+		run.Status.Verification = &v1alpha1.VerificationSummary{
+			Rendered: int32(v.Rendered), Matched: int32(v.Matched), Missing: int32(v.Missing), Changed: int32(v.Changed),
+			Extra: int32(v.Extra), Healthy: int32(v.Healthy), NotProvable: int32(v.NotProvable),
+		}
+		if complete := v.Rendered == int(run.Status.Pinned.Objects); complete && v.Matches() {
+			recovery.RecordVerified(run, now)
+			return
+		}
+		failure = &v1alpha1.Failure{Phase: v1alpha1.PhaseVerify, Reason: "NotMatching", Message: mismatch(v, int(run.Status.Pinned.Objects))}
+		recovery.RecordFailure(run, *failure, now)
+	})
+	if err == nil && failure != nil {
+		r.event(o.Run, "Failed", "%s: %s", failure.Phase, failure.Message)
+	}
+	return err
+}
+
+// mismatch in words, with the first of each kind by name.
+func mismatch(v *report.Verification, pinned int) string {
+	s := fmt.Sprintf("the live cluster does not match the render of %d objects: %d match", pinned, v.Matched)
+	for _, part := range []struct {
+		what     string
+		count    int
+		findings []report.Finding
+	}{
+		{"missing", v.Missing, v.Details.Missing},
+		{"changed", v.Changed, v.Details.Changed},
+		{"unhealthy", v.Unhealthy, v.Details.Unhealthy},
+	} {
+		if part.count == 0 {
+			continue
+		}
+		s += fmt.Sprintf(", %d %s", part.count, part.what)
+		if len(part.findings) > 0 {
+			f := part.findings[0]
+			s += fmt.Sprintf(" (first: %s %s)", f.ID, f.Detail)
+		}
+	}
+	return s
+}
