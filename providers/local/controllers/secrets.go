@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/cluster-api/util"
 	capikubeconfig "sigs.k8s.io/cluster-api/util/kubeconfig"
@@ -135,19 +136,17 @@ func (s *clusterSecrets) adopt(ctx context.Context, found *corev1.Secret) error 
 	return nil
 }
 
-// claim sets owner and label and tells whether that changed anything. References
-// to owners of our kind that no longer exist are replaced: an object of the same
-// name with another UID was there before.
+// claim sets owner and label and tells whether that changed anything. An owner of
+// the same name that is gone, as after a restore, is replaced.
 func (s *clusterSecrets) claim(o *corev1.Secret) bool {
-	owners := slices.DeleteFunc(slices.Clone(o.OwnerReferences), func(r metav1.OwnerReference) bool {
-		return r.Kind == s.owner.Kind && r.Name == s.owner.Name && r.UID != s.owner.UID
-	})
-	// A second controller is refused by the API server; then ours is a plain owner.
 	owner := s.owner
-	if other := metav1.GetControllerOf(&metav1.ObjectMeta{OwnerReferences: owners}); other != nil && other.UID != owner.UID {
-		owner.Controller = nil
+	for _, other := range o.OwnerReferences {
+		// A second controller would be refused; then ours is a plain owner.
+		if ptr.Deref(other.Controller, false) && (other.Kind != owner.Kind || other.Name != owner.Name) {
+			owner.Controller = nil
+		}
 	}
-	owners = util.EnsureOwnerRef(owners, owner)
+	owners := util.EnsureOwnerRef(slices.Clone(o.OwnerReferences), owner)
 	changed := !slices.EqualFunc(owners, o.OwnerReferences, sameOwner) ||
 		o.Labels[clusterv1.ClusterNameLabel] != s.key.Name
 	o.OwnerReferences = owners
