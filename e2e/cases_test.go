@@ -200,7 +200,10 @@ func assertGone(t *testing.T, name string) {
 	for _, s := range secrets.Items {
 		t.Errorf("Secret %s is left", s.Name)
 	}
-	if left := processesNaming(filepath.Join(box.dir, "clusters", "default", name)); len(left) > 0 {
+	if left, err := filepath.Glob(box.clusterFiles(name) + "*"); err != nil || len(left) > 0 {
+		t.Errorf("files are left: %v, %v", left, err)
+	}
+	if left := processesOf(box.clusterFiles(name)); len(left) > 0 {
 		t.Errorf("processes are left: %v", left)
 	}
 }

@@ -106,7 +106,6 @@ spec:
 `
 	repo := newRepository(t, files)
 	plan := repo.plan(t, name, "", "state")
-	clusterDir := filepath.Join(box.dir, "clusters", "default", name)
 
 	run := start(t, "rebuild", "-f", plan, "--confirm", name)
 	await(t, run, "Provision", inPhase(v1alpha1.PhaseProvision))
@@ -118,7 +117,7 @@ spec:
 	await(t, run, "the end", finished)
 	assertVerified(t, parseReport(t, box.must(t, "report", run, "-n", "default", "-o", "json").stdout))
 
-	writes := writesBy(readAudit(t, clusterDir), "refloat")
+	writes := writesBy(readAudit(t, box.planeDir(t, name)), "refloat")
 	if len(writes) != 1502 {
 		t.Errorf("%d objects were written, want 1502", len(writes))
 	}

@@ -78,23 +78,41 @@ func (s *sandbox) down() error {
 	if _, err := os.Stat(s.dir); !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("%s is still there: %v", s.dir, err)
 	}
-	if left := processesNaming(s.dir); len(left) > 0 {
+	if left := processesOf(s.dir); len(left) > 0 {
 		return fmt.Errorf("processes left: %s", strings.Join(left, "; "))
 	}
 	return nil
 }
 
-// processesNaming lists the processes with dir in their command line.
-func processesNaming(dir string) []string {
-	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+// processesOf lists the processes that have a path in their command line or in their
+// environment: control planes carry their directory in the latter.
+func processesOf(path string) []string {
 	var found []string
-	for _, f := range files {
-		data, err := os.ReadFile(f)
-		if err == nil && bytes.Contains(data, []byte(dir)) {
-			found = append(found, strings.ReplaceAll(string(data), "\x00", " "))
+	for _, name := range []string{"cmdline", "environ"} {
+		files, _ := filepath.Glob("/proc/[0-9]*/" + name)
+		for _, f := range files {
+			data, err := os.ReadFile(f)
+			if err == nil && bytes.Contains(data, []byte(path)) {
+				found = append(found, f)
+			}
 		}
 	}
 	return found
+}
+
+// clusterFiles is how the files of a cluster that the local provider made are named.
+func (s *sandbox) clusterFiles(cluster string) string {
+	return filepath.Join(s.dir, "clusters", cluster+"-")
+}
+
+// planeDir is the directory of the control plane of a cluster.
+func (s *sandbox) planeDir(t *testing.T, cluster string) string {
+	t.Helper()
+	found, err := filepath.Glob(s.clusterFiles(cluster) + "*/plane")
+	if err != nil || len(found) != 1 {
+		t.Fatalf("control planes of cluster %s: %v, %v; want one", cluster, found, err)
+	}
+	return found[0]
 }
 
 // result of one command.

@@ -6,13 +6,12 @@ import (
 	"io/fs"
 
 	"github.com/spf13/pflag"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/recovery/controller"
 )
 
 // access says how to reach the management cluster, as kubectl does.
@@ -60,10 +59,8 @@ func (a *access) connect() (client.WithWatch, string, error) {
 		return nil, "", usageError("read kubeconfig: %w", err)
 	}
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			return nil, "", fmt.Errorf("register API types: %w", err)
-		}
+	if err := controller.AddToScheme(scheme); err != nil {
+		return nil, "", err
 	}
 	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme})
 	if err != nil {

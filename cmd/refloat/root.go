@@ -18,7 +18,7 @@ func execute(ctx context.Context, args []string, t terminal) int {
 	exit, isExit := errors.AsType[*exitError](err)
 	if err != nil && (!isExit || exit.err != nil) {
 		fmt.Fprintf(t.Err, "refloat: %v\n", err)
-		if code == exitUsage {
+		if code == exitUsage && (!isExit || exit.help) {
 			fmt.Fprintln(t.Err, "Run 'refloat --help' to see what there is.")
 		}
 	}
@@ -48,7 +48,7 @@ recovery-time objective; 4 waiting ended, the run goes on.`,
 	root.SetOut(t.Out)
 	root.SetErr(t.Err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return &exitError{code: exitUsage, err: err}
+		return &exitError{code: exitUsage, err: err, help: true}
 	})
 	access.addFlags(root.PersistentFlags())
 	root.AddCommand(

@@ -184,4 +184,3 @@ func findingsOf(list []verify.Finding) []report.Finding {
 	}
 	return out
 }
-

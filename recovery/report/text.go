@@ -14,7 +14,6 @@ import (
 const (
 	// slowest objects are named in the text form, and so many findings of each kind.
 	slowest       = 10
-	namedFindings = 20
 )
 
 // WriteText writes the report for people.
@@ -129,13 +128,7 @@ func (r *Report) verification(b *bytes.Buffer) {
 		{"missing", v.Details.Missing}, {"changed", v.Details.Changed}, {"unhealthy", v.Details.Unhealthy},
 		{"not provable", v.Details.NotProvable}, {"extra", v.Details.Extra},
 	} {
-		for i, f := range list.findings {
-			if i == namedFindings {
-				fmt.Fprintf(b, "  %-12s  and %d more\n", list.name, len(list.findings)-i)
-				break
-			}
-			fmt.Fprintf(b, "  %-12s  %s\n", list.name, strings.TrimRight(strings.Join([]string{f.ID, f.Origin, f.Detail}, "  "), " "))
-		}
+		writeFindings(b, list.name, list.findings)
 	}
 }
 
@@ -146,4 +139,26 @@ func seconds(s float64) string {
 		return d.Round(time.Second).String()
 	}
 	return fmt.Sprintf("%.1fs", s)
+}
+
+// writeFindings names every object; those with the same explanation share it.
+func writeFindings(b *bytes.Buffer, name string, findings []Finding) {
+	var details []string
+	sharing := map[string][]Finding{}
+	for _, f := range findings {
+		if _, seen := sharing[f.Detail]; !seen {
+			details = append(details, f.Detail)
+		}
+		sharing[f.Detail] = append(sharing[f.Detail], f)
+	}
+	for _, detail := range details {
+		line := "  " + name
+		if detail != "" {
+			line += ": " + detail
+		}
+		b.WriteString(line + "\n")
+		for _, f := range sharing[detail] {
+			b.WriteString("    " + strings.TrimRight(f.ID+"  "+f.Origin, " ") + "\n")
+		}
+	}
 }
