@@ -128,9 +128,9 @@ func TestProbeSeesTroubleAndRecovery(t *testing.T) {
 	b.mustEnsure()
 	b.await("running", Observation.Healthy)
 	b.driver.setHealthy(errBad)
-	b.advance(2 * time.Second, "ailing", func(o Observation) bool { return o.Phase == Running && errors.Is(o.Problem, errBad) })
+	b.advance(2*time.Second, "ailing", func(o Observation) bool { return o.Phase == Running && errors.Is(o.Problem, errBad) })
 	b.driver.setHealthy(nil)
-	b.advance(2 * time.Second, "healthy again", Observation.Healthy)
+	b.advance(2*time.Second, "healthy again", Observation.Healthy)
 }
 
 func TestNodesAskedForBeforeThePlaneRuns(t *testing.T) {
@@ -166,7 +166,7 @@ func TestMachinesNeedAPlaneThatServes(t *testing.T) {
 	b.await("running", Observation.Healthy)
 	check(errBad) // the helpers were asked
 	b.driver.setHealthy(errBad)
-	b.advance(2 * time.Second, "ailing", func(o Observation) bool { return o.Problem != nil })
+	b.advance(2*time.Second, "ailing", func(o Observation) bool { return o.Problem != nil })
 	check(ErrNotServing)
 }
 
