@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
 	"github.com/refloat-dev/refloat/manifests"
@@ -104,7 +105,8 @@ func (e *engine) key(object manifests.Object) manifests.ID {
 
 // run returns nil once every object is healthy or not provable.
 func (e *engine) run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
+	// The libraries below log through the context.
+	ctx, cancel := context.WithCancel(klog.NewContext(ctx, e.Log.V(1)))
 	e.watcher = newWatcher(e)
 	// Nothing that was started outlives run.
 	defer func() {

@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 	watchtools "k8s.io/client-go/tools/watch"
-	"k8s.io/klog/v2"
 
 	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/cluster"
@@ -58,8 +57,6 @@ func (w *watcher) open(ctx context.Context, r cluster.Resource) {
 	}
 	w.opened[r.GroupVersionResource] = true
 	version := w.since[r.GroupVersionResource]
-	// The retrying watch of client-go logs through the context.
-	ctx = klog.NewContext(ctx, w.e.Log.V(1).WithName("watch"))
 	w.wg.Go(func() { w.run(ctx, r, version) })
 }
 

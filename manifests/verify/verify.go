@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
 	"github.com/refloat-dev/refloat/manifests"
@@ -88,7 +89,7 @@ func Verify(ctx context.Context, objects []manifests.Object, o Options) (*Report
 	}
 	defer client.Close()
 	v := newVerifier(objects, o, client)
-	if err := v.run(ctx); err != nil {
+	if err := v.run(klog.NewContext(ctx, o.Log.V(1))); err != nil {
 		return nil, fmt.Errorf("verify the cluster: %w", err)
 	}
 	return v.finish(), nil
