@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"encoding/json"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -62,28 +63,36 @@ func readAudit(t *testing.T, dir string) []auditEvent {
 	return events
 }
 
-// writesBy counts, for each object, the requests with which Refloat's field manager
-// wrote it for good.
+// writesBy counts, for each object, the requests with which a field manager wrote it for
+// good. A write whose client was killed meanwhile is noted as a time-out, whether it took
+// effect or not; such objects are there with 0 unless they were written again.
 func writesBy(events []auditEvent, manager string) map[string]int {
 	writes := map[string]int{}
 	for _, e := range events {
 		uri, err := url.Parse(e.RequestURI)
-		if err != nil || e.ResponseStatus.Code >= 300 || e.ObjectRef.Subresource != "" {
+		if err != nil || e.ObjectRef.Subresource != "" || e.Verb != "patch" && e.Verb != "create" {
 			continue
 		}
-		q := uri.Query()
-		if q.Get("fieldManager") == manager && q.Get("dryRun") == "" && (e.Verb == "patch" || e.Verb == "create") {
+		if q := uri.Query(); q.Get("fieldManager") != manager || q.Get("dryRun") != "" {
+			continue
+		}
+		switch {
+		case e.ResponseStatus.Code < 300:
 			writes[e.object()]++
+		case e.ResponseStatus.Code == http.StatusGatewayTimeout:
+			writes[e.object()] += 0
 		}
 	}
 	return writes
 }
 
-// deletionsOf counts the accepted deletions of Cluster objects of that name.
+// deletionsOf counts the deletions of Cluster objects of that name that took effect, or
+// may have: when the client is killed meanwhile, the server notes a time-out.
 func deletionsOf(events []auditEvent, cluster string) int {
 	n := 0
 	for _, e := range events {
-		if e.Verb == "delete" && e.ObjectRef.Resource == "clusters" && e.ObjectRef.Name == cluster && e.ResponseStatus.Code < 300 {
+		if e.Verb == "delete" && e.ObjectRef.Resource == "clusters" && e.ObjectRef.Name == cluster &&
+			(e.ResponseStatus.Code < 300 || e.ResponseStatus.Code == http.StatusGatewayTimeout) {
 			n++
 		}
 	}

@@ -122,7 +122,7 @@ spec:
 		t.Errorf("%d objects were written, want 1502", len(writes))
 	}
 	for object, n := range writes {
-		if n != 1 {
+		if n > 1 {
 			t.Errorf("%s was written %d times, want once", object, n)
 		}
 	}

@@ -20,6 +20,7 @@ type schedNode struct {
 	observed   gates
 	dependants []dependant
 	released   bool // was queued, passed or taken over
+	taken      bool // was taken over
 	weight     int
 }
 
@@ -112,15 +113,18 @@ func (s *scheduler) release(i int) {
 	s.open(i, allGates)
 }
 
-// take hands over an object that needs no sending any more; next will not return it.
-func (s *scheduler) take(i int) { s.nodes[i].released = true }
+// take hands over an object that needs no sending any more; next will not return it,
+// even if it was queued before.
+func (s *scheduler) take(i int) { s.nodes[i].released, s.nodes[i].taken = true, true }
 
 // next is the object to send now; false when none may go.
 func (s *scheduler) next() (int, bool) {
-	if len(s.queue) == 0 {
-		return 0, false
+	for len(s.queue) > 0 {
+		if i := heap.Pop(&s.queue).(queued).node; !s.nodes[i].taken {
+			return i, true
+		}
 	}
-	return heap.Pop(&s.queue).(queued).node, true
+	return 0, false
 }
 
 // again queues an object that was sent in vain.

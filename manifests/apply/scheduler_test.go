@@ -86,6 +86,24 @@ func TestSchedulerStartsLongestChainFirst(t *testing.T) {
 	}
 }
 
+// What an earlier process applied is taken over one by one, and the gates that it opens
+// may queue others before they are taken over in their turn.
+func TestSchedulerSendsNothingThatWasTakenOver(t *testing.T) {
+	s, err := newScheduler(&order.Graph{Nodes: []order.Node{
+		node("root"), node("applied before", after(0, order.Applied)), node("not applied yet", after(0, order.Applied)),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range []int{0, 1} {
+		s.take(i)
+		s.observe(i, order.Applied)
+	}
+	if got, want := takeAll(s), []int{2}; !slices.Equal(got, want) {
+		t.Errorf("sent %v, want %v", got, want)
+	}
+}
+
 func TestSchedulerRefusesGraphsOnWhichItWouldHang(t *testing.T) {
 	cases := map[string]struct {
 		nodes []order.Node

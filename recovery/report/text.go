@@ -13,7 +13,7 @@ import (
 
 const (
 	// slowest objects are named in the text form, and so many findings of each kind.
-	slowest       = 10
+	slowest = 10
 )
 
 // WriteText writes the report for people.
