@@ -63,6 +63,9 @@ func (r *Reconciler) setback(ctx context.Context, o recovery.Observation, action
 		phase := recovery.Current(o.Run).Name
 		return r.fail(ctx, o, &v1alpha1.Failure{Phase: phase, Reason: fault.Reason, Message: fault.Message})
 	}
+	if o.Run.Status.FinishedAt != nil {
+		return fmt.Errorf("%s: %w", action, err) // its record is closed
+	}
 	// People should see why it does not go on, even if this write fails as well.
 	_, waitErr := r.wait(ctx, o, recovery.Decision{Waiting: fmt.Sprintf("%s to succeed, tried again after: %v", action, err)})
 	return errors.Join(fmt.Errorf("%s: %w", action, err), waitErr)

@@ -1,0 +1,412 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	clocktesting "k8s.io/utils/clock/testing"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/providers/capi"
+	"github.com/refloat-dev/refloat/providers/capi/fake"
+	"github.com/refloat-dev/refloat/recovery"
+	"github.com/refloat-dev/refloat/recovery/report"
+)
+
+const namespace = "fleet"
+
+var errKilled = errors.New("the process was killed")
+
+// world is a management cluster with a controller in it that can be killed at any
+// write and replaced by another one on the same store.
+type world struct {
+	t      *testing.T
+	store  *fake.Management
+	clock  *clocktesting.FakeClock
+	engine *scripted
+	r      *Reconciler
+
+	mu      sync.Mutex
+	writes  int
+	killAt  int  // the write at which the process dies; 0 never
+	after   bool // whether that write still takes effect
+	dead    bool
+	fail    func(verb string, o client.Object) error // an error instead of a write
+	creates map[string]int
+	deletes map[types.UID]int
+}
+
+func newWorld(t *testing.T) *world {
+	scheme := runtime.NewScheme()
+	if err := AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, clock: clocktesting.NewFakeClock(time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)), creates: map[string]int{}, deletes: map[types.UID]int{}}
+	w.store = fake.New(t, fake.Options{Clock: w.clock, Scheme: scheme, StatusOf: []client.Object{&v1alpha1.RecoveryRun{}, &v1alpha1.RecoveryPlan{}}})
+	w.engine = &scripted{w: w, objects: 3, digest: "digest", live: map[string]map[string]bool{}, wrote: map[string]int{}}
+	w.replace()
+	return w
+}
+
+// replace the controller by one that knows nothing.
+func (w *world) replace() {
+	w.mu.Lock()
+	w.dead, w.killAt = false, 0
+	w.mu.Unlock()
+	c := interceptor.NewClient(w.store.Store, w.faults())
+	o := Options{Clock: w.clock, Engine: w.engine}.withDefaults()
+	w.r = newReconciler(c, c, w.store.Clusters(c), o, &events.FakeRecorder{}, func(work func()) { work() }, func(client.ObjectKey) {})
+}
+
+// write lets one write pass, kills the process at it, or lets it fail.
+func (w *world) write(verb string, o client.Object, effect func() error) error {
+	w.mu.Lock()
+	if w.dead {
+		w.mu.Unlock()
+		return errKilled
+	}
+	w.writes++
+	kill := w.writes == w.killAt
+	w.dead = kill
+	w.mu.Unlock()
+	if kill && !w.after {
+		return errKilled
+	}
+	if w.fail != nil && !kill {
+		if err := w.fail(verb, o); err != nil {
+			return err
+		}
+	}
+	if err := effect(); err != nil {
+		return err
+	}
+	w.count(verb, o)
+	if kill {
+		return errKilled
+	}
+	return nil
+}
+
+func (w *world) count(verb string, o client.Object) {
+	if o == nil {
+		return
+	}
+	run := o.GetAnnotations()[capi.AnnotationRun]
+	switch {
+	case verb == "create" && run != "":
+		w.creates[fmt.Sprintf("%T %s %s of %s", o, o.GetObjectKind().GroupVersionKind().Kind, o.GetName(), run)]++
+	case verb == "delete":
+		if cluster, ok := o.(*clusterv1.Cluster); ok {
+			w.deletes[cluster.UID]++
+		}
+	}
+}
+
+func (w *world) read() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.dead {
+		return errKilled
+	}
+	return nil
+}
+
+func (w *world) faults() interceptor.Funcs {
+	return interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, k client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			return errors.Join(w.read(), c.Get(ctx, k, o, opts...))
+		},
+		List: func(ctx context.Context, c client.WithWatch, o client.ObjectList, opts ...client.ListOption) error {
+			return errors.Join(w.read(), c.List(ctx, o, opts...))
+		},
+		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			if len((&client.CreateOptions{}).ApplyOptions(opts).DryRun) > 0 {
+				return errors.Join(w.read(), c.Create(ctx, o, opts...))
+			}
+			return w.write("create", o, func() error { return c.Create(ctx, o, opts...) })
+		},
+		Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
+			return w.write("update", o, func() error { return c.Update(ctx, o, opts...) })
+		},
+		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+			return w.write("patch", o, func() error { return c.Patch(ctx, o, p, opts...) })
+		},
+		Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+			return w.write("delete", o, func() error { return c.Delete(ctx, o, opts...) })
+		},
+		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
+			return w.write("update status", o, func() error { return c.SubResource(sub).Update(ctx, o, opts...) })
+		},
+		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+			return w.write("patch status", o, func() error { return c.SubResource(sub).Patch(ctx, o, p, opts...) })
+		},
+	}
+}
+
+func (w *world) plan(change func(*v1alpha1.RecoveryPlan)) {
+	w.t.Helper()
+	plan := &v1alpha1.RecoveryPlan{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "plan"},
+		Spec: v1alpha1.RecoveryPlanSpec{
+			Source:    v1alpha1.GitSource{URL: "https://git.example.com/fleet.git"},
+			Cluster:   v1alpha1.ClusterTemplate{Name: "dev", Path: "capi"},
+			State:     []v1alpha1.StatePath{{Path: "state"}},
+			Seeds:     []v1alpha1.Seed{{SecretRef: v1alpha1.LocalSecretReference{Name: "age"}, Namespace: "flux-system"}},
+			Objective: v1alpha1.Objective{RecoveryTime: &metav1.Duration{Duration: time.Hour}},
+		},
+	}
+	if change != nil {
+		change(plan)
+	}
+	w.must(w.store.Store.Create(w.t.Context(), plan))
+	w.must(w.store.Store.Create(w.t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "age"}, Data: map[string][]byte{"age.key": []byte("canary")}}))
+}
+
+func (w *world) order(name string, operation v1alpha1.Operation) {
+	w.t.Helper()
+	w.must(w.store.Store.Create(w.t.Context(), &v1alpha1.RecoveryRun{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec:       v1alpha1.RecoveryRunSpec{PlanRef: v1alpha1.PlanReference{Name: "plan"}, Operation: operation},
+	}))
+}
+
+// existing makes a cluster as an earlier run would have.
+func (w *world) existing(stamp capi.Stamp) capi.Incarnation {
+	w.t.Helper()
+	m, err := capi.Parse(fake.Sources("dev"), "dev", namespace)
+	w.must(err)
+	inc, err := w.store.Clusters(w.store.Store).Create(w.t.Context(), m, stamp)
+	w.must(err)
+	w.must(w.store.Settle(w.t.Context()))
+	return inc
+}
+
+func (w *world) run(name string) *v1alpha1.RecoveryRun {
+	w.t.Helper()
+	run := &v1alpha1.RecoveryRun{}
+	w.must(w.store.Store.Get(w.t.Context(), types.NamespacedName{Namespace: namespace, Name: name}, run))
+	return run
+}
+
+func (w *world) reconcile(name string) error {
+	_, err := w.r.Reconcile(w.t.Context(), requestFor(name))
+	return err
+}
+
+func requestFor(name string) ctrl.Request {
+	return ctrl.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}
+}
+
+// step reconciles once and lets Cluster API and time go on. A killed controller is
+// replaced.
+func (w *world) step(name string) {
+	w.t.Helper()
+	if err := w.reconcile(name); errors.Is(err, errKilled) || w.read() != nil {
+		w.replace()
+	}
+	w.must(w.store.Settle(w.t.Context()))
+	w.clock.Step(time.Second)
+}
+
+// until reconciles until the condition holds.
+func (w *world) until(name, what string, holds func(*v1alpha1.RecoveryRun) bool) *v1alpha1.RecoveryRun {
+	w.t.Helper()
+	for range 100 {
+		w.step(name)
+		if run := w.run(name); holds(run) {
+			return run
+		}
+	}
+	w.t.Fatalf("run %s: waited in vain for %s: %+v", name, what, w.run(name).Status)
+	return nil
+}
+
+// finish drives a run to its end and checks every rule of a finished one.
+func (w *world) finish(name string) *v1alpha1.RecoveryRun {
+	w.t.Helper()
+	run := w.until(name, "its end", func(run *v1alpha1.RecoveryRun) bool {
+		return run.Status.FinishedAt != nil && len(run.Finalizers) == 0
+	})
+	for _, fault := range recovery.Lint(run) {
+		w.t.Errorf("run %s: %s", name, fault)
+	}
+	for uid, n := range w.deletes {
+		if n != 1 {
+			w.t.Errorf("Cluster %s was deleted %d times", uid, n)
+		}
+	}
+	for object, n := range w.creates {
+		if n != 1 {
+			w.t.Errorf("%s was created %d times", object, n)
+		}
+	}
+	for object, n := range w.engine.wrote {
+		if n != 1 {
+			w.t.Errorf("%s was applied %d times", object, n)
+		}
+	}
+	leases := &coordinationv1.LeaseList{}
+	w.must(w.store.Store.List(w.t.Context(), leases))
+	for _, lease := range leases.Items {
+		if *lease.Spec.HolderIdentity == string(run.UID) {
+			w.t.Errorf("run %s still holds Lease %s", name, lease.Name)
+		}
+	}
+	return run
+}
+
+func (w *world) report(run *v1alpha1.RecoveryRun) *report.Report {
+	w.t.Helper()
+	held := &corev1.ConfigMap{}
+	w.must(w.store.Store.Get(w.t.Context(), types.NamespacedName{Namespace: namespace, Name: run.Status.ReportRef.Name}, held))
+	r, err := report.FromConfigMap(held)
+	w.must(err)
+	return r
+}
+
+func (w *world) clusters() []string {
+	list := &clusterv1.ClusterList{}
+	w.must(w.store.Store.List(w.t.Context(), list))
+	names := []string{}
+	for _, c := range list.Items {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// scripted is an engine whose clusters are sets of names.
+type scripted struct {
+	w       *world
+	objects int
+	digest  string
+	sources func(name string) []capi.Source // fake.Sources when nil
+
+	renderErr, seedErr, applyErr, verifyErr error
+	verdict                                 *report.Verification
+
+	live  map[string]map[string]bool // by API server: what was applied
+	wrote map[string]int
+}
+
+func (s *scripted) Render(_ context.Context, request RenderRequest) (*Rendered, error) {
+	if err := errors.Join(s.w.read(), s.renderErr); err != nil {
+		return nil, s.renderErr
+	}
+	sources := fake.Sources
+	if s.sources != nil {
+		sources = s.sources
+	}
+	r := &Rendered{Commit: strings.Repeat("a", 40), Digest: s.digest, ClusterDigest: "cluster", Waves: 2, Cluster: sources(request.ClusterName)}
+	for i := range s.objects {
+		u := &unstructured.Unstructured{}
+		u.SetAPIVersion("v1")
+		u.SetKind("ConfigMap")
+		u.SetName(fmt.Sprintf("o%d", i))
+		r.State = append(r.State, manifests.Object{Unstructured: u})
+	}
+	return r, nil
+}
+
+func (s *scripted) Seed(ctx context.Context, target Target, seeds []SeedSecret) error {
+	if err := target.Guard(ctx); err != nil {
+		return err
+	}
+	if s.seedErr != nil {
+		return s.seedErr
+	}
+	return s.w.write("seed", nil, func() error { return nil })
+}
+
+func (s *scripted) Apply(ctx context.Context, rendered *Rendered, target Target, _ ApplyLimits, tell func(ApplyProgress)) ([]report.Object, error) {
+	if err := target.Guard(ctx); err != nil {
+		return nil, err
+	}
+	live := s.live[target.Config.Host]
+	if live == nil {
+		live = map[string]bool{}
+		s.live[target.Config.Host] = live
+	}
+	var objects []report.Object
+	for _, o := range rendered.State {
+		result := report.Object{ID: o.ID().String(), Wave: 1, Status: "Healthy", Adopted: live[o.GetName()]}
+		if !result.Adopted {
+			err := s.w.write("apply", nil, func() error {
+				live[o.GetName()] = true
+				s.wrote[target.Config.Host+" "+o.GetName()]++
+				return nil
+			})
+			if err != nil {
+				return objects, err
+			}
+		}
+		objects = append(objects, result)
+		tell(ApplyProgress{Progress: v1alpha1.Progress{Total: int32(len(rendered.State)), Applied: int32(len(objects))}})
+	}
+	return objects, s.applyErr
+}
+
+func (s *scripted) Verify(ctx context.Context, rendered *Rendered, target Target) (*report.Verification, error) {
+	if err := errors.Join(s.w.read(), target.Guard(ctx), s.verifyErr); err != nil {
+		return nil, err
+	}
+	if s.verdict != nil {
+		return s.verdict, nil
+	}
+	n := 0
+	for _, o := range rendered.State {
+		if s.live[target.Config.Host][o.GetName()] {
+			n++
+		}
+	}
+	return &report.Verification{Rendered: len(rendered.State), Matched: n, Healthy: n, Missing: len(rendered.State) - n}, nil
+}
+
+// outcomeOf a run without what may differ between two that went equally well.
+func outcomeOf(run *v1alpha1.RecoveryRun) v1alpha1.RecoveryRunStatus {
+	s := *run.Status.DeepCopy()
+	s.Epoch = 0
+	for _, inc := range []*v1alpha1.Incarnation{s.Previous, s.Target} {
+		if inc != nil {
+			inc.UID, inc.KubeSystemUID, inc.Name = "", "", ""
+		}
+	}
+	for i := range s.Conditions {
+		s.Conditions[i].Message = ""
+	}
+	for i := range s.Phases {
+		s.Phases[i].Message = ""
+	}
+	return s
+}
+
+var sameOutcome = cmp.Options{
+	cmpopts.IgnoreTypes(metav1.Time{}, metav1.MicroTime{}, &metav1.Time{}, &metav1.MicroTime{}),
+	cmpopts.IgnoreFields(v1alpha1.PinnedInputs{}, "PlanUID"),
+	cmpopts.SortSlices(func(a, b metav1.Condition) bool { return a.Type < b.Type }),
+}
