@@ -60,7 +60,8 @@ func newWorld(t *testing.T) *world {
 	if err := AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, clock: clocktesting.NewFakeClock(time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)), creates: map[string]int{}, deletes: map[types.UID]int{}}
+	// The store stamps deletions with real time, so the clock begins there.
+	w := &world{t: t, clock: clocktesting.NewFakeClock(time.Now().UTC().Truncate(time.Second)), creates: map[string]int{}, deletes: map[types.UID]int{}}
 	w.store = fake.New(t, fake.Options{Clock: w.clock, Scheme: scheme, StatusOf: []client.Object{&v1alpha1.RecoveryRun{}, &v1alpha1.RecoveryPlan{}}})
 	w.engine = &scripted{w: w, objects: 3, digest: "digest", live: map[string]map[string]bool{}, wrote: map[string]int{}}
 	w.replace()

@@ -1,0 +1,152 @@
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+)
+
+var t0 = time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
+
+func finishedRun() *v1alpha1.RecoveryRun {
+	at := func(seconds int) *metav1.MicroTime {
+		m := metav1.NewMicroTime(t0.Add(time.Duration(seconds) * time.Second))
+		return &m
+	}
+	return &v1alpha1.RecoveryRun{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "fleet", Name: "dev-drill-1"},
+		Spec:       v1alpha1.RecoveryRunSpec{PlanRef: v1alpha1.PlanReference{Name: "dev"}, Operation: v1alpha1.OperationDrill, Reason: "monthly"},
+		Status: v1alpha1.RecoveryRunStatus{
+			StartedAt: at(0), FinishedAt: at(90), RecoveredAt: at(70),
+			Pinned: &v1alpha1.PinnedInputs{Commit: strings.Repeat("a", 40), Plan: v1alpha1.RecoveryPlanSpec{
+				Objective: v1alpha1.Objective{RecoveryTime: &metav1.Duration{Duration: time.Minute}}}},
+			Target:     &v1alpha1.Incarnation{Name: "dev-drill-1a2b3c", Simulated: true},
+			Phases:     []v1alpha1.PhaseRecord{{Name: v1alpha1.PhasePreflight, StartedAt: *at(0), FinishedAt: at(2), Message: "3 objects"}},
+			Conditions: []metav1.Condition{{Type: v1alpha1.ConditionCleanedUp, Status: metav1.ConditionTrue}},
+		},
+	}
+}
+
+func TestBuildStoreAndRead(t *testing.T) {
+	earlier := &Report{
+		Waves:        WavesOf([]Object{{ID: "b", Wave: 2, Status: "Healthy"}, {ID: "a", Wave: 1, Status: "Healthy", Seconds: 1.5}, {ID: "c", Wave: 2, Status: "NotProvable", Adopted: true}}),
+		Verification: &Verification{Rendered: 3, Matched: 3, Healthy: 2, NotProvable: 1, Details: Details{NotProvable: []Finding{{ID: "c", Origin: "a.yaml:3", Detail: "simulated"}}}},
+	}
+	built := Build(finishedRun(), earlier)
+	raw, err := built.Compress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := FromConfigMap(&corev1.ConfigMap{BinaryData: map[string][]byte{ConfigMapKey: raw}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range built.Waves {
+		for j := range built.Waves[i].Objects {
+			built.Waves[i].Objects[j].Wave = 0 // not part of the stored form
+		}
+	}
+	if diff := cmp.Diff(built, read); diff != "" {
+		t.Errorf("read (-built +read):\n%s", diff)
+	}
+	if len(read.Waves) != 2 || read.Waves[1].Number != 2 || len(read.Waves[1].Objects) != 2 {
+		t.Errorf("waves %+v", read.Waves)
+	}
+	var text bytes.Buffer
+	if err := read.WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"Drill of plan fleet/dev: Succeeded", "dev-drill-1a2b3c (simulated", "1m10s (objective 1m0s: missed)", "cleaned up", "Preflight  2.0s  3 objects",
+		"3 objects in 2 waves, 1 of them found applied", "3 of 3 objects match", "not provable", "a.yaml:3",
+	} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the text lacks %q:\n%s", want, text.String())
+		}
+	}
+}
+
+func TestMatches(t *testing.T) {
+	for name, test := range map[string]struct {
+		v    *Verification
+		want bool
+	}{
+		"all":          {&Verification{Rendered: 2, Matched: 2}, true},
+		"with extra":   {&Verification{Rendered: 2, Matched: 2, Extra: 3}, true},
+		"not provable": {&Verification{Rendered: 2, Matched: 2, NotProvable: 1}, true},
+		"nothing":      {&Verification{}, false},
+		"none":         {nil, false},
+		"missing":      {&Verification{Rendered: 2, Matched: 1, Missing: 1}, false},
+		"changed":      {&Verification{Rendered: 2, Matched: 2, Changed: 1}, false},
+		"unhealthy":    {&Verification{Rendered: 2, Matched: 2, Unhealthy: 1}, false},
+	} {
+		if got := test.v.Matches(); got != test.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
+// TestLargeReportIsCut builds reports that do not compress and shrinks the bound.
+func TestLargeReportIsCut(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	noise := func(n int) string {
+		var b strings.Builder
+		for b.Len() < n {
+			fmt.Fprintf(&b, "%x", random.Uint64())
+		}
+		return b.String()
+	}
+	r := Build(finishedRun(), nil)
+	var objects []Object
+	for i := range 2000 {
+		status := "Healthy"
+		if i%100 == 0 {
+			status = "Failed"
+		}
+		objects = append(objects, Object{ID: noise(40), Status: status, Message: noise(400), Attempts: 1})
+	}
+	r.Waves = WavesOf(objects)
+	r.Verification = &Verification{Rendered: 2000, Matched: 0, Changed: 2000}
+	for range 2000 {
+		r.Verification.Details.Changed = append(r.Verification.Details.Changed, Finding{ID: noise(40), Detail: noise(200)})
+	}
+	for _, limit := range []int{600 << 10, 300 << 10, 60 << 10, 40 << 10} {
+		raw, err := r.compressWithin(limit)
+		if err != nil {
+			t.Fatalf("%d: %v", limit, err)
+		}
+		cut, err := FromConfigMap(&corev1.ConfigMap{BinaryData: map[string][]byte{ConfigMapKey: raw}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(raw) > limit || cut.Truncated == "" || cut.Verification.Changed != 2000 {
+			t.Errorf("limit %d: %d bytes, truncated %q", limit, len(raw), cut.Truncated)
+		}
+	}
+	if len(r.Verification.Details.Changed) != 2000 || len(r.Waves[0].Objects) != 2000 || r.Truncated != "" {
+		t.Error("the report itself was changed")
+	}
+	if _, err := r.compressWithin(10); err == nil {
+		t.Error("a bound that cannot be kept was")
+	}
+}
+
+func TestFromConfigMapRefuses(t *testing.T) {
+	for name, data := range map[string]map[string][]byte{
+		"no key":  nil,
+		"no gzip": {ConfigMapKey: []byte("x")},
+	} {
+		if _, err := FromConfigMap(&corev1.ConfigMap{BinaryData: data}); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
