@@ -33,6 +33,9 @@ type item struct {
 	// they are accepted.
 	watched bool
 	adopted bool
+	// doomed objects were being deleted when they were applied; they are applied again
+	// once they are gone.
+	doomed bool
 	// create is set when server-side apply refused the object; refusal says why.
 	create  bool
 	refusal string

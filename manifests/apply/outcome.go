@@ -14,7 +14,7 @@ func (e *engine) accepted(a *answer) {
 	now := e.Clock.Now()
 	it.phase, it.appliedAt, it.lastError = applied, now, ""
 	it.resource, it.mapped, it.watched = a.resource, true, a.watched
-	it.deadline = now.Add(e.Timeout)
+	it.doomed, it.deadline = a.doomed, now.Add(e.Timeout)
 	e.timers.add(it.deadline, a.item)
 	e.tally.applied++
 	e.sched.observe(a.item, order.Applied)
@@ -50,7 +50,7 @@ func (e *engine) refused(a *answer) {
 
 func (e *engine) delay(i int, until time.Time) {
 	it := &e.items[i]
-	it.phase, it.due = delayed, until
+	it.phase, it.due, e.tally.changed = delayed, until, true
 	e.timers.add(until, i)
 }
 
@@ -65,7 +65,14 @@ func (e *engine) observed(o *observed) {
 		return
 	}
 	it.seen = o.observation
-	if it.phase == applied {
+	switch {
+	case it.phase != applied:
+	case o.Status == health.Missing && it.doomed:
+		e.Log.V(1).Info("an object that was being deleted is gone and will be applied anew", "object", e.name(o.item))
+		it.doomed = false
+		e.tally.applied--
+		e.delay(o.item, e.Clock.Now())
+	default:
 		e.assessed(o.item)
 	}
 }

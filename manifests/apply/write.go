@@ -31,6 +31,8 @@ type answer struct {
 	resource cluster.Resource
 	watched  bool
 	latency  time.Duration
+	// doomed means that the object was being deleted.
+	doomed bool
 	// seen is the health in the answer to a successful write.
 	seen observation
 	err  error
@@ -66,6 +68,7 @@ func (e *engine) write(ctx context.Context, j job) *answer {
 	case err != nil:
 		return a.judged(object)
 	case live != nil:
+		a.doomed = live.GetDeletionTimestamp() != nil
 		a.seen = observation{version: live.GetResourceVersion(), Assessment: health.Assess(live, e.environment())}
 	default:
 		a.seen = observation{Assessment: e.assessDesired(object, a.resource)}

@@ -129,7 +129,12 @@ func (c *Client) send(ctx context.Context, r *rest.Request, w Write) (*unstructu
 	if w.DryRun {
 		r.Param("dryRun", metav1.DryRunAll)
 	}
-	raw, err := r.Do(ctx).Raw()
+	result := r.Do(ctx)
+	// Error, unlike Raw, decodes what the server says.
+	if err := result.Error(); err != nil {
+		return nil, err
+	}
+	raw, err := result.Raw()
 	if err != nil {
 		return nil, err
 	}

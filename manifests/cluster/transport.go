@@ -1,9 +1,14 @@
 package cluster
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
+	"sync"
 	"time"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
@@ -50,6 +55,8 @@ func newLane(config *rest.Config) (*lane, error) {
 	if t.DialContext == nil {
 		t.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext
 	}
+	open := &connections{dial: t.DialContext, all: map[*connection]bool{}}
+	t.DialContext = open.dialContext
 	if t.Proxy == nil {
 		t.Proxy = utilnet.NewProxierWithNoProxyCIDR(http.ProxyFromEnvironment)
 	}
@@ -59,5 +66,54 @@ func newLane(config *rest.Config) (*lane, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use the credentials of the cluster's configuration: %w", err)
 	}
-	return &lane{client: &http.Client{Transport: wrapped}, close: t.CloseIdleConnections}, nil
+	return &lane{client: &http.Client{Transport: wrapped}, close: open.close}, nil
+}
+
+// connections of a lane. Closing the idle ones would leave those whose last request
+// was cut off a moment ago, for as long as the idle time-out.
+type connections struct {
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	mu     sync.Mutex
+	all    map[*connection]bool
+	closed bool
+}
+
+type connection struct {
+	net.Conn
+	of *connections
+}
+
+func (c *connections) dialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := c.dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, errors.Join(net.ErrClosed, conn.Close())
+	}
+	own := &connection{Conn: conn, of: c}
+	c.all[own] = true
+	return own, nil
+}
+
+func (c *connections) close() {
+	c.mu.Lock()
+	c.closed = true
+	open := slices.Collect(maps.Keys(c.all))
+	c.mu.Unlock()
+	for _, conn := range open {
+		// The connection goes away either way, and nobody uses it any more.
+		_ = conn.Close()
+	}
+}
+
+// Close the connection and forget it.
+func (c *connection) Close() error {
+	c.of.mu.Lock()
+	delete(c.of.all, c)
+	c.of.mu.Unlock()
+	return c.Conn.Close()
 }
