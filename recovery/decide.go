@@ -3,7 +3,6 @@ package recovery
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -123,121 +122,6 @@ func Decide(o Observation) Decision {
 		return takeDown(o, o.Run.Status.Target)
 	}
 	return failed(o, Faultf("UnknownPhase", "the run's status names phase %q, which this version does not know", current.Name))
-}
-
-// whenFinished tidies up behind a run that has its result.
-func whenFinished(o Observation) *Decision {
-	if o.Run.Status.FinishedAt == nil {
-		return nil
-	}
-	switch {
-	case !o.PlanInformed:
-		return &Decision{Action: InformPlan}
-	case o.Lock.State == LockMine:
-		return &Decision{Action: ReleaseLock}
-	case hasFinalizer(o.Run):
-		return &Decision{Action: RemoveFinalizer}
-	}
-	return &Decision{Action: Rest}
-}
-
-// whenQueued brings a run to its start: finalizer, then lock, then the copy of the plan.
-func whenQueued(o Observation) *Decision {
-	if o.Run.Status.StartedAt != nil {
-		return nil
-	}
-	switch {
-	case o.Run.DeletionTimestamp != nil && o.Lock.State == LockMine:
-		return &Decision{Action: ReleaseLock}
-	case o.Run.DeletionTimestamp != nil && hasFinalizer(o.Run):
-		return &Decision{Action: RemoveFinalizer}
-	case o.Run.DeletionTimestamp != nil:
-		return &Decision{Action: Rest}
-	case o.Run.Status.Failure != nil:
-		d := finishing(o)
-		return &d
-	case o.Plan == nil:
-		d := failed(o, Faultf("PlanNotFound", "RecoveryPlan %s/%s does not exist; create it, then another run", o.Run.Namespace, o.Run.Spec.PlanRef.Name))
-		return &d
-	case !hasFinalizer(o.Run):
-		return &Decision{Action: AddFinalizer}
-	case o.Lock.State == LockFree:
-		return &Decision{Action: TakeLock}
-	case o.Lock.State == LockTaken:
-		return &Decision{Action: Wait, Waiting: fmt.Sprintf("run %s to finish with cluster %s", o.Lock.Holder, o.Plan.Spec.Cluster.Name)}
-	}
-	return &Decision{Action: Start}
-}
-
-// whenDeposed makes sure that one process works on the run, the latest.
-func whenDeposed(o Observation) *Decision {
-	switch {
-	case o.Claimed == 0:
-		return &Decision{Action: Claim}
-	case o.Claimed != o.Run.Status.Epoch:
-		return &Decision{Action: Rest}
-	}
-	return nil
-}
-
-func whenLockLost(o Observation) *Decision {
-	if o.Run.Status.Failure != nil || cleaning(o.Run) {
-		return nil // what is left to do is to clean up
-	}
-	switch o.Lock.State {
-	case LockFree:
-		return &Decision{Action: TakeLock}
-	case LockTaken:
-		d := failed(o, Faultf("LockLost", "run %s took the lock of cluster %s; somebody removed it from this run", o.Lock.Holder, o.Run.Status.Pinned.Plan.Cluster.Name))
-		return &d
-	}
-	return nil
-}
-
-func whenDeleted(o Observation) *Decision {
-	if o.Run.DeletionTimestamp == nil || o.Run.Status.Failure != nil || cleaning(o.Run) {
-		return nil
-	}
-	d := failed(o, Faultf("RunDeleted", "the run was deleted"))
-	return &d
-}
-
-// whenFailed sends a failed run to its end, a drill by way of Cleanup.
-func whenFailed(o Observation) *Decision {
-	failure := o.Run.Status.Failure
-	if failure == nil {
-		return nil
-	}
-	current := Current(o.Run)
-	if current != nil && current.Name == v1alpha1.PhaseCleanup && failure.Phase != v1alpha1.PhaseCleanup {
-		return nil // under way, with its own limit
-	}
-	made := o.Run.Spec.Operation == v1alpha1.OperationDrill && o.Run.Status.Target != nil
-	if made && entered(o.Run, v1alpha1.PhaseCleanup) == nil {
-		return &Decision{Action: CleanUp}
-	}
-	d := finishing(o)
-	return &d
-}
-
-func whenLate(o Observation) *Decision {
-	deadline := Deadline(o.Run)
-	if deadline.IsZero() || o.Now.Before(deadline) || o.Run.Status.RecoveredAt != nil && Current(o.Run).Name != v1alpha1.PhaseCleanup {
-		return nil
-	}
-	current := Current(o.Run)
-	waited := "it to end"
-	if o.Run.Status.Waiting != nil {
-		waited = o.Run.Status.Waiting.For
-	}
-	d := failed(o, Faultf("TimedOut", "%s did not end within %s; it waited for %s", current.Name, deadline.Sub(current.StartedAt.Time).Round(time.Second), waited))
-	return &d
-}
-
-// cleaning tells whether the run is deleting what it made, which nothing may cut short.
-func cleaning(run *v1alpha1.RecoveryRun) bool {
-	current := Current(run)
-	return current != nil && current.Name == v1alpha1.PhaseCleanup
 }
 
 func finishing(o Observation) Decision {
@@ -381,71 +265,6 @@ func verdict(v *v1alpha1.VerificationSummary) string {
 		}
 	}
 	return s
-}
-
-// takeDown deletes one incarnation and waits until nothing of it is left.
-func takeDown(o Observation, inc *v1alpha1.Incarnation) Decision {
-	if inc == nil {
-		return Decision{Action: Advance, Message: "there was nothing to delete"}
-	}
-	cluster := o.Cluster
-	if !cluster.Exists {
-		return leftovers(o)
-	}
-	switch {
-	case inc.UID == "" && cluster.Stamp.Run == o.Run.UID:
-		return Decision{Action: PinTarget}
-	case cluster.UID != inc.UID:
-		return failed(o, identityChanged(o, inc))
-	case inc.DeleteRequestedAt == nil:
-		return Decision{Action: RecordDelete}
-	case cluster.DeletingSince.IsZero():
-		return Decision{Action: Delete}
-	}
-	waiting := fmt.Sprintf("Cluster API to delete Cluster %s", inc.Name)
-	if cluster.Paused {
-		waiting = fmt.Sprintf("Cluster %s to be unpaused: it is paused, so its deletion does not go on", inc.Name)
-	} else if cluster.Blocker != "" {
-		waiting += "; held by " + cluster.Blocker
-	}
-	return Decision{Action: Wait, Waiting: waiting, Again: 5 * lookAgain}
-}
-
-// leftovers decides about what is left when the Cluster is gone.
-func leftovers(o Observation) Decision {
-	var going, staying []string
-	discard := false
-	for _, item := range o.Cluster.Leftovers {
-		switch {
-		case item.Goes():
-			going = append(going, item.String())
-		case item.Made:
-			discard = true
-		default:
-			staying = append(staying, item.Kind+" "+item.Name)
-		}
-	}
-	slices.Sort(going)
-	switch {
-	case discard:
-		return Decision{Action: Discard}
-	case len(going) > 0:
-		return Decision{Action: Wait, Waiting: "leftovers to go: " + some(going), Again: lookAgain}
-	case len(staying) > 0:
-		// Nobody will ever delete these: they have no owner and Refloat did not make
-		// them. To wait would be in vain, to delete would be theft.
-		return Decision{Action: Advance, Message: "deleted; left, as they have no owner and Refloat did not make them: " + some(staying)}
-	}
-	return Decision{Action: Advance, Message: "deleted, nothing is left"}
-}
-
-// some names the first few.
-func some(names []string) string {
-	const limit = 5
-	if len(names) <= limit {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:limit], ", "), len(names)-limit)
 }
 
 func hasFinalizer(run *v1alpha1.RecoveryRun) bool { return slices.Contains(run.Finalizers, Finalizer) }

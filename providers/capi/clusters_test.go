@@ -293,6 +293,13 @@ func TestAvailable(t *testing.T) {
 		"not available":    {func(o *capi.Observation) { o.Conditions[0].Status = "False"; o.Conditions[0].Message = "no\nnodes" }, "no nodes"},
 		"no kubeconfig":    {func(o *capi.Observation) { o.Kubeconfig = false }, "dev-kubeconfig"},
 		"phase says so":    {func(o *capi.Observation) { o.Phase = "Provisioned"; o.Conditions = nil }, "to report"},
+		"waits for us alone": {func(o *capi.Observation) {
+			o.Gated, o.Conditions[0].Status = true, "False"
+			for _, part := range []string{"RemoteConnectionProbe", "InfrastructureReady", "ControlPlaneAvailable", "WorkersAvailable"} {
+				o.Conditions = append(o.Conditions, metav1.Condition{Type: part, Status: metav1.ConditionTrue})
+			}
+		}, ""},
+		"waits for us and more": {func(o *capi.Observation) { o.Gated, o.Conditions[0].Status = true, "False" }, "Available"},
 		"unknown is false": {func(o *capi.Observation) { o.Conditions[0].Status = "Unknown" }, "Available"},
 	} {
 		t.Run(name, func(t *testing.T) {
