@@ -76,7 +76,7 @@ func (s *sandbox) down() error {
 		return fmt.Errorf("%w: %s", err, out)
 	}
 	if _, err := os.Stat(s.dir); !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%s is still there: %v", s.dir, err)
+		return fmt.Errorf("%s is still there: %w", s.dir, err)
 	}
 	if left := processesOf(s.dir); len(left) > 0 {
 		return fmt.Errorf("processes left: %s", strings.Join(left, "; "))

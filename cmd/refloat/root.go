@@ -87,16 +87,6 @@ func oneArg(what string) cobra.PositionalArgs {
 	}
 }
 
-// atMostOneArg allows one argument and names it.
-func atMostOneArg(what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) > 1 {
-			return usageError("%s takes at most one argument: %s", cmd.CommandPath(), what)
-		}
-		return nil
-	}
-}
-
 // say writes a line for people. What cannot be written to a closed terminal is lost
 // on purpose: the run and its report do not depend on it.
 func say(w io.Writer, format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }

@@ -5,6 +5,8 @@ package builtin
 
 import (
 	_ "embed"
+	"maps"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -29,23 +31,22 @@ type Kind struct {
 	Versions []string
 }
 
-var table, groups = parse(kinds)
+var table = parse(kinds)
 
 // Lookup a kind; nil when it is not built in.
 func Lookup(gk schema.GroupKind) *Kind { return table[gk] }
 
-// Group tells whether the API group belongs to Kubernetes itself.
-func Group(name string) bool { return groups[name] }
+// Kinds lists all of them, in no order.
+func Kinds() []schema.GroupKind { return slices.Collect(maps.Keys(table)) }
 
-func parse(text string) (map[schema.GroupKind]*Kind, map[string]bool) {
-	table, groups := map[schema.GroupKind]*Kind{}, map[string]bool{}
+func parse(text string) map[schema.GroupKind]*Kind {
+	table := map[schema.GroupKind]*Kind{}
 	for line := range strings.Lines(text) {
 		f := strings.Fields(line)
 		if len(f) != 5 || strings.HasPrefix(line, "#") {
 			continue
 		}
 		gk := schema.GroupKind{Group: strings.TrimPrefix(f[0], "-"), Kind: f[2]}
-		groups[gk.Group] = true
 		k := table[gk]
 		if k == nil {
 			k = &Kind{Resource: f[3], Namespaced: f[4] == "Namespaced"}
@@ -53,5 +54,5 @@ func parse(text string) (map[schema.GroupKind]*Kind, map[string]bool) {
 		}
 		k.Versions = append(k.Versions, f[1])
 	}
-	return table, groups
+	return table
 }

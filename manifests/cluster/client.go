@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -167,7 +167,7 @@ func (w Write) validate() error {
 		if value == "" {
 			return &InvalidNameError{Field: field, Reason: "must not be empty"}
 		}
-		if reasons := path.IsValidPathSegmentName(value); len(reasons) > 0 {
+		if reasons := content.IsPathSegmentName(value); len(reasons) > 0 {
 			return &InvalidNameError{Field: field, Name: value, Reason: reasons[0]}
 		}
 	}

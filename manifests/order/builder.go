@@ -2,7 +2,6 @@ package order
 
 import (
 	"fmt"
-	"strings"
 )
 
 // strength orders the rules by which soft edges give way to one another, strongest
@@ -122,6 +121,3 @@ func (b *builder) join(to, from []int, gate Gate, st strength, description, reas
 func (b *builder) warn(format string, args ...any) {
 	b.warnings = append(b.warnings, fmt.Sprintf(format, args...))
 }
-
-// lower is the gate or kind as it reads inside a sentence.
-func lower[T ~string](v T) string { return strings.ToLower(string(v)) }

@@ -12,6 +12,8 @@ import (
 )
 
 // field checks one field of a kustomization. Fields that name no file are left to kustomize.
+//
+//nolint:gocyclo // one flat case for each field of a kustomization
 func (s *survey) field(ctx context.Context, k *kustomization, dir, name string, value *yaml.Node, forConfigs bool) {
 	switch name {
 	case "resources", "bases", "components":

@@ -110,12 +110,12 @@ func (r *renderer) build(ctx context.Context, pre *survey, dir string) (resmap.R
 
 // options: plugins, functions and Helm are off. Files may come from anywhere in the
 // repository, as with Flux; the jail keeps them inside it.
-func (p *survey) options() *krusty.Options {
+func (s *survey) options() *krusty.Options {
 	o := krusty.MakeDefaultOptions()
 	o.LoadRestrictions = types.LoadRestrictionsNone
 	o.PluginConfig = types.DisabledPluginConfig()
 	o.Reorder = krusty.ReorderOptionNone
-	if p.sorts {
+	if s.sorts {
 		o.Reorder = krusty.ReorderOptionUnspecified
 	}
 	return o
@@ -124,18 +124,18 @@ func (p *survey) options() *krusty.Options {
 const originAnnotation = "config.kubernetes.io/origin"
 
 // object converts a resource and finds out where it was written.
-func (p *survey) object(res *resource.Resource) (manifests.Object, error) {
+func (s *survey) object(res *resource.Resource) (manifests.Object, error) {
 	text, err := res.MarshalJSON()
 	if err != nil {
-		return manifests.Object{}, inputErrorf(p.root, 0, "kustomize built %s, which cannot be written as JSON: %v", res.CurId(), err)
+		return manifests.Object{}, inputErrorf(s.root, 0, "kustomize built %s, which cannot be written as JSON: %v", res.CurId(), err)
 	}
 	var content map[string]any
 	if err := utiljson.Unmarshal(text, &content); err != nil {
-		return manifests.Object{}, inputErrorf(p.root, 0, "kustomize built %s, which cannot be read: %v", res.CurId(), err)
+		return manifests.Object{}, inputErrorf(s.root, 0, "kustomize built %s, which cannot be read: %v", res.CurId(), err)
 	}
 	o := manifests.Object{
 		Unstructured: &unstructured.Unstructured{Object: content},
-		Origin:       p.origin(res, content),
+		Origin:       s.origin(res, content),
 	}
 	i := item{file: o.Origin.File, line: o.Origin.Line, content: content}
 	_, kind, err := i.types()
@@ -146,12 +146,12 @@ func (p *survey) object(res *resource.Resource) (manifests.Object, error) {
 }
 
 // origin reads kustomize's annotation and takes it off again, unless the author asked for it.
-func (p *survey) origin(res *resource.Resource, content map[string]any) manifests.Origin {
-	origin := manifests.Origin{Unit: p.unit, File: p.root}
+func (s *survey) origin(res *resource.Resource, content map[string]any) manifests.Origin {
+	origin := manifests.Origin{Unit: s.unit, File: s.root}
 	metadata, _ := content["metadata"].(map[string]any)
 	annotations, _ := metadata["annotations"].(map[string]any)
 	text, _ := annotations[originAnnotation].(string)
-	if text != "" && !p.keepOrigin {
+	if text != "" && !s.keepOrigin {
 		delete(annotations, originAnnotation)
 		if len(annotations) == 0 {
 			delete(metadata, "annotations")
@@ -166,17 +166,17 @@ func (p *survey) origin(res *resource.Resource, content map[string]any) manifest
 	}
 	switch {
 	case said.Path != "":
-		origin.File = path.Join(p.dir, said.Path)
-		if url, ok := p.fetched[origin.File]; ok {
+		origin.File = path.Join(s.dir, said.Path)
+		if url, ok := s.fetched[origin.File]; ok {
 			origin.File = url
 			return origin
 		}
-		if canonical, err := delink(p.r.files, origin.File); err == nil {
+		if canonical, err := delink(s.r.files, origin.File); err == nil {
 			origin.File = canonical
 		}
-		origin.Line = p.lines[origin.File].find(res.GetKind(), res.GetName())
+		origin.Line = s.lines[origin.File].find(res.GetKind(), res.GetName())
 	case said.ConfiguredIn != "":
-		origin.File = path.Join(p.dir, said.ConfiguredIn)
+		origin.File = path.Join(s.dir, said.ConfiguredIn)
 	}
 	return origin
 }

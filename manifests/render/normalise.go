@@ -19,17 +19,35 @@ const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 // normalise takes off what is not desired state and sets the default namespace. It
 // returns a warning for what the author would not expect to be dropped.
 func normalise(o *manifests.Object, namespace string) []string {
-	var dropped []string
-	if status, ok := o.Object["status"]; ok {
-		delete(o.Object, "status")
-		if s, isMap := status.(map[string]any); status != nil && (!isMap || len(s) > 0) && !isCRD(o) {
-			dropped = append(dropped, "status")
-		}
-	}
 	metadata, ok := o.Object["metadata"].(map[string]any)
 	if !ok {
 		return nil
 	}
+	dropped := append(dropStatus(o), dropServerFields(metadata)...)
+	dropEmpty(metadata)
+	if namespace != "" && o.GetNamespace() == "" && !clusterScoped(o) {
+		o.SetNamespace(namespace)
+	}
+	if len(dropped) == 0 {
+		return nil
+	}
+	slices.Sort(dropped)
+	return []string{fmt.Sprintf("%s: %s: left out %v: only a server can set them", o.Origin, o.ID(), dropped)}
+}
+
+// dropStatus takes off what controllers write; an empty one is no news.
+func dropStatus(o *manifests.Object) []string {
+	status, ok := o.Object["status"]
+	delete(o.Object, "status")
+	s, isMap := status.(map[string]any)
+	if !ok || status == nil || isMap && len(s) == 0 || isCRD(o) {
+		return nil
+	}
+	return []string{"status"}
+}
+
+// dropServerFields takes off the metadata that a server wrote.
+func dropServerFields(metadata map[string]any) (dropped []string) {
 	if created, ok := metadata["creationTimestamp"]; ok {
 		delete(metadata, "creationTimestamp")
 		if created != nil {
@@ -48,6 +66,11 @@ func normalise(o *manifests.Object, namespace string) []string {
 			dropped = append(dropped, "annotation "+lastApplied)
 		}
 	}
+	return dropped
+}
+
+// dropEmpty takes off metadata that says nothing.
+func dropEmpty(metadata map[string]any) {
 	for _, empty := range []string{"labels", "annotations"} {
 		if m, ok := metadata[empty]; ok {
 			if entries, isMap := m.(map[string]any); m == nil || (isMap && len(entries) == 0) {
@@ -58,14 +81,6 @@ func normalise(o *manifests.Object, namespace string) []string {
 	if ns, ok := metadata["namespace"]; ok && (ns == nil || ns == "") {
 		delete(metadata, "namespace")
 	}
-	if namespace != "" && o.GetNamespace() == "" && !clusterScoped(o) {
-		o.SetNamespace(namespace)
-	}
-	if len(dropped) == 0 {
-		return nil
-	}
-	slices.Sort(dropped)
-	return []string{fmt.Sprintf("%s: %s: left out %v: only a server can set them", o.Origin, o.ID(), dropped)}
 }
 
 // isCRD: generated CustomResourceDefinitions commonly carry an empty status; dropping it is no news.

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
@@ -144,11 +144,11 @@ func (i item) check(kind string) error {
 	case !isString:
 		return i.fault("%s has the metadata.name %v, which is not a string: quote it", kind, metadata["name"])
 	}
-	if problems := path.IsValidPathSegmentName(name); len(problems) > 0 || !printable(name) {
+	if problems := content.IsPathSegmentName(name); len(problems) > 0 || !printable(name) {
 		return i.fault("%s has the metadata.name %q, which no object can have", kind, short(name))
 	}
 	if ns := metadata["namespace"]; ns != nil {
-		if s, ok := ns.(string); !ok || len(path.IsValidPathSegmentName(s)) > 0 || !printable(s) {
+		if s, ok := ns.(string); !ok || len(content.IsPathSegmentName(s)) > 0 || !printable(s) {
 			return i.fault("%s %s has the metadata.namespace %v, which no namespace can have", kind, name, ns)
 		}
 	}

@@ -58,7 +58,7 @@ func fieldsOf(m metav1.ManagedFieldsEntry) (map[string]any, bool) {
 		return nil, false
 	}
 	var fields map[string]any
-	if err := json.Unmarshal(m.FieldsV1.Raw, &fields); err != nil {
+	if err := json.Unmarshal(m.FieldsV1.GetRawBytes(), &fields); err != nil {
 		return nil, false
 	}
 	return fields, true

@@ -30,7 +30,6 @@ var stamp = capi.Stamp{Run: "run-1", Epoch: 1}
 type world struct {
 	*fake.Management
 	*capi.Clusters
-	funcs interceptor.Funcs
 }
 
 func newWorld(t *testing.T, funcs interceptor.Funcs) *world {
@@ -285,14 +284,14 @@ func TestAvailable(t *testing.T) {
 		change func(*capi.Observation)
 		why    string
 	}{
-		"available":        {func(*capi.Observation) {}, ""},
-		"missing":          {func(o *capi.Observation) { o.Exists = false }, "does not exist"},
-		"paused":           {func(o *capi.Observation) { o.Paused = true }, "paused"},
-		"no condition":     {func(o *capi.Observation) { o.Conditions = nil }, "to report"},
-		"stale condition":  {func(o *capi.Observation) { o.Generation = 3 }, "generation 3"},
-		"not available":    {func(o *capi.Observation) { o.Conditions[0].Status = "False"; o.Conditions[0].Message = "no\nnodes" }, "no nodes"},
-		"no kubeconfig":    {func(o *capi.Observation) { o.Kubeconfig = false }, "dev-kubeconfig"},
-		"phase says so":    {func(o *capi.Observation) { o.Phase = "Provisioned"; o.Conditions = nil }, "to report"},
+		"available":       {func(*capi.Observation) {}, ""},
+		"missing":         {func(o *capi.Observation) { o.Exists = false }, "does not exist"},
+		"paused":          {func(o *capi.Observation) { o.Paused = true }, "paused"},
+		"no condition":    {func(o *capi.Observation) { o.Conditions = nil }, "to report"},
+		"stale condition": {func(o *capi.Observation) { o.Generation = 3 }, "generation 3"},
+		"not available":   {func(o *capi.Observation) { o.Conditions[0].Status = "False"; o.Conditions[0].Message = "no\nnodes" }, "no nodes"},
+		"no kubeconfig":   {func(o *capi.Observation) { o.Kubeconfig = false }, "dev-kubeconfig"},
+		"phase says so":   {func(o *capi.Observation) { o.Phase = "Provisioned"; o.Conditions = nil }, "to report"},
 		"waits for us alone": {func(o *capi.Observation) {
 			o.Gated, o.Conditions[0].Status = true, "False"
 			for _, part := range []string{"RemoteConnectionProbe", "InfrastructureReady", "ControlPlaneAvailable", "WorkersAvailable"} {
@@ -300,7 +299,7 @@ func TestAvailable(t *testing.T) {
 			}
 		}, ""},
 		"waits for us and more": {func(o *capi.Observation) { o.Gated, o.Conditions[0].Status = true, "False" }, "Available"},
-		"unknown is false": {func(o *capi.Observation) { o.Conditions[0].Status = "Unknown" }, "Available"},
+		"unknown is false":      {func(o *capi.Observation) { o.Conditions[0].Status = "Unknown" }, "Available"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := good()

@@ -334,7 +334,7 @@ func (s *scripted) Render(_ context.Context, request RenderRequest) (*Rendered, 
 	return r, nil
 }
 
-func (s *scripted) Seed(ctx context.Context, target Target, seeds []SeedSecret) error {
+func (s *scripted) Seed(ctx context.Context, target Target, _ []SeedSecret) error {
 	if err := target.Guard(ctx); err != nil {
 		return err
 	}

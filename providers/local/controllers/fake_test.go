@@ -202,16 +202,6 @@ func (b *bench) exists(o client.Object) bool {
 	return err == nil
 }
 
-func (b *bench) change(o client.Object, change func()) {
-	b.t.Helper()
-	b.get(o)
-	change()
-	if err := b.client.Update(b.t.Context(), o); err != nil {
-		b.t.Fatal(err)
-	}
-	b.events = nil
-}
-
 func cluster() *clusterv1.Cluster {
 	return &clusterv1.Cluster{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: "cluster-uid"},

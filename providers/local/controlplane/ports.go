@@ -95,7 +95,8 @@ func ReleasePort(ctx context.Context, dir string) error {
 
 // PortFree says whether nobody listens on a loopback port.
 func PortFree(port int) bool {
-	l, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))
+	var config net.ListenConfig
+	l, err := config.Listen(context.Background(), "tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))
 	if err != nil {
 		return false
 	}

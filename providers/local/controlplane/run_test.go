@@ -21,9 +21,9 @@ func TestDelay(t *testing.T) {
 	for _, lived := range []time.Duration{0, 0, 0, 0, 0, time.Minute, 0} {
 		got = append(got, d.after(lived))
 	}
-	want := []time.Duration{1, 2, 4, 5, 5, 1, 2}
-	for i := range want {
-		want[i] *= time.Second
+	var want []time.Duration
+	for _, seconds := range []float64{1, 2, 4, 5, 5, 1, 2} {
+		want = append(want, time.Duration(seconds*float64(time.Second)))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
