@@ -1,0 +1,61 @@
+// Bench measures Refloat against what else applies manifests, on control planes of
+// this machine, and prints one figure a line: name, value, unit. Everything else goes
+// to stderr. Contenders take turns, each on a fresh control plane, and medians count,
+// so that a busy machine disturbs all of them alike.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+type settings struct {
+	rounds, objects, kubectlObjects, memoryObjects int
+	only                                           string
+}
+
+func main() {
+	var s settings
+	child := flag.String("memory-child", "", "internal: apply and verify against this API server's configuration file and print the peak memory")
+	flag.IntVar(&s.rounds, "rounds", 3, "how often each contender has its turn")
+	flag.IntVar(&s.objects, "objects", 2000, "objects that each contender applies")
+	flag.IntVar(&s.kubectlObjects, "kubectl-objects", 400, "objects that kubectl applies, which takes long; rates are compared")
+	flag.IntVar(&s.memoryObjects, "memory-objects", 10000, "objects while the peak memory is measured")
+	flag.StringVar(&s.only, "only", "", "measure only apply or memory")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var err error
+	if *child != "" {
+		err = memoryChild(ctx, os.Stdout, *child, s.memoryObjects)
+	} else {
+		err = run(ctx, os.Stdout, s)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, out io.Writer, s settings) error {
+	if s.only == "" || s.only == "apply" {
+		if err := benchApply(ctx, out, s); err != nil {
+			return err
+		}
+	}
+	if s.only == "" || s.only == "memory" {
+		return benchMemory(ctx, out, s)
+	}
+	return nil
+}
+
+// figure prints one result.
+func figure(out io.Writer, name string, value float64, unit string) {
+	fmt.Fprintf(out, "%s %.2f %s\n", name, value, unit)
+}
