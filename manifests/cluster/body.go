@@ -3,6 +3,7 @@ package cluster
 import (
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"maps"
 
@@ -37,6 +38,8 @@ func Desired(u *unstructured.Unstructured, r Resource) map[string]any {
 		delete(out, "status")
 	}
 	switch r.GroupVersionKind().GroupKind() {
+	case schema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}:
+		dropPlaceholder(out)
 	case schema.GroupKind{Kind: "Secret"}:
 		encodeStringData(out)
 	case schema.GroupKind{Group: "rbac.authorization.k8s.io", Kind: "ClusterRole"}:
@@ -69,6 +72,35 @@ func encodeStringData(secret map[string]any) {
 	}
 	secret["data"] = data
 	delete(secret, "stringData")
+}
+
+// dropPlaceholder removes a caBundle that is no certificate from the conversion of a
+// definition. Generators write one for a controller to replace, and the API server
+// refuses it once the definition exists.
+func dropPlaceholder(definition map[string]any) {
+	path := []string{"spec", "conversion", "webhook", "clientConfig", "caBundle"}
+	bundle, ok, _ := unstructured.NestedString(definition, path...)
+	if !ok || certificates(bundle) {
+		return
+	}
+	// Only the way to the field is copied: a definition can be large.
+	at := definition
+	for _, field := range path[:len(path)-1] {
+		below, _ := at[field].(map[string]any)
+		below = maps.Clone(below)
+		at[field] = below
+		at = below
+	}
+	delete(at, path[len(path)-1])
+}
+
+func certificates(bundle string) bool {
+	raw, err := base64.StdEncoding.DecodeString(bundle)
+	if err != nil {
+		return false
+	}
+	block, _ := pem.Decode(raw)
+	return block != nil
 }
 
 // Body encodes Desired.
