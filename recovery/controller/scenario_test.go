@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -435,6 +436,7 @@ func TestDeposedControllerStops(t *testing.T) {
 	w.replace()
 	w.step("run")
 	w.store.HoldDeletion("dev", false)
+	w.must(w.store.Settle(t.Context())) // now there is something to do
 	before := w.writes
 	for range 3 {
 		_, err := old.Reconcile(t.Context(), requestFor("run"))
@@ -492,4 +494,25 @@ func (w *world) edit(name string, change func(*clusterv1.Cluster)) {
 // holdDrill keeps the throw-away cluster of run from becoming available.
 func (w *world) holdDrill(reason string) {
 	w.store.HoldProvisioning(recovery.TargetName(w.run("run"), "dev"), reason)
+}
+
+func TestLockOfAFinishedRunIsTakenOver(t *testing.T) {
+	w := newWorld(t)
+	w.plan(nil)
+	w.order("first", v1alpha1.OperationRebuild)
+	// The first controller dies between the result and the release, and nobody resumes it.
+	w.until("first", "its result", func(run *v1alpha1.RecoveryRun) bool {
+		w.fail = func(verb string, o client.Object) error {
+			if _, lease := o.(*coordinationv1.Lease); lease && verb == "delete" {
+				return errors.New("the API server is overloaded")
+			}
+			return nil
+		}
+		return run.Status.FinishedAt != nil
+	})
+	w.fail = nil
+	w.order("second", v1alpha1.OperationTeardown)
+	if run := w.finish("second"); run.Status.Failure != nil {
+		t.Errorf("the second run: %+v", run.Status.Failure)
+	}
 }
