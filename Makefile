@@ -35,7 +35,7 @@ race: ## Run the concurrent packages under the race detector
 	$(GO) test -race -timeout 15m ./manifests/... ./recovery/... ./providers/capi/...
 
 bench: build assets ## Print apply, overhead and memory figures, one "name value unit" a line
-	@$(GO) run ./bench
+	@$(GO) -C bench run .
 
 lint: ## Run golangci-lint with the architecture rules
 	$(GO) build -C hack/lint -o ../../$(BIN)/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
@@ -43,7 +43,8 @@ lint: ## Run golangci-lint with the architecture rules
 
 vet: ## Run go vet
 	$(GO) vet ./...
-	$(GO) -C providers/local/assets/kubernetes vet . 
+	$(GO) -C providers/local/assets/kubernetes vet .
+	$(GO) -C bench vet .
 
 generate: ## Regenerate deepcopy code, CRDs and embedded recipes
 	$(GO) generate ./...

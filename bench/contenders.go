@@ -55,7 +55,9 @@ func applyRefloat(ctx context.Context, p *planetest.Plane, objects []manifests.O
 const bareWorkers = 32
 
 // applyBare is the roofline: requests prepared before the clock starts, sent in
-// parallel, nothing looked at but errors. Only what must be there first goes first.
+// parallel in the sequence of the graph, so that controllers wake up as early or late
+// as with the engine, and nothing looked at but errors. Only what must be there first
+// goes first.
 func applyBare(ctx context.Context, p *planetest.Plane, objects []manifests.Object) (time.Duration, error) {
 	c, err := cluster.New(p.Config)
 	if err != nil {
@@ -73,7 +75,12 @@ func applyBare(ctx context.Context, p *planetest.Plane, objects []manifests.Obje
 			defined = append(defined, kinds.Announce(o.Unstructured)...)
 		}
 	}
-	for _, o := range objects {
+	g, err := order.Build(objects, order.Options{Simulated: true})
+	if err != nil {
+		return 0, err
+	}
+	for _, n := range g.Nodes[:g.Len()] {
+		o := n.Object
 		r, _ := kinds.Lookup(o.GroupVersionKind())
 		body, err := cluster.Body(o.Unstructured, r)
 		if err != nil {
