@@ -54,12 +54,12 @@ func (h *hand) walk(path []string, fields map[string]any, desired, live any) {
 		if key == "." || h.ignored.match(at) || slices.Contains(annotationsOfHands, name) {
 			continue
 		}
-		have, exists := step(key, live)
+		have, exists := step(key, live, true)
 		if !exists {
 			continue // a default key, or set and gone
 		}
 		deeper, _ := below.(map[string]any)
-		want, rendered := step(key, desired)
+		want, rendered := step(key, desired, true)
 		switch {
 		case !rendered && have != nil:
 			h.found = append(h.found, difference{path: render(at) + " (set by " + h.manager.Manager + ")", have: have, wantAbsent: true})

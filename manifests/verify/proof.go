@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/builtin"
 )
 
 // proven tells, without a request, that applying desired to live would change
@@ -21,7 +22,8 @@ import (
 //
 //  1. every field of desired is in live with an equal value, lists of equal length
 //     compared element by element in sequence (stricter than any way lists merge),
-//  2. every field that the record says we own is in desired, so none is removed, and
+//  2. every field that the record says we own is in live, and is in desired, so none is
+//     removed, and
 //  3. the record is of the same API version, so its paths mean the same.
 //
 // Values that the server rewrites (quantities, defaults inside of a list element's
@@ -37,7 +39,7 @@ func proven(desired map[string]any, live *unstructured.Unstructured) bool {
 		// No record is kept of an object of which nothing but its name was applied.
 		return bare(desired)
 	}
-	return covered(owned, desired)
+	return covered(owned, live.Object, false) && covered(owned, desired, builtin.Lookup(live.GroupVersionKind().GroupKind()) != nil)
 }
 
 // ownedByUs is the set of fields of our manager's last apply, in the form of the
@@ -83,16 +85,16 @@ func bare(desired map[string]any) bool {
 }
 
 // covered tells whether every recorded path exists in value.
-func covered(fields map[string]any, value any) bool {
+func covered(fields map[string]any, value any, kubernetes bool) bool {
 	for key, below := range fields {
 		if key == "." {
 			continue
 		}
-		next, ok := step(key, value)
+		next, ok := step(key, value, kubernetes)
 		if !ok {
 			return false
 		}
-		if deeper, _ := below.(map[string]any); !covered(deeper, next) {
+		if deeper, _ := below.(map[string]any); !covered(deeper, next, kubernetes) {
 			return false
 		}
 	}
@@ -100,8 +102,8 @@ func covered(fields map[string]any, value any) bool {
 }
 
 // step follows one element of a recorded path: f:name of a map, k:{...} the element
-// of a list with these keys, v:... an element of a set, i:n the n-th of a list.
-func step(key string, value any) (any, bool) {
+// of a list with these keys, v:... an element of a set.
+func step(key string, value any, kubernetes bool) (any, bool) {
 	kind, rest, _ := strings.Cut(key, ":")
 	switch kind {
 	case "f":
@@ -113,7 +115,7 @@ func step(key string, value any) (any, bool) {
 		if json.Unmarshal([]byte(rest), &keys) != nil {
 			return nil, false
 		}
-		return element(value, keys)
+		return element(value, keys, kubernetes)
 	case "v":
 		var v any
 		list, _ := value.([]any)
@@ -125,9 +127,10 @@ func step(key string, value any) (any, bool) {
 	return nil, false
 }
 
-// element of a list that has all keys. One that leaves a key to its default is not
-// found; the API server is asked then.
-func element(value any, keys map[string]any) (any, bool) {
+// element of a list that has all keys. A key left to its default is not known here,
+// and the API server is asked then, with one exception: the protocol of a port, in
+// the kinds of Kubernetes itself, which would otherwise be most of what is asked.
+func element(value any, keys map[string]any, kubernetes bool) (any, bool) {
 	list, _ := value.([]any)
 	for _, e := range list {
 		m, ok := e.(map[string]any)
@@ -136,7 +139,8 @@ func element(value any, keys map[string]any) (any, bool) {
 		}
 		all := true
 		for k, v := range keys {
-			all = all && equal(m[k], v)
+			defaulted := kubernetes && k == "protocol" && v == "TCP" && m[k] == nil
+			all = all && (defaulted || equal(m[k], v))
 		}
 		if all {
 			return m, true
