@@ -143,9 +143,9 @@ func (p *printer) rows(needs []order.NeedView) [][2]string {
 	rows := make([][2]string, 0, len(needs))
 	for len(needs) > 0 {
 		n := needs[0]
-		same := slices.IndexFunc(needs, func(m order.NeedView) bool { return !similar(n, m) })
-		if same < 0 {
-			same = len(needs)
+		same := 1
+		for same < len(needs) && similar(n, needs[same]) {
+			same++
 		}
 		shown := same
 		if !p.options.All && same > alike+1 {
