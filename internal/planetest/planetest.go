@@ -76,35 +76,12 @@ func (p *Plane) start(ctx context.Context, o Options) error {
 		return fmt.Errorf("start a control plane: %w", err)
 	}
 	p.Config = plane.AdminConfig()
-	if err := grantControllers(ctx, p.Config); err != nil {
-		return err
-	}
 	return addNodes(ctx, p.Config, o.Nodes)
 }
 
 // Stop ends every process of the plane and removes its files.
 func (p *Plane) Stop(ctx context.Context) error {
 	return errors.Join(controlplane.Purge(ctx, filepath.Join(p.dir, "plane")), os.RemoveAll(p.dir))
-}
-
-// grantControllers lets the controllers write where the plane gives them one identity
-// for all and no more than its default role.
-func grantControllers(ctx context.Context, config *rest.Config) error {
-	client, err := dynamic.NewForConfig(config)
-	if err != nil {
-		return err
-	}
-	binding := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-		"metadata": map[string]any{"name": "system:planetest-controllers", "labels": map[string]any{"kubernetes.io/bootstrapping": "rbac-defaults"}},
-		"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-		"subjects": []any{map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "system:kube-controller-manager"}},
-	}}
-	bindings := client.Resource(schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterrolebindings"})
-	if _, err := bindings.Create(ctx, binding, metav1.CreateOptions{}); err != nil {
-		return fmt.Errorf("let the controllers write: %w", err)
-	}
-	return nil
 }
 
 func addNodes(ctx context.Context, config *rest.Config, count int) error {
