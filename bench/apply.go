@@ -54,7 +54,7 @@ func benchApply(ctx context.Context, out io.Writer, s settings) error {
 	for _, c := range all {
 		figure(out, "apply."+c.name+"_rate", median(rates[c.name]), "objects/s")
 		if c.name != "refloat" {
-			figure(out, "apply."+c.name+"_ratio", median(rates["refloat"])/median(rates[c.name]), "x")
+			figure(out, "apply."+c.name+"_ratio", median(ratios(rates["refloat"], rates[c.name])), "x")
 		}
 	}
 	return nil
@@ -73,6 +73,15 @@ func turn(ctx context.Context, c contender) (rate float64, err error) {
 		return 0, err
 	}
 	return float64(len(objects)) / took.Seconds(), nil
+}
+
+// ratios compares turns of the same round, which had the machine in a similar state.
+func ratios(ours, theirs []float64) []float64 {
+	out := make([]float64, len(theirs))
+	for round, rate := range theirs {
+		out[round] = ours[round] / rate
+	}
+	return out
 }
 
 func median(values []float64) float64 {
