@@ -21,22 +21,15 @@ type settings struct {
 
 func main() {
 	var s settings
-	child := flag.String("memory-child", "", "internal: apply and verify against this API server's configuration file and print the peak memory")
 	flag.IntVar(&s.rounds, "rounds", 3, "how often each contender has its turn")
 	flag.IntVar(&s.objects, "objects", 2000, "objects that each contender applies")
 	flag.IntVar(&s.kubectlObjects, "kubectl-objects", 400, "objects that kubectl applies, which takes long; rates are compared")
 	flag.IntVar(&s.memoryObjects, "memory-objects", 10000, "objects while the peak memory is measured")
-	flag.StringVar(&s.only, "only", "", "measure only apply or memory")
+	flag.StringVar(&s.only, "only", "", "measure only apply, overhead or memory")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	var err error
-	if *child != "" {
-		err = memoryChild(ctx, os.Stdout, *child, s.memoryObjects)
-	} else {
-		err = run(ctx, os.Stdout, s)
-	}
-	if err != nil {
+	if err := run(ctx, os.Stdout, s); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
 		os.Exit(1)
@@ -46,6 +39,11 @@ func main() {
 func run(ctx context.Context, out io.Writer, s settings) error {
 	if s.only == "" || s.only == "apply" {
 		if err := benchApply(ctx, out, s); err != nil {
+			return err
+		}
+	}
+	if s.only == "" || s.only == "overhead" {
+		if err := benchOverhead(ctx, out, s); err != nil {
 			return err
 		}
 	}

@@ -3,90 +3,73 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
 	"strings"
 
-	"k8s.io/client-go/tools/clientcmd"
-
 	"github.com/refloat-dev/refloat/internal/planetest"
-	"github.com/refloat-dev/refloat/manifests/apply"
-	"github.com/refloat-dev/refloat/manifests/order"
-	"github.com/refloat-dev/refloat/manifests/verify"
 )
 
-// benchMemory measures the peak resident memory of a process of its own that holds
-// the rendered objects, orders, applies and verifies them, as the controller does.
+// benchMemory drills a large repository and reads the highest resident memory that the
+// controller ever had. The controller of a sandbox is the local provider too, so the
+// figure includes that.
 func benchMemory(ctx context.Context, out io.Writer, s settings) (err error) {
-	plane, err := planetest.Start(ctx, planetest.Options{Nodes: 1})
+	box, err := startSandbox(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, plane.Stop(context.WithoutCancel(ctx))) }()
-	dir, err := os.MkdirTemp("", "bench-memory-")
+	defer func() { err = errors.Join(err, box.stop(context.WithoutCancel(ctx))) }()
+	report, err := box.drill(ctx, "memory", planetest.Mixed(s.memoryObjects, "memory"))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	kubeconfig := filepath.Join(dir, "kubeconfig")
-	if err := clientcmd.WriteToFile(kubeconfigOf(plane.Config), kubeconfig); err != nil {
-		return err
-	}
-	self, err := os.Executable()
+	fmt.Fprintf(os.Stderr, "drill of %d objects: %.1f s %v\n", s.memoryObjects, report.FinishedAt.Sub(report.StartedAt).Seconds(), report.Phases)
+	peak, err := box.controllerPeak(ctx)
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, self, "-memory-child", kubeconfig, fmt.Sprintf("-memory-objects=%d", s.memoryObjects))
-	cmd.Stdout, cmd.Stderr = out, os.Stderr
-	return cmd.Run()
-}
-
-func memoryChild(ctx context.Context, out io.Writer, kubeconfig string, count int) error {
-	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
-	if err != nil {
-		return err
-	}
-	objects := planetest.Mixed(count, "memory")
-	g, err := order.Build(objects, order.Options{Simulated: true})
-	if err != nil {
-		return err
-	}
-	if _, err := apply.Run(ctx, g, apply.Options{Config: config, Simulated: true}); err != nil {
-		return err
-	}
-	fmt.Fprintf(os.Stderr, "peak memory after applying: %.0f MiB\n", peakMiB())
-	r, err := verify.Verify(ctx, objects, verify.Options{Config: config, Simulated: true})
-	if err != nil {
-		return err
-	}
-	if !r.Clean() {
-		return fmt.Errorf("verification of %d objects found differences: %d missing, %d changed, %d unhealthy",
-			r.Rendered, len(r.Missing), len(r.Changed), len(r.Unhealthy))
-	}
-	figure(out, fmt.Sprintf("memory.controller_%dk_mib", count/1000), peakMiB(), "MiB")
+	figure(out, fmt.Sprintf("memory.controller_%dk_mib", s.memoryObjects/1000), peak, "MiB")
 	return nil
 }
 
-// peakMiB is the highest resident memory of this process, or what its runtime took
-// from the system where the kernel does not tell.
-func peakMiB() float64 {
-	if f, err := os.Open("/proc/self/status"); err == nil {
-		defer func() { _ = f.Close() }()
-		for lines := bufio.NewScanner(f); lines.Scan(); {
-			var kib float64
-			if rest, ok := strings.CutPrefix(lines.Text(), "VmHWM:"); ok {
-				if _, err := fmt.Sscan(rest, &kib); err == nil {
-					return kib / 1024
-				}
-			}
+// controllerPeak is the peak resident memory of the sandbox's controller in MiB.
+func (s *sandbox) controllerPeak(ctx context.Context) (float64, error) {
+	data, err := s.run(ctx, "sandbox", "status", "--dir", s.dir(), "-o", "json")
+	if err != nil {
+		return 0, err
+	}
+	var status struct {
+		Components []struct {
+			Name string
+			PID  int
 		}
 	}
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return float64(m.Sys) / (1 << 20)
+	if err := json.Unmarshal(data, &status); err != nil {
+		return 0, err
+	}
+	for _, c := range status.Components {
+		if c.Name == "controller" {
+			return peakOf(c.PID)
+		}
+	}
+	return 0, errors.New("no controller is running")
+}
+
+func peakOf(pid int) (float64, error) {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if value, found := strings.CutPrefix(lines.Text(), "VmHWM:"); found {
+			var kib float64
+			_, err := fmt.Sscan(value, &kib)
+			return kib / 1024, err
+		}
+	}
+	return 0, errors.New("the kernel does not tell the peak memory of the controller")
 }
