@@ -6,7 +6,10 @@ BIN      := bin
 REFLOAT  := $(BIN)/refloat
 CASES    ?= ../shared/cases
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+
+# The same compiler flags everywhere, so that building the programs of the sandbox, the
+# product and its tests share one cache.
+export GOFLAGS += -trimpath
 
 .DEFAULT_GOAL := help
 .PHONY: help build assets demo test test-unit test-e2e race bench lint vet generate check-generate vuln clean
@@ -15,7 +18,7 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 build: ## Build the refloat command into bin/
-	@$(GO) build $(GOFLAGS_BUILD) -o $(REFLOAT) ./cmd/refloat
+	@$(GO) build -ldflags "-s -w -X main.version=$(VERSION)" -o $(REFLOAT) ./cmd/refloat
 
 assets: build ## Build (first time) and cache Kubernetes, Cluster API and kwok
 	@$(REFLOAT) sandbox assets

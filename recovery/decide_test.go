@@ -140,7 +140,7 @@ func TestDecide(t *testing.T) {
 		"finished, tidied": {in(rebuild, v1alpha1.PhaseWaves, finished, lock(LockTaken), func(o *Observation) { o.PlanInformed = true; o.Run.Finalizers = nil }),
 			Rest, ""},
 		"unknown phase":   {in(rebuild, v1alpha1.PhaseWaves, func(o *Observation) { Current(o.Run).Name = "Dance" }), Fail, `phase "Dance"`},
-		"all phases done": {in(rebuild, "", func(o *Observation) {}), StoreReport, ""},
+		"all phases done": {in(rebuild, "", func(*Observation) {}), StoreReport, ""},
 
 		"preflight: not begun": {in(rebuild, v1alpha1.PhasePreflight), Preflight, ""},
 		"preflight: running":   {in(rebuild, v1alpha1.PhasePreflight, work(Work{State: WorkRunning})), Wait, "the repository"},
