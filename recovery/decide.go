@@ -62,6 +62,8 @@ const (
 	Fail Action = "Fail"
 	// CleanUp enters the Cleanup phase of a failed drill.
 	CleanUp Action = "CleanUp"
+	// MarkLate says that the deletion of a drill's cluster takes too long, and goes on.
+	MarkLate Action = "MarkLate"
 	// StoreReport stores the final report.
 	StoreReport Action = "StoreReport"
 	// Finish records the result.
@@ -73,7 +75,7 @@ const (
 // Decision is one action and what goes with it.
 type Decision struct {
 	Action Action
-	// Message of the phase that an Advance ends.
+	// Message of the phase that an Advance ends, or of MarkLate.
 	Message string
 	// Waiting, with Wait: what for, in one sentence that continues "waiting for". Since
 	// and Until are zero when the phase's own times hold.
@@ -93,12 +95,21 @@ const lookAgain = time.Second
 // Decide what to do next. It is pure.
 func Decide(o Observation) Decision {
 	for _, rule := range []func(Observation) *Decision{
-		whenFinished, whenQueued, whenDeposed, whenLockLost, whenDeleted, whenFailed, whenLate,
+		whenFinished, whenQueued, whenDeposed, whenLockLost, whenDeleted, whenFailed,
 	} {
 		if d := rule(o); d != nil {
 			return *d
 		}
 	}
+	d := inPhase(o)
+	if late := WhenLate(o, d); late != nil {
+		return *late
+	}
+	return d
+}
+
+// inPhase decides what the phase under way has to do.
+func inPhase(o Observation) Decision {
 	current := Current(o.Run)
 	if current == nil {
 		return finishing(o)

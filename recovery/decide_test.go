@@ -123,7 +123,7 @@ func TestDecide(t *testing.T) {
 		"deleted in the middle":          {in(rebuild, v1alpha1.PhaseWaves, deleted), Fail, "deleted"},
 		"deleted while cleaning up":      {in(drill, v1alpha1.PhaseCleanup, deleted), RecordDelete, ""},
 		"deleted and failed":             {in(rebuild, v1alpha1.PhaseWaves, deleted, failedIn(v1alpha1.PhaseWaves)), Finish, ""},
-		"late":                           {in(rebuild, v1alpha1.PhaseProvision, func(o *Observation) { o.Now = t0.Add(time.Hour) }), Fail, "did not end within 20m0s"},
+		"late":                           {in(rebuild, v1alpha1.PhaseProvision, unmade, func(o *Observation) { o.Now = t0.Add(time.Hour) }), Fail, "did not end within 20m0s"},
 		"late but verified":              {in(rebuild, v1alpha1.PhaseVerify, recovered, func(o *Observation) { o.Now = t0.Add(time.Hour) }), MarkApplied, ""},
 		"failed rebuild":                 {in(rebuild, v1alpha1.PhaseWaves, failedIn(v1alpha1.PhaseWaves)), StoreReport, ""},
 		"failed rebuild, reported":       {in(rebuild, v1alpha1.PhaseWaves, failedIn(v1alpha1.PhaseWaves), finalReport), Finish, ""},
@@ -219,21 +219,68 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// TestEveryPhaseHasADeadline holds each phase against its limit.
+// TestEveryPhaseHasADeadline holds each phase against its limit, while it waits.
 func TestEveryPhaseHasADeadline(t *testing.T) {
-	for phase, want := range map[v1alpha1.Phase]time.Duration{
-		v1alpha1.PhasePreflight: 5 * time.Minute, v1alpha1.PhaseProvision: 20 * time.Minute, v1alpha1.PhaseBootstrap: 20 * time.Minute,
-		v1alpha1.PhaseSeed: 20 * time.Minute, v1alpha1.PhaseWaves: 50 * time.Minute, v1alpha1.PhaseVerify: 10 * time.Minute, v1alpha1.PhaseCleanup: 30 * time.Minute,
+	waits := work(Work{State: WorkRunning})
+	for phase, test := range map[v1alpha1.Phase]struct {
+		limit time.Duration
+		waits change
+	}{
+		v1alpha1.PhasePreflight: {5 * time.Minute, waits},
+		v1alpha1.PhaseProvision: {20 * time.Minute, cluster(func(c *Cluster) { c.Conditions = nil })},
+		v1alpha1.PhaseBootstrap: {20 * time.Minute, health(0, "system")},
+		v1alpha1.PhaseWaves:     {50 * time.Minute, waits},
+		v1alpha1.PhaseVerify:    {10 * time.Minute, waits},
+		v1alpha1.PhaseCleanup:   {30 * time.Minute, gone(capi.Item{Kind: "Machine", Name: "m", Deleting: true})},
 	} {
-		o := in(drill, phase)
-		if got := Deadline(o.Run).Sub(t0); got != want {
-			t.Errorf("%s: %s, want %s", phase, got, want)
+		o := in(drill, phase, test.waits)
+		if got := Deadline(o.Run).Sub(t0); got != test.limit {
+			t.Errorf("%s: %s, want %s", phase, got, test.limit)
 		}
-		o.Now = t0.Add(want)
+		o.Now = t0.Add(test.limit - 1)
+		if d := Decide(o); d.Action != Wait {
+			t.Errorf("%s before its deadline: %+v", phase, d)
+		}
+		o.Now = t0.Add(test.limit)
 		if d := Decide(o); d.Action != Fail || d.Failure.Reason != "TimedOut" || d.Failure.Phase != phase {
 			t.Errorf("%s at its deadline: %+v", phase, d)
 		}
 	}
+}
+
+// TestEndSeenLate has each phase at its end when its limit has long passed.
+func TestEndSeenLate(t *testing.T) {
+	late := func(o *Observation) { o.Now = t0.Add(24 * time.Hour) }
+	deleting := cluster(func(c *Cluster) { c.DeletingSince = t0 })
+	told := func(o *Observation) { RecordLate(o.Run, "late", t0) }
+	for name, test := range map[string]struct {
+		o    Observation
+		want Action
+	}{
+		"preflight done":          {in(rebuild, v1alpha1.PhasePreflight, late, work(Work{State: WorkReady})), RecordPreflight},
+		"preflight not begun":     {in(rebuild, v1alpha1.PhasePreflight, late), Fail},
+		"teardown done":           {in(rebuild, v1alpha1.PhaseTeardown, late, gone()), Advance},
+		"teardown not begun":      {in(rebuild, v1alpha1.PhaseTeardown, late), Fail},
+		"available":               {in(rebuild, v1alpha1.PhaseProvision, late), Advance},
+		"cluster not made":        {in(rebuild, v1alpha1.PhaseProvision, late, unmade), Fail},
+		"bootstrapped":            {in(rebuild, v1alpha1.PhaseBootstrap, late, health(1, "system")), Advance},
+		"applied":                 {in(rebuild, v1alpha1.PhaseWaves, late, work(Work{State: WorkReady})), RecordWaves},
+		"apply not begun":         {in(rebuild, v1alpha1.PhaseWaves, late), Fail},
+		"verified":                {in(rebuild, v1alpha1.PhaseVerify, late, work(Work{State: WorkReady})), RecordVerification},
+		"cleanup not begun":       {in(drill, v1alpha1.PhaseCleanup, late), RecordDelete},
+		"cleanup not sent":        {in(drill, v1alpha1.PhaseCleanup, late, requested), Delete},
+		"cleanup stuck":           {in(drill, v1alpha1.PhaseCleanup, late, requested, deleting), MarkLate},
+		"cleanup stuck, told":     {in(drill, v1alpha1.PhaseCleanup, late, requested, deleting, told), Wait},
+		"cleanup done":            {in(drill, v1alpha1.PhaseCleanup, late, requested, gone()), Advance},
+		"cleanup leftovers stuck": {in(drill, v1alpha1.PhaseCleanup, late, requested, gone(capi.Item{Kind: "Machine", Name: "m", Deleting: true})), Fail},
+	} {
+		if d := Decide(test.o); d.Action != test.want {
+			t.Errorf("%s: decided %+v, want %s", name, d, test.want)
+		}
+	}
+}
+
+func TestLimitOfATeardown(t *testing.T) {
 	if got := Deadline(in(teardown, v1alpha1.PhaseTeardown).Run).Sub(t0); got != 30*time.Minute {
 		t.Errorf("Teardown: %s", got)
 	}

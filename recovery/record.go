@@ -81,6 +81,11 @@ func RecordCleanup(run *v1alpha1.RecoveryRun, now time.Time) {
 	enter(run, v1alpha1.PhaseCleanup, now)
 }
 
+// RecordLate says that the cluster of a drill is still there after the limit.
+func RecordLate(run *v1alpha1.RecoveryRun, message string, now time.Time) {
+	condition(run, now, v1alpha1.ConditionCleanedUp, metav1.ConditionFalse, "TimedOut", message)
+}
+
 // RecordVerified records a complete match and, with it, the recovery time.
 func RecordVerified(run *v1alpha1.RecoveryRun, now time.Time) {
 	s := &run.Status

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 )
 
@@ -105,18 +108,54 @@ func whenFailed(o Observation) *Decision {
 	return &d
 }
 
-func whenLate(o Observation) *Decision {
+// WhenLate says what becomes of a decision after the limit of its phase, nil when there
+// is none or it has not passed. What ends the phase is still done: an end seen late is
+// an end. What waits or begins is not, and neither is what failed again; a failed action
+// is asked about as a Wait.
+func WhenLate(o Observation, d Decision) *Decision {
 	deadline := Deadline(o.Run)
-	if deadline.IsZero() || o.Now.Before(deadline) || o.Run.Status.RecoveredAt != nil && Current(o.Run).Name != v1alpha1.PhaseCleanup {
+	if deadline.IsZero() || o.Now.Before(deadline) || !begins(o, d.Action) {
 		return nil
 	}
 	current := Current(o.Run)
+	if o.Run.Status.RecoveredAt != nil && current.Name == v1alpha1.PhaseVerify {
+		return nil
+	}
 	waited := "it to end"
 	if o.Run.Status.Waiting != nil {
 		waited = o.Run.Status.Waiting.For
 	}
-	d := failed(o, Faultf("TimedOut", "%s did not end within %s; it waited for %s", current.Name, deadline.Sub(current.StartedAt.Time).Round(time.Second), waited))
+	fault := Faultf("TimedOut", "%s did not end within %s; it waited for %s", current.Name, deadline.Sub(current.StartedAt.Time).Round(time.Second), waited)
+	if !Owing(o) {
+		late := failed(o, fault)
+		return &late
+	}
+	if told := meta.FindStatusCondition(o.Run.Status.Conditions, v1alpha1.ConditionCleanedUp); told == nil || told.Status != metav1.ConditionFalse {
+		return &Decision{Action: MarkLate, Message: fault.Message + "; the deletion goes on"}
+	}
+	if d.Waiting != "" {
+		d.Waiting = "(late) " + d.Waiting
+	}
 	return &d
+}
+
+// begins tells actions that wait or begin something from those that end it. The
+// deletion of what a drill made is never too late.
+func begins(o Observation, action Action) bool {
+	switch action {
+	case Wait, Preflight, Prepare, Create, Apply, Verify:
+		return true
+	case RecordDelete:
+		return !cleaning(o.Run)
+	}
+	return false
+}
+
+// Owing tells whether the run still has to delete a Cluster that it made and that is
+// there. Nothing ends the run before: nobody else would delete it.
+func Owing(o Observation) bool {
+	target := o.Run.Status.Target
+	return cleaning(o.Run) && target != nil && o.Cluster.Exists && (o.Cluster.UID == target.UID || target.UID == "" && o.Cluster.Stamp.Run == o.Run.UID)
 }
 
 // cleaning tells whether the run is deleting what it made, which nothing may cut short.

@@ -34,6 +34,8 @@ func (r *Reconciler) act(ctx context.Context, o recovery.Observation, d recovery
 		return r.update(ctx, o, recovery.RecordCleanup)
 	case recovery.Fail:
 		return r.fail(ctx, o, d.Failure)
+	case recovery.MarkLate:
+		return r.markLate(ctx, o, d.Message)
 	case recovery.StoreReport:
 		return r.storeFinal(ctx, o)
 	case recovery.Finish:
@@ -102,13 +104,23 @@ func (r *Reconciler) start(ctx context.Context, o recovery.Observation) error {
 }
 
 // claim raises the epoch: a process that worked on the run before finds it changed
-// and stops, at its next write at the latest.
+// and stops, at its next write at the latest. It has taken the run over only once the
+// clusters whose deletion may be under way are fenced; till then it decides nothing.
 func (r *Reconciler) claim(ctx context.Context, o recovery.Observation) error {
-	err := r.update(ctx, o, func(run *v1alpha1.RecoveryRun, _ time.Time) { run.Status.Epoch++ })
-	if err == nil {
-		r.claims.set(o.Run.UID, o.Run.Status.Epoch+1)
+	epoch := o.Run.Status.Epoch + 1
+	if err := r.update(ctx, o, func(run *v1alpha1.RecoveryRun, _ time.Time) { run.Status.Epoch = epoch }); err != nil {
+		return err
 	}
-	return err
+	for _, inc := range []*v1alpha1.Incarnation{o.Run.Status.Previous, o.Run.Status.Target} {
+		if inc == nil || inc.DeleteRequestedAt == nil {
+			continue
+		}
+		if err := r.Clusters.Fence(ctx, incarnation(o.Run, inc), capi.Stamp{Run: o.Run.UID, Epoch: epoch}); err != nil {
+			return err
+		}
+	}
+	r.claims.set(o.Run.UID, epoch)
+	return nil
 }
 
 func stampOf(o recovery.Observation) capi.Stamp {
@@ -133,6 +145,15 @@ func (r *Reconciler) fail(ctx context.Context, o recovery.Observation, failure *
 	r.work.drop(o.Run.UID)
 	r.event(o.Run, "Failed", "%s: %s", failure.Phase, failure.Message)
 	return nil
+}
+
+// markLate tells people that a drill's cluster is still there.
+func (r *Reconciler) markLate(ctx context.Context, o recovery.Observation, message string) error {
+	err := r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) { recovery.RecordLate(run, message, now) })
+	if err == nil {
+		r.event(o.Run, "CleanupLate", "%s", message)
+	}
+	return err
 }
 
 func (r *Reconciler) finish(ctx context.Context, o recovery.Observation) error {

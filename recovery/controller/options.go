@@ -90,7 +90,7 @@ func newReconciler(c client.Client, reader client.Reader, clusters *capi.Cluster
 
 func (r *Reconciler) event(run *v1alpha1.RecoveryRun, reason, format string, args ...any) {
 	kind := corev1.EventTypeNormal
-	if reason == "Failed" || reason == "Warning" {
+	if reason == "Failed" || reason == "Warning" || reason == "CleanupLate" {
 		kind = corev1.EventTypeWarning
 	}
 	note := fmt.Sprintf(format, args...)

@@ -59,7 +59,7 @@ func (r *Reconciler) setback(ctx context.Context, o recovery.Observation, action
 	if apierrors.IsConflict(err) {
 		return fmt.Errorf("%s: %w", action, err)
 	}
-	if fault := recovery.AsFault(err); fault != nil && recovery.Current(o.Run) != nil {
+	if fault := recovery.AsFault(err); fault != nil && recovery.Current(o.Run) != nil && !recovery.Owing(o) {
 		phase := recovery.Current(o.Run).Name
 		return r.fail(ctx, o, &v1alpha1.Failure{Phase: phase, Reason: fault.Reason, Message: fault.Message})
 	}
@@ -67,7 +67,19 @@ func (r *Reconciler) setback(ctx context.Context, o recovery.Observation, action
 		return fmt.Errorf("%s: %w", action, err) // its record is closed
 	}
 	// People should see why it does not go on, even if this write fails as well.
-	_, waitErr := r.wait(ctx, o, recovery.Decision{Waiting: fmt.Sprintf("%s to succeed, tried again after: %v", action, err)})
+	next := recovery.Decision{Action: recovery.Wait, Waiting: fmt.Sprintf("%s to succeed, tried again after: %v", action, err)}
+	if late := recovery.WhenLate(o, next); late != nil {
+		next = *late
+	}
+	var waitErr error
+	switch next.Action {
+	case recovery.Fail:
+		return r.act(ctx, o, next)
+	case recovery.Wait:
+		_, waitErr = r.wait(ctx, o, next)
+	default:
+		waitErr = r.act(ctx, o, next)
+	}
 	return errors.Join(fmt.Errorf("%s: %w", action, err), waitErr)
 }
 
@@ -76,8 +88,8 @@ func (r *Reconciler) setback(ctx context.Context, o recovery.Observation, action
 func (r *Reconciler) wait(ctx context.Context, o recovery.Observation, d recovery.Decision) (ctrl.Result, error) {
 	run := o.Run.DeepCopy()
 	again := d.Again
-	if deadline := recovery.Deadline(run); !deadline.IsZero() {
-		again = sooner(again, max(deadline.Sub(o.Now), time.Millisecond))
+	if deadline := recovery.Deadline(run); deadline.After(o.Now) {
+		again = sooner(again, deadline.Sub(o.Now))
 	}
 	news := recovery.RecordWaiting(run, d, o.Now)
 	if current := recovery.Current(run); current != nil {

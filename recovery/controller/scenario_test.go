@@ -372,6 +372,74 @@ func TestStuckDeletion(t *testing.T) {
 	}
 }
 
+// TestLateCleanupGoesOn holds up the deletion of a drill's cluster beyond its limit.
+func TestLateCleanupGoesOn(t *testing.T) {
+	for name, hold := range map[string]func(*world, string) func(){
+		"stuck": func(w *world, drill string) func() {
+			w.store.HoldDeletion(drill, true)
+			return func() { w.store.HoldDeletion(drill, false) }
+		},
+		"refused": func(w *world, _ string) func() {
+			w.fail = func(verb string, o client.Object) error {
+				if _, cluster := o.(*clusterv1.Cluster); cluster && verb == "delete" {
+					return &capi.RefusedError{Reason: "Test", Message: "not now"}
+				}
+				return nil
+			}
+			return func() { w.fail = nil }
+		},
+		"overloaded": func(w *world, _ string) func() {
+			w.fail = func(verb string, o client.Object) error {
+				if _, cluster := o.(*clusterv1.Cluster); cluster && verb == "delete" {
+					return errors.New("overloaded")
+				}
+				return nil
+			}
+			return func() { w.fail = nil }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.plan(nil)
+			w.order("run", v1alpha1.OperationDrill)
+			release := hold(w, recovery.TargetName(w.run("run"), "dev"))
+			w.until("run", "the cleanup", func(run *v1alpha1.RecoveryRun) bool {
+				current := recovery.Current(run)
+				return current != nil && current.Name == v1alpha1.PhaseCleanup && run.Status.Waiting != nil
+			})
+			w.clock.Step(time.Hour)
+			run := w.until("run", "the lateness to be told", func(run *v1alpha1.RecoveryRun) bool {
+				return meta.IsStatusConditionFalse(run.Status.Conditions, v1alpha1.ConditionCleanedUp) &&
+					run.Status.Waiting != nil && strings.HasPrefix(run.Status.Waiting.For, "(late) ")
+			})
+			lock, err := w.r.lock(t.Context(), run, "dev")
+			if err != nil || lock.State != recovery.LockMine || len(run.Finalizers) == 0 || run.Status.FinishedAt != nil {
+				t.Errorf("the run let go: lock %+v (%v), status %+v", lock, err, run.Status)
+			}
+			release()
+			run = w.finish("run")
+			if run.Status.Failure != nil || len(w.clusters()) > 0 || !meta.IsStatusConditionTrue(run.Status.Conditions, v1alpha1.ConditionCleanedUp) {
+				t.Errorf("failure %+v, clusters %v", run.Status.Failure, w.clusters())
+			}
+		})
+	}
+}
+
+// TestLateActionThatFails has the seed fail until its phase is over.
+func TestLateActionThatFails(t *testing.T) {
+	w := newWorld(t)
+	w.plan(nil)
+	w.order("run", v1alpha1.OperationRebuild)
+	w.engine.seedErr = errors.New("no answer")
+	w.until("run", "the seed", func(run *v1alpha1.RecoveryRun) bool {
+		return run.Status.Waiting != nil && strings.Contains(run.Status.Waiting.For, "no answer")
+	})
+	w.clock.Step(time.Hour)
+	if f := w.finish("run").Status.Failure; f == nil || f.Reason != "TimedOut" || f.Phase != v1alpha1.PhaseSeed {
+		t.Errorf("failure %+v", f)
+	}
+}
+
 // TestRunDeletedMidway deletes runs in the middle.
 func TestRunDeletedMidway(t *testing.T) {
 	for _, operation := range []v1alpha1.Operation{v1alpha1.OperationRebuild, v1alpha1.OperationDrill} {
