@@ -95,7 +95,7 @@ const lookAgain = time.Second
 // Decide what to do next. It is pure.
 func Decide(o Observation) Decision {
 	for _, rule := range []func(Observation) *Decision{
-		whenFinished, whenQueued, whenDeposed, whenLockLost, whenDeleted, whenFailed,
+		whenFinished, whenQueued, whenDeposed, whenDeleted, whenLockLost, whenFailed,
 	} {
 		if d := rule(o); d != nil {
 			return *d

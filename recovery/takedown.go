@@ -23,9 +23,9 @@ func takeDown(o Observation, inc *v1alpha1.Incarnation) Decision {
 	case cluster.UID != inc.UID:
 		return failed(o, identityChanged(o, inc))
 	case inc.DeleteRequestedAt == nil:
-		return Decision{Action: RecordDelete}
+		return provenFirst(o, Decision{Action: RecordDelete})
 	case cluster.DeletingSince.IsZero():
-		return Decision{Action: Delete}
+		return provenFirst(o, Decision{Action: Delete})
 	}
 	waiting := fmt.Sprintf("Cluster API to delete Cluster %s", inc.Name)
 	if cluster.Paused {
@@ -34,6 +34,16 @@ func takeDown(o Observation, inc *v1alpha1.Incarnation) Decision {
 		waiting += "; held by " + cluster.Blocker
 	}
 	return Decision{Action: Wait, Waiting: waiting, Again: 5 * lookAgain}
+}
+
+// provenFirst lets a Teardown destroy only with the frozen render in memory: a process
+// that took the run over makes it again, and so proves that what goes can be rebuilt.
+// What a drill made needs no proof.
+func provenFirst(o Observation, destroy Decision) Decision {
+	if cleaning(o.Run) {
+		return destroy
+	}
+	return withMaterials(o, func() Decision { return destroy })
 }
 
 // leftovers decides about what is left when the Cluster is gone.
@@ -52,6 +62,8 @@ func leftovers(o Observation) Decision {
 	}
 	slices.Sort(going)
 	switch {
+	case discard && o.Run.Status.Previous != nil && o.Run.Status.Previous.DeleteRequestedAt == nil:
+		return provenFirst(o, Decision{Action: Discard})
 	case discard:
 		return Decision{Action: Discard}
 	case len(going) > 0:

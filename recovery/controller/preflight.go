@@ -59,7 +59,7 @@ func (r *Reconciler) preflight(ctx context.Context, run *v1alpha1.RecoveryRun) (
 // render the commit, or what the plan refers to now when it is empty.
 func (r *Reconciler) render(ctx context.Context, run *v1alpha1.RecoveryRun, commit string) (*materials, error) {
 	plan := run.Status.Pinned.Plan
-	auth, err := r.credentials(ctx, run.Namespace, plan.Source.SecretRef)
+	auth, err := r.credentials(ctx, run, plan.Source.SecretRef)
 	if err != nil {
 		return nil, err
 	}

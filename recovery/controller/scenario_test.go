@@ -489,6 +489,56 @@ func TestRenderChangedAfterCrash(t *testing.T) {
 	}
 }
 
+// TestRenderChangedBeforeDelete takes a run over between the preflight and the deletion,
+// when the commit does not render as it did.
+func TestRenderChangedBeforeDelete(t *testing.T) {
+	for _, operation := range []v1alpha1.Operation{v1alpha1.OperationRebuild, v1alpha1.OperationTeardown} {
+		t.Run(string(operation), func(t *testing.T) {
+			w := newWorld(t)
+			w.plan(nil)
+			inc := w.existing(earlier)
+			w.order("run", operation)
+			w.fail = func(verb string, o client.Object) error {
+				if run, ok := o.(*v1alpha1.RecoveryRun); ok && verb == "update status" && run.Status.Previous != nil && run.Status.Previous.DeleteRequestedAt != nil {
+					return errors.New("overloaded")
+				}
+				return nil
+			}
+			w.until("run", "the teardown", func(run *v1alpha1.RecoveryRun) bool { return run.Status.Previous != nil })
+			w.replace()
+			w.fail, w.engine.digest = nil, "another"
+			if f := w.finish("run").Status.Failure; f == nil || f.Reason != "RenderChanged" || f.Phase != v1alpha1.PhaseTeardown {
+				t.Errorf("failure %+v", f)
+			}
+			if w.uid("dev") != inc.UID || len(w.deletes) > 0 {
+				t.Error("the cluster was deleted")
+			}
+		})
+	}
+}
+
+// TestSeedGoneAfterDelete removes a seed when there is no way back, and restores it.
+func TestSeedGoneAfterDelete(t *testing.T) {
+	w := newWorld(t)
+	w.plan(nil)
+	w.existing(earlier)
+	w.order("run", v1alpha1.OperationRebuild)
+	w.store.HoldProvisioning("dev", "wait")
+	w.until("run", "the cluster", func(run *v1alpha1.RecoveryRun) bool { return run.Status.Target != nil && run.Status.Target.UID != "" })
+	seed := &corev1.Secret{}
+	w.must(w.store.Store.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: "age"}, seed))
+	w.must(w.store.Store.Delete(t.Context(), seed.DeepCopy()))
+	w.store.HoldProvisioning("dev", "")
+	w.until("run", "the seed", func(run *v1alpha1.RecoveryRun) bool {
+		return run.Status.Waiting != nil && strings.Contains(run.Status.Waiting.For, "Secret fleet/age, which the plan names in spec.seeds[0], does not exist")
+	})
+	seed.ResourceVersion = ""
+	w.must(w.store.Store.Create(t.Context(), seed))
+	if f := w.finish("run").Status.Failure; f != nil {
+		t.Errorf("failure %+v", f)
+	}
+}
+
 // TestDeposedControllerStops lets two controllers work on one run, as when leader
 // election fails.
 func TestDeposedControllerStops(t *testing.T) {

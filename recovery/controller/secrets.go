@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,12 +15,12 @@ import (
 	"github.com/refloat-dev/refloat/recovery"
 )
 
-// secret reads a Secret that the plan names; field says where, for the message.
-func (r *Reconciler) secret(ctx context.Context, namespace, name, field string) (*corev1.Secret, error) {
-	found := &corev1.Secret{}
+// secret reads a Secret that the plan of the run names; field says where, for the message.
+func (r *Reconciler) secret(ctx context.Context, run *v1alpha1.RecoveryRun, name, field string) (*corev1.Secret, error) {
+	namespace, found := run.Namespace, &corev1.Secret{}
 	err := r.Reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, found)
 	if apierrors.IsNotFound(err) {
-		return nil, recovery.Faultf("SecretNotFound", "Secret %s/%s, which the plan names in %s, does not exist", namespace, name, field)
+		return nil, unlessDestroyed(run, recovery.Faultf("SecretNotFound", "Secret %s/%s, which the plan names in %s, does not exist", namespace, name, field))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read Secret %s/%s: %w", namespace, name, err)
@@ -27,12 +28,22 @@ func (r *Reconciler) secret(ctx context.Context, namespace, name, field string) 
 	return found, nil
 }
 
+// unlessDestroyed makes a fault one that may pass once the previous cluster is being
+// deleted: to give up then would leave nothing, and the Secret may come back within the
+// limit of the phase.
+func unlessDestroyed(run *v1alpha1.RecoveryRun, fault *recovery.Fault) error {
+	if previous := run.Status.Previous; previous != nil && previous.DeleteRequestedAt != nil {
+		return errors.New(fault.Message)
+	}
+	return fault
+}
+
 // credentials for the repository.
-func (r *Reconciler) credentials(ctx context.Context, namespace string, ref *v1alpha1.LocalSecretReference) (source.Auth, error) {
+func (r *Reconciler) credentials(ctx context.Context, run *v1alpha1.RecoveryRun, ref *v1alpha1.LocalSecretReference) (source.Auth, error) {
 	if ref == nil {
 		return source.Auth{}, nil
 	}
-	s, err := r.secret(ctx, namespace, ref.Name, "spec.source.secretRef")
+	s, err := r.secret(ctx, run, ref.Name, "spec.source.secretRef")
 	if err != nil {
 		return source.Auth{}, err
 	}
@@ -47,12 +58,12 @@ func (r *Reconciler) seeds(ctx context.Context, run *v1alpha1.RecoveryRun) ([]Se
 	var seeds []SeedSecret
 	for i, seed := range run.Status.Pinned.Plan.Seeds {
 		field := fmt.Sprintf("spec.seeds[%d]", i)
-		s, err := r.secret(ctx, run.Namespace, seed.SecretRef.Name, field)
+		s, err := r.secret(ctx, run, seed.SecretRef.Name, field)
 		if err != nil {
 			return nil, err
 		}
 		if len(s.Data) == 0 {
-			return nil, recovery.Faultf("SeedEmpty", "Secret %s/%s, which the plan names in %s, is empty", run.Namespace, s.Name, field)
+			return nil, unlessDestroyed(run, recovery.Faultf("SeedEmpty", "Secret %s/%s, which the plan names in %s, is empty", run.Namespace, s.Name, field))
 		}
 		seeds = append(seeds, SeedSecret{Namespace: seed.Namespace, Secret: s})
 	}
