@@ -170,15 +170,16 @@ func TestDelete(t *testing.T) {
 		before  func(*testing.T, *world)
 		between func(*testing.T, *world) // run once, just before the DELETE arrives
 		stamp   capi.Stamp
+		first   string // the error of the first call, when it is not want
 		want    string
 		deleted bool
 	}{
 		"plain":          {stamp: stamp, deleted: true},
 		"by another run": {stamp: capi.Stamp{Run: "run-2", Epoch: 1}, deleted: true},
-		"status changes meanwhile": {stamp: stamp, deleted: true, between: func(t *testing.T, w *world) {
+		"status changes meanwhile": {stamp: stamp, first: "changed between", deleted: true, between: func(t *testing.T, w *world) {
 			edit(t, w, func(c *clusterv1.Cluster) { c.Labels["x"] = "y" })
 		}},
-		"a newer process took over meanwhile": {stamp: stamp, want: "newer process", between: func(t *testing.T, w *world) {
+		"a newer process took over meanwhile": {stamp: stamp, first: "changed between", want: "newer process", between: func(t *testing.T, w *world) {
 			edit(t, w, func(c *clusterv1.Cluster) { c.Annotations[capi.AnnotationEpoch] = "2" })
 		}},
 		"not ours": {stamp: stamp, want: "was not made by Refloat", before: func(t *testing.T, w *world) {
@@ -187,7 +188,7 @@ func TestDelete(t *testing.T) {
 		"handed over": {stamp: stamp, deleted: true, before: func(t *testing.T, w *world) {
 			edit(t, w, func(c *clusterv1.Cluster) { c.Annotations = map[string]string{capi.AnnotationAdopt: "true"} })
 		}},
-		"replaced meanwhile": {stamp: stamp, want: "another object", between: func(t *testing.T, w *world) {
+		"replaced meanwhile": {stamp: stamp, first: "changed between", want: "another object", between: func(t *testing.T, w *world) {
 			edit(t, w, func(c *clusterv1.Cluster) { c.Finalizers = nil })
 			cluster := &clusterv1.Cluster{ObjectMeta: metav1.ObjectMeta{Namespace: "fleet", Name: "dev"}}
 			if err := w.Store.Delete(t.Context(), cluster); err != nil {
@@ -227,10 +228,17 @@ func TestDelete(t *testing.T) {
 			if test.before != nil {
 				test.before(t, w)
 			}
-			for range 2 { // the second finds it deleting, or refuses again
+			wants := []string{test.want, test.want} // the second finds it deleting, or refuses again
+			if test.first != "" {
+				wants[0] = test.first
+			}
+			for _, want := range wants {
 				err := w.Delete(t.Context(), inc, test.stamp)
-				if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
-					t.Fatalf("got %v, want %q", err, test.want)
+				if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+					t.Fatalf("got %v, want %q", err, want)
+				}
+				if test.first != "" && requests > 0 && want == test.first {
+					t.Fatal("deleted although the Cluster changed")
 				}
 			}
 			if got := requests == 1; got != test.deleted || requests > 1 {

@@ -2,6 +2,7 @@ package capi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -17,6 +18,9 @@ import (
 // changed since. A process that lost its leadership meanwhile finds either of them
 // changed, so its request fails at the API server.
 //
+// It makes one attempt. A Cluster that changed meanwhile is a NotReadyError: whether
+// it is still to be deleted is for the caller to find out, from its run as it is now.
+//
 // Delete returns nil when the deletion is under way, whoever began it, and
 // NotFoundError when the cluster is gone. IdentityChangedError, ForeignError and
 // DeposedError mean that nothing was deleted. It does not wait.
@@ -24,27 +28,45 @@ func (c *Clusters) Delete(ctx context.Context, inc Incarnation, stamp Stamp) err
 	if inc.UID == "" || stamp.Run == "" {
 		return &RefusedError{Reason: "NotPinned", Message: fmt.Sprintf("Cluster %s: a deletion needs the UID of the cluster and of the run", inc)}
 	}
-	for range attempts {
-		cluster, err := c.deletable(ctx, inc, stamp)
-		if err != nil || cluster == nil {
-			return err
-		}
-		if err := c.claim(ctx, cluster, stamp); err != nil {
-			if apierrors.IsConflict(err) {
-				continue
-			}
-			return ifGone(err, inc, "stamp")
-		}
-		err = c.Client.Delete(ctx, cluster, client.PropagationPolicy(metav1.DeletePropagationBackground),
-			client.Preconditions{UID: &cluster.UID, ResourceVersion: &cluster.ResourceVersion})
-		if err == nil {
-			return nil
-		}
-		if !apierrors.IsConflict(err) {
-			return ifGone(err, inc, "delete")
-		}
+	cluster, err := c.deletable(ctx, inc, stamp)
+	if err != nil || cluster == nil {
+		return err
 	}
-	return &NotReadyError{Reason: "Conflict", Message: fmt.Sprintf("Cluster %s changed %d times while it was being deleted", inc, attempts)}
+	if err := c.claim(ctx, cluster, stamp); err != nil {
+		return unlessChanged(err, inc, "stamp")
+	}
+	err = c.Client.Delete(ctx, cluster, client.PropagationPolicy(metav1.DeletePropagationBackground),
+		client.Preconditions{UID: &cluster.UID, ResourceVersion: &cluster.ResourceVersion})
+	if err != nil {
+		return unlessChanged(err, inc, "delete")
+	}
+	return nil
+}
+
+// Fence raises the epoch on one incarnation, if it exists and a run of this stamp may
+// delete it. Once it returned nil, a process with a lower epoch of the run cannot
+// delete the cluster any more: one that read it before fails at its precondition, one
+// that reads it later finds itself deposed. Who takes over a run that may have sent a
+// deletion calls it before it decides anything.
+//
+// It makes one attempt, like Delete, with the same errors for a change and for a higher
+// epoch. A Cluster that Delete would not touch needs no fence.
+func (c *Clusters) Fence(ctx context.Context, inc Incarnation, stamp Stamp) error {
+	cluster, err := c.deletable(ctx, inc, stamp)
+	var gone *NotFoundError
+	var changed *IdentityChangedError
+	var foreign *ForeignError
+	if errors.As(err, &gone) || errors.As(err, &changed) || errors.As(err, &foreign) {
+		return nil
+	}
+	if err != nil || cluster == nil {
+		return err
+	}
+	err = unlessChanged(c.claim(ctx, cluster, stamp), inc, "stamp")
+	if errors.As(err, &gone) {
+		return nil
+	}
+	return err
 }
 
 // deletable reads the Cluster anew and checks that this run may delete it; nil
@@ -82,6 +104,17 @@ func (c *Clusters) claim(ctx context.Context, cluster *clusterv1.Cluster, stamp 
 	cluster.Annotations[AnnotationRun] = string(stamp.Run)
 	cluster.Annotations[AnnotationEpoch] = strconv.FormatInt(stamp.Epoch, 10)
 	return c.Client.Patch(ctx, cluster, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+}
+
+// unlessChanged turns a conflict into a NotReadyError.
+func unlessChanged(err error, inc Incarnation, verb string) error {
+	switch {
+	case err == nil:
+		return nil
+	case apierrors.IsConflict(err):
+		return &NotReadyError{Reason: "Conflict", Message: fmt.Sprintf("Cluster %s changed between the look at it and the attempt to %s it", inc, verb)}
+	}
+	return ifGone(err, inc, verb)
 }
 
 func ifGone(err error, inc Incarnation, verb string) error {

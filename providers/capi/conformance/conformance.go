@@ -167,9 +167,13 @@ func (target Target) probe(ctx context.Context, inc capi.Incarnation) (capi.Heal
 func (target Target) remove(t *testing.T, inc capi.Incarnation, stamp capi.Stamp) {
 	t.Helper()
 	for range 2 {
-		if err := target.Clusters.Delete(t.Context(), inc, stamp); err != nil && !isNotFound(err) {
-			t.Fatalf("delete %s: %v", inc, err)
-		}
+		target.await(t, "Cluster "+inc.String()+" to be deleted", func(ctx context.Context) (bool, error) {
+			err := target.Clusters.Delete(ctx, inc, stamp)
+			if err == nil || isNotFound(err) {
+				return true, nil
+			}
+			return false, ignoreNotReady(err) // the provider changed it meanwhile
+		})
 	}
 	target.await(t, "nothing to be left of Cluster "+inc.String(), func(ctx context.Context) (bool, error) {
 		obs, err := target.Clusters.Observe(ctx, inc.Namespace, inc.Name)
