@@ -123,6 +123,16 @@ func RecordFinish(run *v1alpha1.RecoveryRun, at time.Time) {
 	setPhase(run, string(v1alpha1.ResultSucceeded))
 }
 
+// noReport is said by the condition of a run that finished without its report.
+const noReport = "; the report could not be stored"
+
+// RecordNoReport says in the verdict of a finished run that its report is missing.
+func RecordNoReport(run *v1alpha1.RecoveryRun, at time.Time) {
+	if c := meta.FindStatusCondition(run.Status.Conditions, v1alpha1.ConditionSucceeded); c != nil {
+		condition(run, at, c.Type, c.Status, c.Reason, clip(c.Message, maxFailure-len(noReport))+noReport)
+	}
+}
+
 // RecordWaiting says what the run waits for. It reports whether that is news.
 func RecordWaiting(run *v1alpha1.RecoveryRun, d Decision, now time.Time) bool {
 	s := &run.Status

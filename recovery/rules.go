@@ -108,6 +108,19 @@ func whenFailed(o Observation) *Decision {
 	return &d
 }
 
+// reportPatience is how long a run tries to store its final report.
+const reportPatience = 2 * time.Minute
+
+// ReportGivenUp tells whether a run whose report could not be stored finishes without:
+// its lock must not be held for ever because of a full disk or a quota.
+func ReportGivenUp(o Observation) bool {
+	ended := o.Run.CreationTimestamp.Time // of a run that never started
+	if n := len(o.Run.Status.Phases); n > 0 && o.Run.Status.Phases[n-1].FinishedAt != nil {
+		ended = o.Run.Status.Phases[n-1].FinishedAt.Time
+	}
+	return !o.Now.Before(ended.Add(reportPatience))
+}
+
 // WhenLate says what becomes of a decision after the limit of its phase, nil when there
 // is none or it has not passed. What ends the phase is still done: an end seen late is
 // an end. What waits or begins is not, and neither is what failed again; a failed action

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -127,13 +128,18 @@ func stampOf(o recovery.Observation) capi.Stamp {
 	return capi.Stamp{Run: o.Run.UID, Epoch: o.Claimed}
 }
 
-// fail records why the run cannot succeed, with what is known of each object so far.
+// fail records why the run cannot succeed, with what is known of each object so far if
+// that can be stored: the failure, and a cleanup that follows, wait for no report.
 func (r *Reconciler) fail(ctx context.Context, o recovery.Observation, failure *v1alpha1.Failure) error {
-	stored, err := r.storeInterim(ctx, o)
-	if err != nil {
-		return err
+	stored := false
+	if o.Run.DeletionTimestamp == nil {
+		var err error
+		if stored, err = r.storeInterim(ctx, o); err != nil {
+			stored = false
+			ctrl.LoggerFrom(ctx).Error(err, "the failure is recorded without details of each object")
+		}
 	}
-	err = r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) {
+	err := r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) {
 		if stored {
 			run.Status.ReportRef = &v1alpha1.LocalConfigMapReference{Name: recovery.ReportName(run)}
 		}
@@ -156,10 +162,11 @@ func (r *Reconciler) markLate(ctx context.Context, o recovery.Observation, messa
 	return err
 }
 
+// finish gives the run its result, as of its report.
 func (r *Reconciler) finish(ctx context.Context, o recovery.Observation) error {
 	at := o.Report.FinishedAt
 	if at.IsZero() {
-		at = o.Now // a deleted run has no report
+		at = o.Now // a deleted run has no report, nor one that could not be stored
 	}
 	var finished *v1alpha1.RecoveryRun
 	err := r.update(ctx, o, func(run *v1alpha1.RecoveryRun, _ time.Time) {
@@ -167,6 +174,9 @@ func (r *Reconciler) finish(ctx context.Context, o recovery.Observation) error {
 			run.Status.ReportRef = &v1alpha1.LocalConfigMapReference{Name: recovery.ReportName(run)}
 		}
 		recovery.RecordFinish(run, at)
+		if !o.Report.Final && run.DeletionTimestamp == nil {
+			recovery.RecordNoReport(run, at)
+		}
 		finished = run
 	})
 	if err == nil && recovery.ResultOf(finished) == v1alpha1.ResultSucceeded {

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -40,8 +41,11 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 	}
 	current := recovery.Current(o.Run)
 	if current == nil {
-		o.Report, err = r.storedReport(ctx, o.Run)
-		return o, err
+		if o.Report, err = r.storedReport(ctx, o.Run); err != nil {
+			// To store it reads it as well, and that is not tried for ever.
+			ctrl.LoggerFrom(ctx).Error(err, "the report is taken for missing")
+		}
+		return o, nil
 	}
 	o.Work = r.work.state(phaseKey(o.Run.UID, current.Name))
 	o.Materials = r.work.state(materialsKey(o.Run.UID))

@@ -425,6 +425,45 @@ func TestLateCleanupGoesOn(t *testing.T) {
 	}
 }
 
+// TestReportRefused has the API server refuse every report.
+func TestReportRefused(t *testing.T) {
+	for name, test := range map[string]struct {
+		operation v1alpha1.Operation
+		applyErr  error
+	}{
+		"succeeded teardown": {operation: v1alpha1.OperationTeardown},
+		"failed drill":       {operation: v1alpha1.OperationDrill, applyErr: recovery.Faultf("NotApplied", "Deployment shop/cart failed")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.plan(nil)
+			w.order("run", test.operation)
+			w.engine.applyErr = test.applyErr
+			w.fail = func(_ string, o client.Object) error {
+				if _, report := o.(*corev1.ConfigMap); report {
+					return errors.New("exceeded quota")
+				}
+				return nil
+			}
+			w.until("run", "the report", func(run *v1alpha1.RecoveryRun) bool {
+				return run.Status.Waiting != nil && strings.Contains(run.Status.Waiting.For, "exceeded quota") && recovery.Current(run) == nil
+			})
+			if names := w.clusters(); len(names) > 0 {
+				t.Errorf("the cleanup waited for the report: %v", names)
+			}
+			w.clock.Step(2 * time.Minute)
+			run := w.finish("run")
+			if (run.Status.Failure != nil) != (test.applyErr != nil) || run.Status.Failure != nil && run.Status.Failure.Reason != "NotApplied" {
+				t.Errorf("failure %+v", run.Status.Failure)
+			}
+			verdict := meta.FindStatusCondition(run.Status.Conditions, v1alpha1.ConditionSucceeded)
+			if verdict == nil || !strings.Contains(verdict.Message, "the report could not be stored") {
+				t.Errorf("verdict %+v", verdict)
+			}
+		})
+	}
+}
+
 // TestLateActionThatFails has the seed fail until its phase is over.
 func TestLateActionThatFails(t *testing.T) {
 	w := newWorld(t)
