@@ -100,6 +100,11 @@ func (d *differ) missing(path []string, found difference) {
 
 // equal compares leaves; numbers by value, because decoders disagree on their types.
 func equal(a, b any) bool {
+	x, isInt := a.(int64)
+	y, areInts := b.(int64)
+	if isInt && areInts {
+		return x == y // a float64 would round large ones
+	}
 	if x, ok := number(a); ok {
 		y, ok := number(b)
 		return ok && x == y

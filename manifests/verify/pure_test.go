@@ -206,3 +206,12 @@ func TestIgnoredFields(t *testing.T) {
 		})
 	}
 }
+
+func TestLargeNumbersAreNotRounded(t *testing.T) {
+	if equal(int64(9007199254740993), int64(9007199254740992)) {
+		t.Error("two integers that differ by one are taken for equal")
+	}
+	if !equal(int64(3), float64(3)) {
+		t.Error("3 and 3.0 are taken for different")
+	}
+}

@@ -245,9 +245,14 @@ func (v *verifier) unseen(ctx context.Context) error {
 	return group.Wait()
 }
 
+// missing records an object that is not there. A Job that asks to be removed once it
+// has finished is meant to be gone.
 func (v *verifier) missing(i int, detail string) {
 	o := v.objects[i]
-	if ttl, ok, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", "ttlSecondsAfterFinished"); ok && o.ID().Kind == "Job" {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	ttl, ok, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", "ttlSecondsAfterFinished")
+	if ok && o.ID().GroupKind() == (schema.GroupKind{Group: "batch", Kind: "Job"}) {
 		v.report.Matched++
 		v.report.NotProvable = append(v.report.NotProvable, v.finding(i,
 			fmt.Sprintf("it is gone, as the repository asks for %v s after it finished; whether it succeeded cannot be seen", ttl)))

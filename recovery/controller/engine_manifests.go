@@ -165,10 +165,11 @@ func (e *engine) Verify(ctx context.Context, rendered *Rendered, target Target) 
 	}
 	return &report.Verification{
 		Rendered: r.Rendered, Matched: r.Matched, Missing: len(r.Missing), Changed: len(r.Changed), Extra: len(r.Extra),
-		Healthy: r.Healthy, Unhealthy: len(r.Unhealthy), NotProvable: len(r.NotProvable),
+		Healthy: r.Healthy, Unhealthy: len(r.Unhealthy), NotProvable: len(r.NotProvable), Weak: len(r.Weak),
 		Details: report.Details{
 			Missing: findingsOf(r.Missing), Changed: findingsOf(r.Changed), Extra: findingsOf(r.Extra),
 			Unhealthy: findingsOf(r.Unhealthy), NotProvable: findingsOf(r.NotProvable),
+			Weak: findingsOf(r.Weak),
 		},
 	}, nil
 }

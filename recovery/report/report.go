@@ -84,15 +84,18 @@ type Object struct {
 
 // Verification of the live cluster against the frozen render.
 type Verification struct {
-	Rendered    int     `json:"rendered"`
-	Matched     int     `json:"matched"`
-	Missing     int     `json:"missing"`
-	Changed     int     `json:"changed"`
-	Extra       int     `json:"extra"`
-	Healthy     int     `json:"healthy"`
-	Unhealthy   int     `json:"unhealthy"`
-	NotProvable int     `json:"notProvable"`
-	Details     Details `json:"details"`
+	Rendered    int `json:"rendered"`
+	Matched     int `json:"matched"`
+	Missing     int `json:"missing"`
+	Changed     int `json:"changed"`
+	Extra       int `json:"extra"`
+	Healthy     int `json:"healthy"`
+	Unhealthy   int `json:"unhealthy"`
+	NotProvable int `json:"notProvable"`
+	// Weak objects are among the matched, but only their rendered fields could be
+	// compared.
+	Weak    int     `json:"weak,omitempty"`
+	Details Details `json:"details"`
 }
 
 // Matches tells whether the verification proves the state: more than zero objects,
@@ -109,6 +112,7 @@ type Details struct {
 	Extra       []Finding `json:"extra,omitempty"`
 	Unhealthy   []Finding `json:"unhealthy,omitempty"`
 	NotProvable []Finding `json:"notProvable,omitempty"`
+	Weak        []Finding `json:"weak,omitempty"`
 }
 
 // Finding about one object.

@@ -127,6 +127,7 @@ func (r *Report) verification(b *bytes.Buffer) {
 	}{
 		{"missing", v.Details.Missing}, {"changed", v.Details.Changed}, {"unhealthy", v.Details.Unhealthy},
 		{"not provable", v.Details.NotProvable}, {"extra", v.Details.Extra},
+		{"compared by rendered fields only", v.Details.Weak},
 	} {
 		writeFindings(b, list.name, list.findings)
 	}
