@@ -140,6 +140,8 @@ func refuse(cluster *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo) error {
 type Health struct {
 	// KubeSystemUID identifies the cluster from inside.
 	KubeSystemUID types.UID
+	// CreatedAt is when its kube-system namespace was made, by its own clock.
+	CreatedAt time.Time
 	// ReadyNodes counts up to the number that was asked for.
 	ReadyNodes int
 	// Simulated is true when the cluster says that no container runs in it.
@@ -163,7 +165,7 @@ func (c *Clusters) Probe(ctx context.Context, config *rest.Config, minNodes int)
 	if err != nil {
 		return Health{}, unready(config, "namespace kube-system", err)
 	}
-	health := Health{KubeSystemUID: system.UID, Simulated: system.Labels[LabelSimulated] == "true"}
+	health := Health{KubeSystemUID: system.UID, CreatedAt: system.CreationTimestamp.Time, Simulated: system.Labels[LabelSimulated] == "true"}
 	health.ReadyNodes, err = readyNodes(ctx, access, minNodes)
 	if err != nil {
 		return Health{}, unready(config, "nodes", err)

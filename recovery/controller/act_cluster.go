@@ -2,10 +2,13 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/providers/capi"
@@ -34,7 +37,8 @@ func (r *Reconciler) pinTarget(ctx context.Context, o recovery.Observation, inc 
 	})
 }
 
-// pinSystem pins the identity of the cluster from inside, unless it is our own.
+// pinSystem pins the identity of the cluster from inside, unless it is our own or that
+// of another cluster.
 func (r *Reconciler) pinSystem(ctx context.Context, o recovery.Observation) error {
 	config, err := r.Clusters.Connect(ctx, incarnation(o.Run, o.Run.Status.Target))
 	if err != nil {
@@ -44,10 +48,69 @@ func (r *Reconciler) pinSystem(ctx context.Context, o recovery.Observation) erro
 	if err := r.Clusters.RefuseManagement(ctx, config, health.KubeSystemUID); err != nil {
 		return err
 	}
+	if err := capi.RefuseOlder(o.Cluster.Observation, *health); err != nil {
+		return err
+	}
+	if err := r.notAnother(ctx, o.Run, health.KubeSystemUID); err != nil {
+		return err
+	}
 	return r.update(ctx, o, func(run *v1alpha1.RecoveryRun, _ time.Time) {
 		run.Status.Target.KubeSystemUID = health.KubeSystemUID
 		run.Status.Target.Simulated = health.Simulated
 	})
+}
+
+// notAnother refuses an identity that is known as another cluster's: of the incarnation
+// before, of the plan's live cluster in a drill, or of what another run made.
+func (r *Reconciler) notAnother(ctx context.Context, run *v1alpha1.RecoveryRun, system types.UID) error {
+	taken := func(whose string) error {
+		return recovery.Faultf("IdentityChanged", "the kubeconfig of Cluster %s/%s leads to %s (kube-system UID %s); nothing was written",
+			run.Namespace, run.Status.Target.Name, whose, system)
+	}
+	if p := run.Status.Previous; p != nil && p.KubeSystemUID == system {
+		return taken("the cluster that it replaces")
+	}
+	runs := &v1alpha1.RecoveryRunList{}
+	if err := r.Reader.List(ctx, runs, client.InNamespace(run.Namespace)); err != nil {
+		return fmt.Errorf("list the runs that made clusters: %w", err)
+	}
+	for i := range runs.Items {
+		other := &runs.Items[i]
+		if t := other.Status.Target; other.UID != run.UID && t != nil && t.KubeSystemUID == system {
+			return taken("the cluster that run " + other.Name + " made")
+		}
+	}
+	live := run.Status.Pinned.Plan.Cluster.Name
+	if live == run.Status.Target.Name {
+		return nil
+	}
+	known, err := r.identity(ctx, run.Namespace, live)
+	if err == nil && known == system {
+		return taken("the live cluster " + live)
+	}
+	return err
+}
+
+// identity of a cluster from inside; empty when it does not exist or does not answer.
+func (r *Reconciler) identity(ctx context.Context, namespace, name string) (types.UID, error) {
+	obs, err := r.Clusters.Observe(ctx, namespace, name)
+	if err != nil || !obs.Exists {
+		return "", err
+	}
+	config, err := r.Clusters.Connect(ctx, obs.Incarnation)
+	var notReady *capi.NotReadyError
+	var gone *capi.NotFoundError
+	if errors.As(err, &notReady) || errors.As(err, &gone) || recovery.AsFault(err) != nil {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	health, err := r.Clusters.Probe(ctx, config, 0)
+	if err != nil {
+		return "", nil //nolint:nilerr // one that is dead cannot be the one that answered
+	}
+	return health.KubeSystemUID, nil
 }
 
 // delete takes one of the three steps of a deletion.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -49,6 +50,15 @@ func (r *Reconciler) preflight(ctx context.Context, run *v1alpha1.RecoveryRun) (
 	}
 	if f.materials, err = r.render(ctx, run, ""); err != nil {
 		return nil, err
+	}
+	if run.Spec.Operation == v1alpha1.OperationDrill {
+		live, err := r.Clusters.Observe(ctx, run.Namespace, plan.Cluster.Name)
+		if err != nil {
+			return nil, err
+		}
+		if err := f.materials.cluster.Isolated(live.Endpoint); err != nil {
+			return nil, err
+		}
 	}
 	if err := r.Clusters.Preflight(ctx, f.materials.cluster); err != nil {
 		return nil, err
@@ -115,7 +125,8 @@ func (r *Reconciler) previous(ctx context.Context, run *v1alpha1.RecoveryRun, pl
 	}
 	created := metav1.NewTime(obs.CreatedAt)
 	inc := &v1alpha1.Incarnation{Name: obs.Name, UID: obs.UID, CreatedAt: &created}
-	return inc, r.notOurselves(ctx, obs.Incarnation)
+	inc.KubeSystemUID, err = r.notOurselves(ctx, obs.Incarnation)
+	return inc, err
 }
 
 // remainder of an earlier run that failed before it made a Cluster.
@@ -132,26 +143,27 @@ func (r *Reconciler) remainder(ctx context.Context, inc capi.Incarnation) (*v1al
 	return nil, nil
 }
 
-// notOurselves refuses to delete the management cluster. A cluster that does not
+// notOurselves refuses to delete the management cluster. It returns the identity of the
+// cluster from inside, when it answers. A cluster that does not
 // answer is not the one that just answered us; its endpoint is compared all the same.
-func (r *Reconciler) notOurselves(ctx context.Context, inc capi.Incarnation) error {
+func (r *Reconciler) notOurselves(ctx context.Context, inc capi.Incarnation) (types.UID, error) {
 	config, err := r.Clusters.Connect(ctx, inc)
 	var notReady *capi.NotReadyError
 	var refused *capi.RefusedError
 	if errors.As(err, &notReady) || errors.As(err, &refused) {
-		return nil
+		return "", nil
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := r.Clusters.RefuseManagement(ctx, config, ""); err != nil {
-		return err
+		return "", err
 	}
 	health, err := r.Clusters.Probe(ctx, config, 0)
 	if err != nil {
-		return nil //nolint:nilerr // a dead cluster is what rebuilds are for
+		return "", nil //nolint:nilerr // a dead cluster is what rebuilds are for
 	}
-	return r.Clusters.RefuseManagement(ctx, config, health.KubeSystemUID)
+	return health.KubeSystemUID, r.Clusters.RefuseManagement(ctx, config, health.KubeSystemUID)
 }
 
 func (r *Reconciler) recordPreflight(ctx context.Context, o recovery.Observation) error {

@@ -54,7 +54,7 @@ func (m *Management) provision(ctx context.Context, cluster *clusterv1.Cluster) 
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, "NotAvailable", reason
 	} else {
 		if workload == nil {
-			workload = newWorkload(types.UID("kube-system-of-" + string(cluster.UID)))
+			workload = newWorkload(types.UID("kube-system-of-"+string(cluster.UID)), m.Clock.Now())
 			m.t.Cleanup(workload.server.Close)
 			m.mu.Lock()
 			m.workloads[cluster.UID] = workload

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,12 +24,13 @@ type Workload struct {
 
 	mu        sync.Mutex
 	system    types.UID
+	created   time.Time
 	nodes     int
 	simulated bool
 }
 
-func newWorkload(system types.UID) *Workload {
-	w := &Workload{system: system, nodes: 1, simulated: true}
+func newWorkload(system types.UID, created time.Time) *Workload {
+	w := &Workload{system: system, created: created, nodes: 1, simulated: true}
 	w.server = httptest.NewTLSServer(http.HandlerFunc(w.serve))
 	return w
 }
@@ -38,6 +40,13 @@ func (w *Workload) SetIdentity(system types.UID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.system = system
+}
+
+// SetCreated makes the API server answer as a cluster of that age.
+func (w *Workload) SetCreated(at time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.created = at
 }
 
 // SetNodes sets how many nodes are Ready.
@@ -58,6 +67,7 @@ func (w *Workload) serve(rw http.ResponseWriter, r *http.Request) {
 	case "/api/v1/namespaces/kube-system":
 		ns := &corev1.Namespace{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}}
 		ns.Name, ns.UID = metav1.NamespaceSystem, w.system
+		ns.CreationTimestamp = metav1.NewTime(w.created)
 		if w.simulated {
 			ns.Labels = map[string]string{capi.LabelSimulated: "true"}
 		}
