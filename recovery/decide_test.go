@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -292,6 +293,34 @@ func TestEndSeenLate(t *testing.T) {
 func TestLimitOfATeardown(t *testing.T) {
 	if got := Deadline(in(teardown, v1alpha1.PhaseTeardown).Run).Sub(t0); got != 30*time.Minute {
 		t.Errorf("Teardown: %s", got)
+	}
+}
+
+func TestLimitsDoNotOverflow(t *testing.T) {
+	const week = 7 * 24 * time.Hour
+	for name, test := range map[string]struct {
+		timeout time.Duration
+		waves   int32
+		want    time.Duration
+	}{
+		"default":  {0, 2, 50 * time.Minute},
+		"negative": {-1, 2, 50 * time.Minute},
+		"few":      {time.Hour, 3, 7 * time.Hour},
+		"many":     {time.Hour, math.MaxInt32, 25 * time.Hour},
+		"week":     {week, math.MaxInt32, week + 24*time.Hour},
+		"longest":  {math.MaxInt64, math.MaxInt32, week + 24*time.Hour},
+		"shortest": {1, math.MaxInt32, math.MaxInt32*2 + 1},
+	} {
+		run := in(rebuild, v1alpha1.PhaseWaves).Run
+		run.Status.Pinned.Waves, run.Status.Pinned.Plan.Waves.Timeout.Duration = test.waves, test.timeout
+		if got := Deadline(run).Sub(t0); got != test.want {
+			t.Errorf("%s: %s, want %s", name, got, test.want)
+		}
+	}
+	run := in(rebuild, v1alpha1.PhaseProvision).Run
+	run.Status.Pinned.Plan.Cluster.Ready.Timeout.Duration = math.MaxInt64
+	if got := Deadline(run).Sub(t0); got != week {
+		t.Errorf("Provision: %s", got)
 	}
 }
 

@@ -18,6 +18,10 @@ const (
 	preflightTimeout = 5 * time.Minute
 	// verifyTimeout bounds the comparison, with its repetitions.
 	verifyTimeout = 10 * time.Minute
+	// wavesBeyond is how much longer than for one object all waves may take together.
+	wavesBeyond = 24 * time.Hour
+	// longest limit, that the API server enforces too.
+	longest = 7 * 24 * time.Hour
 )
 
 // sequence of phases that a run passes through, given what its preflight found.
@@ -89,7 +93,8 @@ func Deadline(run *v1alpha1.RecoveryRun) time.Time {
 		// Each object has the time-out twice, to be accepted and to become healthy,
 		// and there are as many objects in a row as levels. The extra one is for
 		// processes that took over in between.
-		return from.Add(time.Duration(2*run.Status.Pinned.Waves+1) * WaveTimeout(plan))
+		timeout := WaveTimeout(plan)
+		return from.Add(atMost(2*int64(run.Status.Pinned.Waves)+1, timeout, timeout+wavesBeyond))
 	case v1alpha1.PhaseVerify:
 		return from.Add(verifyTimeout)
 	}
@@ -109,9 +114,18 @@ func MinReadyNodes(plan v1alpha1.RecoveryPlanSpec) int {
 	return DefaultMinReadyNodes
 }
 
+// orDefault bounds the limits of plans that the API server did not check, too.
 func orDefault(d, fallback time.Duration) time.Duration {
 	if d <= 0 {
 		return fallback
 	}
-	return d
+	return min(d, longest)
+}
+
+// atMost is n times d, or the limit if that is less. It does not overflow.
+func atMost(n int64, d, limit time.Duration) time.Duration {
+	if n <= 0 || int64(limit/d) < n {
+		return limit
+	}
+	return time.Duration(n) * d
 }

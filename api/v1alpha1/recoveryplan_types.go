@@ -2,6 +2,7 @@ package v1alpha1
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // RecoveryPlan says how to make one logical cluster and what Git state it must match.
@@ -75,7 +76,8 @@ type GitSource struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="self.matches('^(https?|ssh|file)://') || self.matches('^[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+:')",message="must be an https, http, ssh or file URL, or user@host:path"
-	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/]*:[^/]*@')",message="must not hold a password; use secretRef"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^(https?|file)://[^/?#]*@')",message="must not hold a user, password or token; use secretRef"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^ssh://[^/?#]*@') || self.matches('^ssh://[A-Za-z0-9_.-]+@[^/?#@]*(/|$)')",message="must hold no more than a plain user; use secretRef"
 	URL string `json:"url"`
 	// Ref is what to check out; the default branch when empty.
 	//
@@ -140,7 +142,8 @@ type ClusterReadiness struct {
 	//
 	// +optional
 	// +kubebuilder:default="20m"
-	Timeout metav1.Duration `json:"timeout,omitempty"`
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s') && duration(self) <= duration('168h')",message="must be longer than 0s and at most 168h"
+	Timeout metav1.Duration `json:"timeout,omitzero"`
 	// MinReadyNodes must be Ready before the first wave. 0 asks for none.
 	//
 	// +optional
@@ -165,6 +168,7 @@ type Seed struct {
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Namespace string `json:"namespace"`
 }
 
@@ -174,7 +178,8 @@ type WavePolicy struct {
 	//
 	// +optional
 	// +kubebuilder:default="10m"
-	Timeout metav1.Duration `json:"timeout,omitempty"`
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s') && duration(self) <= duration('168h')",message="must be longer than 0s and at most 168h"
+	Timeout metav1.Duration `json:"timeout,omitzero"`
 	// Concurrency is the largest number of requests in flight; 0 lets Refloat choose.
 	//
 	// +optional
@@ -205,7 +210,8 @@ type TeardownPolicy struct {
 	//
 	// +optional
 	// +kubebuilder:default="30m"
-	Timeout metav1.Duration `json:"timeout,omitempty"`
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s') && duration(self) <= duration('168h')",message="must be longer than 0s and at most 168h"
+	Timeout metav1.Duration `json:"timeout,omitzero"`
 }
 
 // Objective is what the organisation promised.
@@ -214,6 +220,7 @@ type Objective struct {
 	// that takes longer still succeeds, with ObjectiveMet False.
 	//
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s') && duration(self) <= duration('168h')",message="must be longer than 0s and at most 168h"
 	RecoveryTime *metav1.Duration `json:"recoveryTime,omitempty"`
 }
 
@@ -234,7 +241,11 @@ type RecoveryPlanStatus struct {
 
 // LastRun summarises the run of a plan that finished last.
 type LastRun struct {
-	Name      string    `json:"name"`
+	Name string `json:"name"`
+	// UID tells the run from others that had its name.
+	//
+	// +optional
+	UID       types.UID `json:"uid,omitempty"`
 	Operation Operation `json:"operation"`
 	Result    Result    `json:"result"`
 	// RecoveryTime of a rebuild or drill, empty otherwise.

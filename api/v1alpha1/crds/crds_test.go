@@ -1,0 +1,97 @@
+package crds
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+)
+
+// TestPlanValidation holds plans against the rules that the API server enforces.
+func TestPlanValidation(t *testing.T) {
+	refused := planRules(t)
+	within := func(d time.Duration) *metav1.Duration { return &metav1.Duration{Duration: d} }
+	url := func(s string) func(*v1alpha1.RecoveryPlanSpec) {
+		return func(p *v1alpha1.RecoveryPlanSpec) { p.Source.URL = s }
+	}
+	for name, test := range map[string]struct {
+		change  func(*v1alpha1.RecoveryPlanSpec)
+		refused bool
+	}{
+		"no times":           {change: func(*v1alpha1.RecoveryPlanSpec) {}},
+		"longest times":      {change: func(p *v1alpha1.RecoveryPlanSpec) { p.Waves.Timeout = *within(168 * time.Hour) }},
+		"negative waves":     {func(p *v1alpha1.RecoveryPlanSpec) { p.Waves.Timeout = *within(-1) }, true},
+		"long readiness":     {func(p *v1alpha1.RecoveryPlanSpec) { p.Cluster.Ready.Timeout = *within(169 * time.Hour) }, true},
+		"long teardown":      {func(p *v1alpha1.RecoveryPlanSpec) { p.Teardown.Timeout = *within(169 * time.Hour) }, true},
+		"no objective":       {func(p *v1alpha1.RecoveryPlanSpec) { p.Objective.RecoveryTime = within(0) }, true},
+		"https":              {change: url("https://git.example.com/a@b.git")},
+		"https with token":   {url("https://TOKEN@git.example.com/a.git"), true},
+		"https with login":   {url("https://user:word@git.example.com/a.git"), true},
+		"ssh":                {change: url("ssh://git.example.com/a.git")},
+		"ssh with user":      {change: url("ssh://git@git.example.com:22/a.git")},
+		"ssh with login":     {url("ssh://user:word@git.example.com/a.git"), true},
+		"user, host, path":   {change: url("git@git.example.com:a.git")},
+		"file":               {change: url("file:///srv/a@b.git")},
+		"namespace of seeds": {func(p *v1alpha1.RecoveryPlanSpec) { p.Seeds[0].Namespace = "Not_one" }, true},
+	} {
+		spec := v1alpha1.RecoveryPlanSpec{
+			Source: v1alpha1.GitSource{URL: "https://git.example.com/a.git"}, Cluster: v1alpha1.ClusterTemplate{Name: "dev", Path: "capi"},
+			State: []v1alpha1.StatePath{{Path: "state"}},
+			Seeds: []v1alpha1.Seed{{SecretRef: v1alpha1.LocalSecretReference{Name: "age"}, Namespace: "flux-system"}},
+		}
+		test.change(&spec)
+		if errs := refused(spec); (len(errs) > 0) != test.refused {
+			t.Errorf("%s: refused for %v, want refused %t", name, errs, test.refused)
+		}
+	}
+}
+
+// planRules are those of the generated definition, as the API server evaluates them.
+func planRules(t *testing.T) func(v1alpha1.RecoveryPlanSpec) field.ErrorList {
+	t.Helper()
+	all, err := All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var internal apiextensions.JSONSchemaProps
+	for _, definition := range all {
+		if definition.Spec.Names.Kind == "RecoveryPlan" {
+			spec := definition.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"]
+			if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(&spec, &internal, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	structural, err := schema.NewStructural(&internal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, _, err := validation.NewSchemaValidator(&internal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := cel.NewValidator(structural, false, celconfig.PerCallLimit)
+	return func(spec v1alpha1.RecoveryPlanSpec) field.ErrorList {
+		raw, err := json.Marshal(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var content map[string]any
+		if err := json.Unmarshal(raw, &content); err != nil {
+			t.Fatal(err)
+		}
+		errs := validation.ValidateCustomResource(nil, content, plain)
+		broken, _ := rules.Validate(t.Context(), nil, structural, content, nil, celconfig.RuntimeCELCostBudget)
+		return append(errs, broken...)
+	}
+}
