@@ -111,6 +111,8 @@ func TestDecide(t *testing.T) {
 		"queued: no finalizer":           {in(rebuild, "", unstarted, func(o *Observation) { o.Run.Finalizers = nil }), AddFinalizer, ""},
 		"queued: lock free":              {in(rebuild, "", unstarted, lock(LockFree)), TakeLock, ""},
 		"queued: lock taken":             {in(rebuild, "", unstarted, lock(LockTaken)), Wait, "run other to finish with cluster dev"},
+		"queued: lock unreadable":        {in(rebuild, "", unstarted, lock(LockUnreadable)), Fail, "Lease other"},
+		"lock unreadable":                {in(rebuild, v1alpha1.PhaseWaves, lock(LockUnreadable)), Fail, "Lease other"},
 		"queued: lock mine":              {in(rebuild, "", unstarted), Start, ""},
 		"queued: deleted with lock":      {in(rebuild, "", unstarted, deleted), ReleaseLock, ""},
 		"queued: deleted":                {in(rebuild, "", unstarted, deleted, lock(LockTaken)), RemoveFinalizer, ""},

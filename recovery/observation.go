@@ -42,12 +42,14 @@ const (
 	LockMine LockState = "Mine"
 	// LockTaken is held by another run that is not finished.
 	LockTaken LockState = "Taken"
+	// LockUnreadable has a holder that is not named, which Refloat never writes.
+	LockUnreadable LockState = "Unreadable"
 )
 
 // Lock of the logical cluster.
 type Lock struct {
 	State LockState
-	// Holder is the name of the other run.
+	// Holder is the name of the other run, or of a Lease that is unreadable.
 	Holder string
 }
 

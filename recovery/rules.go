@@ -51,6 +51,9 @@ func whenQueued(o Observation) *Decision {
 		return &Decision{Action: AddFinalizer}
 	case o.Lock.State == LockFree:
 		return &Decision{Action: TakeLock}
+	case o.Lock.State == LockUnreadable:
+		d := failed(o, lockUnreadable(o))
+		return &d
 	case o.Lock.State == LockTaken:
 		return &Decision{Action: Wait, Waiting: fmt.Sprintf("run %s to finish with cluster %s", o.Lock.Holder, o.Plan.Spec.Cluster.Name)}
 	}
@@ -68,6 +71,10 @@ func whenDeposed(o Observation) *Decision {
 	return nil
 }
 
+func lockUnreadable(o Observation) *Fault {
+	return Faultf("LockUnreadable", "Lease %s has a holder but not the annotation that names its run; somebody edited it: delete it when no run works on the cluster, then start another run", o.Lock.Holder)
+}
+
 func whenLockLost(o Observation) *Decision {
 	if o.Run.Status.Failure != nil || cleaning(o.Run) {
 		return nil // what is left to do is to clean up
@@ -75,6 +82,9 @@ func whenLockLost(o Observation) *Decision {
 	switch o.Lock.State {
 	case LockFree:
 		return &Decision{Action: TakeLock}
+	case LockUnreadable:
+		d := failed(o, lockUnreadable(o))
+		return &d
 	case LockTaken:
 		d := failed(o, Faultf("LockLost", "run %s took the lock of cluster %s; somebody removed it from this run", o.Lock.Holder, o.Run.Status.Pinned.Plan.Cluster.Name))
 		return &d

@@ -34,6 +34,9 @@ func (r *Reconciler) holder(ctx context.Context, run *v1alpha1.RecoveryRun, leas
 	if *lease.Spec.HolderIdentity == string(run.UID) {
 		return recovery.Lock{State: recovery.LockMine}, nil
 	}
+	if lease.Annotations[annotationHolder] == "" {
+		return recovery.Lock{State: recovery.LockUnreadable, Holder: lease.Namespace + "/" + lease.Name}, nil
+	}
 	other := &v1alpha1.RecoveryRun{}
 	key := client.ObjectKey{Namespace: run.Namespace, Name: lease.Annotations[annotationHolder]}
 	err := r.Reader.Get(ctx, key, other)

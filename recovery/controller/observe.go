@@ -84,7 +84,7 @@ func informed(run *v1alpha1.RecoveryRun, plan *v1alpha1.RecoveryPlan) bool {
 		return true
 	}
 	last := plan.Status.LastRun
-	return last != nil && (last.Name == run.Name || last.FinishedAt.After(run.Status.FinishedAt.Time))
+	return last != nil && (last.UID == run.UID || last.FinishedAt.After(run.Status.FinishedAt.Time))
 }
 
 // cluster reads what the phase needs to know of its cluster.

@@ -165,6 +165,22 @@ func TestLockOfADeadRunIsTakenOver(t *testing.T) {
 	}
 }
 
+// TestLockWithoutName has somebody strip the Lease of the name of its holder.
+func TestLockWithoutName(t *testing.T) {
+	w := newWorld(t)
+	w.plan(nil)
+	holder := "somebody"
+	w.must(w.store.Store.Create(t.Context(), &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: recovery.LockName("dev")},
+		Spec:       coordinationv1.LeaseSpec{HolderIdentity: &holder},
+	}))
+	w.order("run", v1alpha1.OperationRebuild)
+	f := w.finish("run").Status.Failure
+	if f == nil || f.Reason != "LockUnreadable" || !strings.Contains(f.Message, "Lease fleet/refloat-dev") {
+		t.Errorf("failure %+v", f)
+	}
+}
+
 func TestPlanEditedMidway(t *testing.T) {
 	for name, edit := range map[string]func(*world, *v1alpha1.RecoveryPlan) error{
 		"edited": func(w *world, p *v1alpha1.RecoveryPlan) error {
@@ -614,6 +630,22 @@ func TestObjectiveMissed(t *testing.T) {
 	run := w.finish("run")
 	if run.Status.Failure != nil || !meta.IsStatusConditionFalse(run.Status.Conditions, v1alpha1.ConditionObjectiveMet) {
 		t.Errorf("%+v", run.Status.Conditions)
+	}
+}
+
+// TestPlanHearsOfARunWithAnOldName orders a run with the name of one that is gone.
+func TestPlanHearsOfARunWithAnOldName(t *testing.T) {
+	w := newWorld(t)
+	w.plan(nil)
+	w.order("run", v1alpha1.OperationRebuild)
+	w.must(w.store.Store.Delete(t.Context(), w.finish("run")))
+	w.must(w.store.Store.DeleteAllOf(t.Context(), &corev1.ConfigMap{}, client.InNamespace(namespace))) // its report goes with it
+	w.order("run", v1alpha1.OperationTeardown)
+	run := w.finish("run")
+	plan := &v1alpha1.RecoveryPlan{}
+	w.must(w.store.Store.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: "plan"}, plan))
+	if last := plan.Status.LastRun; last.Operation != v1alpha1.OperationTeardown || last.UID != run.UID {
+		t.Errorf("the plan knows of %+v only", last)
 	}
 }
 
