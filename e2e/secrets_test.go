@@ -121,15 +121,17 @@ func everythingWritten(t *testing.T) map[string][]byte {
 	}
 	// Reports are compressed where they are stored; the command prints them.
 	runs := box.must(t, "get", "runs", "-n", "default", "-o", "json")
-	var parsed []struct {
-		Metadata struct {
-			Name string `json:"name"`
-		} `json:"metadata"`
+	var parsed struct {
+		Items []struct {
+			Metadata struct {
+				Name string `json:"name"`
+			} `json:"metadata"`
+		} `json:"items"`
 	}
 	if err := json.Unmarshal([]byte(runs.stdout), &parsed); err != nil {
 		t.Fatal(err)
 	}
-	for _, run := range parsed {
+	for _, run := range parsed.Items {
 		written["report of "+run.Metadata.Name] = []byte(box.must(t, "report", run.Metadata.Name, "-n", "default", "-o", "json").stdout)
 	}
 	return written

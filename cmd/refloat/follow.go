@@ -148,8 +148,26 @@ func finish(ctx context.Context, t terminal, c client.Client, run *v1alpha1.Reco
 		if err := printReport(ctx, t, c, run, o.output); err != nil {
 			return err
 		}
+	} else if s := run.Status.Verification; s != nil && s.NotProvable > 0 {
+		if err := nameNotProvable(ctx, t, c, run); err != nil {
+			return err
+		}
 	}
 	return outcome(run)
+}
+
+// nameNotProvable lists what a simulated cluster cannot show, so that nobody takes it
+// for healthy.
+func nameNotProvable(ctx context.Context, t terminal, c client.Client, run *v1alpha1.RecoveryRun) error {
+	r, err := loadReport(ctx, c, run)
+	if err != nil || r.Verification == nil {
+		return err
+	}
+	say(t.Err, "not provable where no container runs:")
+	for _, f := range r.Verification.Details.NotProvable {
+		say(t.Err, "  %s", f.ID)
+	}
+	return nil
 }
 
 // outcome of a finished run as an exit code; what there was to say was shown.

@@ -81,8 +81,11 @@ func getPlans(ctx context.Context, t terminal, c client.Client, o getOptions) er
 	if err != nil {
 		return err
 	}
+	for i := range items {
+		items[i].SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("RecoveryPlan"))
+	}
 	if o.output.structured() {
-		return o.output.write(t.Out, items)
+		return writeObjects(t, o, items)
 	}
 	return printRows(t, o, "NAME\tCLUSTER\tREADY\tLAST RUN\tRESULT\tRECOVERY TIME\tAGE", items, func(p v1alpha1.RecoveryPlan) (string, string) {
 		last := v1alpha1.LastRun{Name: "<none>", Result: "<none>", RecoveryTime: "<none>"}
@@ -107,8 +110,11 @@ func getRuns(ctx context.Context, t terminal, c client.Client, o getOptions) err
 	slices.SortStableFunc(items, func(a, b v1alpha1.RecoveryRun) int {
 		return a.CreationTimestamp.Compare(b.CreationTimestamp.Time)
 	})
+	for i := range items {
+		items[i].SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("RecoveryRun"))
+	}
 	if o.output.structured() {
-		return o.output.write(t.Out, items)
+		return writeObjects(t, o, items)
 	}
 	return printRows(t, o, "NAME\tPLAN\tOPERATION\tPHASE\tSUCCEEDED\tRECOVERY TIME\tAGE", items, func(r v1alpha1.RecoveryRun) (string, string) {
 		recovery := "<none>"
@@ -122,6 +128,18 @@ func getRuns(ctx context.Context, t terminal, c client.Client, o getOptions) err
 		return r.Namespace, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s", r.Name, r.Spec.PlanRef.Name, r.Spec.Operation,
 			cmp.Or(string(r.Status.Phase), "Queued"), succeeded, recovery, age(r.CreationTimestamp.Time))
 	})
+}
+
+// writeObjects prints the named object, or a List as kubectl does.
+func writeObjects[T any](t terminal, o getOptions, items []T) error {
+	if o.name != "" {
+		return o.output.write(t.Out, items[0])
+	}
+	return o.output.write(t.Out, struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+		Items      []T    `json:"items"`
+	}{"v1", "List", items})
 }
 
 // pick keeps the named item, or all.

@@ -133,6 +133,7 @@ func startRun(ctx context.Context, t terminal, a *access, op operationCommand, o
 	say(t.Err, "%s of plan %s/%s: run %s", op.use, plan.Namespace, plan.Name, run.Name)
 	if o.detach {
 		if o.output.structured() {
+			run.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("RecoveryRun"))
 			return o.output.write(t.Out, run)
 		}
 		_, err := fmt.Fprintf(t.Out, "recoveryrun/%s created\n", run.Name)

@@ -22,6 +22,8 @@ type runView struct {
 	last     string // the line of what is going on
 	painted  bool
 	ended    bool
+	beaten   string // the line that was last repeated
+	quiet    int    // beats since
 }
 
 func newRunView(w io.Writer, smart bool) *runView { return &runView{w: w, smart: smart} }
@@ -50,11 +52,21 @@ func (v *runView) show(run *v1alpha1.RecoveryRun) {
 	}
 }
 
-// beat repeats what is going on, so that a log shows a long wait as alive.
+// quietBeats is how many beats pass before a line that has not changed is repeated.
+const quietBeats = 6
+
+// beat shows in a log that a long wait is alive: at once when what is waited for has
+// changed, and now and then when it has not.
 func (v *runView) beat() {
-	if !v.smart && v.last != "" && !v.ended {
-		v.line(v.last)
+	if v.smart || v.last == "" || v.ended {
+		return
 	}
+	if v.last == v.beaten && v.quiet < quietBeats {
+		v.quiet++
+		return
+	}
+	v.beaten, v.quiet = v.last, 0
+	v.line(v.last)
 }
 
 // waitingFor is the current line without its marker, for a closing sentence.
@@ -76,7 +88,7 @@ func (v *runView) erase() {
 
 func phaseLine(p v1alpha1.PhaseRecord, run *v1alpha1.RecoveryRun) string {
 	mark := "✔"
-	if last := run.Status.Phases[len(run.Status.Phases)-1]; last.Name == p.Name && conditionFalse(run, v1alpha1.ConditionSucceeded) {
+	if f := run.Status.Failure; f != nil && f.Phase == p.Name {
 		mark = "✗"
 	}
 	return strings.TrimRight(fmt.Sprintf("%s %-10s %7s  %s", mark, p.Name, seconds(p.FinishedAt.Sub(p.StartedAt.Time)), p.Message), " ")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -55,6 +56,11 @@ func (e *engine) Render(ctx context.Context, request RenderRequest) (*Rendered, 
 		options.Branch, options.Tag, options.Commit = "", "", request.Commit
 	}
 	snapshot, err := source.Fetch(ctx, options)
+	var unreachable *source.UnreachableError
+	if errors.As(err, &unreachable) && strings.HasPrefix(src.URL, "file:") {
+		// A directory that is not there does not come back by itself.
+		return nil, recovery.Faultf("RepositoryUnusable", "%v", err)
+	}
 	if err != nil {
 		return nil, inputFault("RepositoryUnusable", err)
 	}
