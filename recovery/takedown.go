@@ -69,9 +69,9 @@ func leftovers(o Observation) Decision {
 	case len(going) > 0:
 		return Decision{Action: Wait, Waiting: "leftovers to go: " + some(going), Again: lookAgain}
 	case len(staying) > 0:
-		// Nobody will ever delete these: they have no owner and Refloat did not make
+		// Nobody will ever delete these: nothing that goes owns them and Refloat did not make
 		// them. To wait would be in vain, to delete would be theft.
-		return Decision{Action: Advance, Message: "deleted; left, as they have no owner and Refloat did not make them: " + some(staying)}
+		return Decision{Action: Advance, Message: "deleted; left, as they do not go with the Cluster and Refloat did not make them: " + some(staying)}
 	}
 	return Decision{Action: Advance, Message: "deleted, nothing is left"}
 }

@@ -25,7 +25,8 @@ type Item struct {
 	UID        types.UID
 	Finalizers []string
 	Deleting   bool
-	// Owned items go with their owners.
+	// Owned items go with the Cluster, or with owners that are gone or going. One that
+	// something else alive owns as well is not Owned: it stays.
 	Owned bool
 	// Made is true for what Create made, in any run.
 	Made bool
@@ -66,6 +67,8 @@ func (c *Clusters) Contents(ctx context.Context, inc Incarnation) ([]Item, error
 		wellKnown[secret.Name(inc.Name, purpose)] = true
 	}
 	var items []Item
+	var found []*metav1.PartialObjectMetadata
+	line := c.lineage(inc)
 	for _, gvk := range kinds {
 		list := &metav1.PartialObjectMetadataList{}
 		list.SetGroupVersionKind(gvk)
@@ -77,8 +80,14 @@ func (c *Clusters) Contents(ctx context.Context, inc Incarnation) ([]Item, error
 		}
 		for i := range list.Items {
 			if o := &list.Items[i]; belongs(o, gvk, inc, wellKnown) {
-				items = append(items, itemOf(o, gvk))
+				items, found = append(items, itemOf(o, gvk)), append(found, o)
+				line.known[o.UID] = o
 			}
+		}
+	}
+	for i := range items {
+		if items[i].Owned, err = line.goes(ctx, found[i]); err != nil {
+			return nil, err
 		}
 	}
 	slices.SortFunc(items, func(a, b Item) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })
@@ -96,12 +105,13 @@ func belongs(o *metav1.PartialObjectMetadata, gvk schema.GroupVersionKind, inc I
 		gvk.Kind == "Secret" && wellKnown[o.Name]
 }
 
+// itemOf leaves Owned to a lineage.
 func itemOf(o *metav1.PartialObjectMetadata, gvk schema.GroupVersionKind) Item {
 	stamp, stamped := stampOf(o.Annotations)
 	item := Item{
 		Kind: gvk.Kind, Name: o.Name, UID: o.UID, Finalizers: o.Finalizers, Deleting: o.DeletionTimestamp != nil,
-		Owned: len(o.OwnerReferences) > 0, Made: stamped && stamp.Run != "" && o.Labels[LabelCluster] != "",
-		gvk: gvk, version: o.ResourceVersion,
+		Made: stamped && stamp.Run != "" && o.Labels[LabelCluster] != "",
+		gvk:  gvk, version: o.ResourceVersion,
 	}
 	for _, ref := range o.OwnerReferences {
 		item.owners = append(item.owners, ref.UID)

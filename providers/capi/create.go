@@ -82,6 +82,11 @@ func rejected(src Source, err error) error {
 // Obstacles returns a ForeignError when an object of the set exists already, and would
 // still exist after the deletion of the Cluster, so that Create would refuse it.
 func (c *Clusters) Obstacles(ctx context.Context, m *Manifests) error {
+	obs, err := c.Observe(ctx, m.Namespace, m.Name)
+	if err != nil {
+		return err
+	}
+	line := c.lineage(obs.Incarnation)
 	for _, src := range m.others {
 		about := &metav1.PartialObjectMetadata{}
 		about.SetGroupVersionKind(src.Object.GroupVersionKind())
@@ -93,6 +98,9 @@ func (c *Clusters) Obstacles(ctx context.Context, m *Manifests) error {
 			return fmt.Errorf("look for %s: %w", describe(src.Object), err)
 		}
 		item := itemOf(about, src.Object.GroupVersionKind())
+		if item.Owned, err = line.goes(ctx, about); err != nil {
+			return err
+		}
 		if item.Goes() || item.Made && about.Labels[LabelCluster] == m.Name {
 			continue
 		}

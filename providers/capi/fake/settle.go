@@ -188,9 +188,9 @@ func (m *Management) collect(ctx context.Context) error {
 		}
 		for i := range list.Items {
 			u := &list.Items[i]
-			orphan := false
+			orphan := len(u.GetOwnerReferences()) > 0 // as long as any owner may live, it stays
 			for _, ref := range u.GetOwnerReferences() {
-				orphan = orphan || ref.Kind == "Cluster" && !alive[ref.UID]
+				orphan = orphan && ref.Kind == "Cluster" && !alive[ref.UID]
 			}
 			if !orphan || u.GetDeletionTimestamp() != nil {
 				continue
