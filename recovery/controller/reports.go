@@ -27,7 +27,7 @@ func (r *Reconciler) storeInterim(ctx context.Context, o recovery.Observation) (
 	}
 	key := phaseKey(o.Run.UID, current.Name)
 	objects, noObjects := outcome[[]report.Object](r.work, key)
-	verified, noVerdict := outcome[*report.Verification](r.work, key)
+	compared, noVerdict := outcome[*comparison](r.work, key)
 	if noObjects != nil && noVerdict != nil {
 		return false, nil
 	}
@@ -36,7 +36,7 @@ func (r *Reconciler) storeInterim(ctx context.Context, o recovery.Observation) (
 			earlier.Waves = report.WavesOf(objects)
 		}
 		if noVerdict == nil {
-			earlier.Verification = verified
+			earlier.Verification = compared.verification
 		}
 		if m, err := outcome[*materials](r.work, materialsKey(o.Run.UID)); err == nil {
 			earlier.Notes = m.notes()

@@ -649,6 +649,51 @@ func TestPlanHearsOfARunWithAnOldName(t *testing.T) {
 	}
 }
 
+// TestClusterThatSettles does not match at first.
+func TestClusterThatSettles(t *testing.T) {
+	changed := func(id, detail string) *report.Verification {
+		return &report.Verification{Rendered: 3, Matched: 2, Changed: 1, Details: report.Details{Changed: []report.Finding{{ID: id, Detail: detail}}}}
+	}
+	moving := func(detail string) *report.Verification {
+		return &report.Verification{Rendered: 3, Matched: 3, Unhealthy: 1, Details: report.Details{Unhealthy: []report.Finding{{ID: "a", Detail: detail}}}}
+	}
+	for name, test := range map[string]struct {
+		verdicts []*report.Verification
+		last     *report.Verification
+		fails    bool
+	}{
+		"matches after a while":  {verdicts: []*report.Verification{changed("a", "1"), changed("a", "2"), changed("b", "2")}},
+		"progresses for a while": {verdicts: []*report.Verification{moving("Progressing: 1 of 2"), moving("Progressing: 1 of 2"), moving("Progressing: 1 of 2")}},
+		"does not change":        {last: changed("a", "1"), fails: true},
+		"has failed":             {last: moving("Failed: crash loop"), fails: true},
+		"progresses for ever":    {last: moving("Progressing: 1 of 2"), fails: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.plan(nil)
+			w.order("run", v1alpha1.OperationRebuild)
+			w.engine.verdicts, w.engine.verdict = test.verdicts, test.last
+			run := w.until("run", "the mismatch to be told", func(run *v1alpha1.RecoveryRun) bool {
+				return run.Status.Waiting != nil && strings.Contains(run.Status.Waiting.For, "again after: the live cluster does not match") &&
+					strings.Contains(run.Status.Waiting.For, "(first: a ")
+			})
+			if run.Status.Failure != nil {
+				t.Errorf("it failed at once: %+v", run.Status.Failure)
+			}
+			run = w.finish("run")
+			if f := run.Status.Failure; (f != nil) != test.fails || f != nil && (f.Reason != "NotMatching" || !strings.Contains(f.Message, "(first: a ")) {
+				t.Errorf("failure %+v", f)
+			}
+			if took := run.Status.FinishedAt.Sub(run.Status.StartedAt.Time); took > 2*time.Minute {
+				t.Errorf("it took %s", took)
+			}
+			if v := w.report(run).Verification; test.fails && (v == nil || v.Matches()) {
+				t.Errorf("the report does not tell: %+v", v)
+			}
+		})
+	}
+}
+
 // TestSecretsStaySecret looks for a seed's value in everything that a run leaves.
 func TestSecretsStaySecret(t *testing.T) {
 	w := newWorld(t)

@@ -63,27 +63,38 @@ func (r *Reconciler) recordWaves(ctx context.Context, o recovery.Observation) er
 	})
 }
 
+// beginVerify compares, and compares again while what does not match may come to.
 func (r *Reconciler) beginVerify(run *v1alpha1.RecoveryRun) error {
 	m, err := outcome[*materials](r.work, materialsKey(run.UID))
 	if err != nil {
 		return err
 	}
-	r.work.begin(phaseKey(run.UID, v1alpha1.PhaseVerify), client.ObjectKeyFromObject(run), func(ctx context.Context, _ func(advance)) (any, error) {
+	key := phaseKey(run.UID, v1alpha1.PhaseVerify)
+	before, err := outcome[*comparison](r.work, key)
+	if err != nil {
+		before = nil // this is the first
+	}
+	r.work.begin(key, client.ObjectKeyFromObject(run), func(ctx context.Context, _ func(advance)) (any, error) {
 		target, err := r.target(ctx, run)
 		if err != nil {
 			return nil, err
 		}
-		return r.Engine.Verify(ctx, m.rendered, target)
+		v, err := r.Engine.Verify(ctx, m.rendered, target)
+		if err != nil {
+			return nil, err
+		}
+		return compared(before, v, int(run.Status.Pinned.Objects), r.Clock.Now())
 	})
 	return nil
 }
 
 // recordVerification stores the comparison and then its verdict.
 func (r *Reconciler) recordVerification(ctx context.Context, o recovery.Observation) error {
-	v, err := outcome[*report.Verification](r.work, phaseKey(o.Run.UID, v1alpha1.PhaseVerify))
+	c, err := outcome[*comparison](r.work, phaseKey(o.Run.UID, v1alpha1.PhaseVerify))
 	if err != nil {
 		return err
 	}
+	v := c.verification
 	if _, err := r.storeInterim(ctx, o); err != nil {
 		return err
 	}
@@ -105,28 +116,4 @@ func (r *Reconciler) recordVerification(ctx context.Context, o recovery.Observat
 		r.event(o.Run, "Failed", "%s: %s", failure.Phase, failure.Message)
 	}
 	return err
-}
-
-// mismatch in words, with the first of each kind by name.
-func mismatch(v *report.Verification, pinned int) string {
-	s := fmt.Sprintf("the live cluster does not match the render of %d objects: %d match", pinned, v.Matched)
-	for _, part := range []struct {
-		what     string
-		count    int
-		findings []report.Finding
-	}{
-		{"missing", v.Missing, v.Details.Missing},
-		{"changed", v.Changed, v.Details.Changed},
-		{"unhealthy", v.Unhealthy, v.Details.Unhealthy},
-	} {
-		if part.count == 0 {
-			continue
-		}
-		s += fmt.Sprintf(", %d %s", part.count, part.what)
-		if len(part.findings) > 0 {
-			f := part.findings[0]
-			s += fmt.Sprintf(" (first: %s %s)", f.ID, f.Detail)
-		}
-	}
-	return s
 }

@@ -310,6 +310,7 @@ type scripted struct {
 
 	renderErr, seedErr, applyErr, verifyErr error
 	verdict                                 *report.Verification
+	verdicts                                []*report.Verification // come before verdict, one by one
 
 	live  map[string]map[string]bool // by API server: what was applied
 	wrote map[string]int
@@ -375,6 +376,11 @@ func (s *scripted) Apply(ctx context.Context, rendered *Rendered, target Target,
 func (s *scripted) Verify(ctx context.Context, rendered *Rendered, target Target) (*report.Verification, error) {
 	if err := errors.Join(s.w.read(), target.Guard(ctx), s.verifyErr); err != nil {
 		return nil, err
+	}
+	if len(s.verdicts) > 0 {
+		first := s.verdicts[0]
+		s.verdicts = s.verdicts[1:]
+		return first, nil
 	}
 	if s.verdict != nil {
 		return s.verdict, nil
