@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -57,17 +58,42 @@ func (c *Clusters) preflightEndpoint(src Source) error {
 }
 
 // dryRun finds out whether an object would be accepted. Only a verdict on the object
-// itself counts: that it exists already, or that a webhook misses an object which the
-// same set brings, says nothing.
+// itself counts: that it exists already, that a webhook misses an object which the same
+// set brings, or that a quota is used up by the cluster which is to go, says nothing. That
+// Refloat may not create it says that the cluster could not be made again.
 func (c *Clusters) dryRun(ctx context.Context, src Source) error {
 	err := c.Client.Create(ctx, src.Object.DeepCopy(), client.DryRunAll, client.FieldValidation(metav1.FieldValidationStrict))
 	switch {
 	case apierrors.IsInvalid(err) || apierrors.IsBadRequest(err):
 		return rejected(src, err)
-	case err == nil || apierrors.IsAlreadyExists(err) || apierrors.IsForbidden(err) || apierrors.IsNotFound(err):
+	case err == nil || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err) || passing(err):
 		return nil
+	case apierrors.IsForbidden(err):
+		return forbidden(src, err)
 	}
 	return fmt.Errorf("try %s (%s): %w", describe(src.Object), src.From, err)
+}
+
+// passing tells a refusal by quota or webhook, which depends on what else is there, from
+// one that stays. Both are Forbidden; the API server tells them apart by text only.
+func passing(err error) bool {
+	if !apierrors.IsForbidden(err) {
+		return false
+	}
+	message := err.Error()
+	return strings.Contains(message, "exceeded quota:") ||
+		strings.Contains(message, "admission webhook ") && strings.Contains(message, " denied the request")
+}
+
+// forbidden is a refusal that no repetition mends. A Secret's is not quoted, for a policy
+// may quote the object.
+func forbidden(src Source, err error) error {
+	why := oneLine(err.Error())
+	if src.Object.GetKind() == "Secret" && !strings.Contains(why, "cannot create resource") {
+		why = "a policy forbids it"
+	}
+	return &RefusedError{Reason: "Forbidden", Message: fmt.Sprintf("%s (%s) could not be created, so nothing may be deleted: %s; grant Refloat the right to get, create, patch and delete it, or mend the policy",
+		describe(src.Object), src.From, why)}
 }
 
 // rejected is an API server's verdict on an object. What it says about a Secret may
