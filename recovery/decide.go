@@ -249,10 +249,18 @@ func waves(o Observation) Decision {
 	return during(o, o.Work, Apply, RecordWaves, "the state to be applied")
 }
 
+// markPatience is how long a verified run tries to say so on the Cluster. The cluster is
+// recovered either way.
+const markPatience = time.Minute
+
 func verification(o Observation) Decision {
 	if o.Run.Status.RecoveredAt != nil {
 		if meta.IsStatusConditionTrue(o.Cluster.Conditions, v1alpha1.ConditionGitStateApplied) {
 			return Decision{Action: Advance, Message: verdict(o.Run.Status.Verification)}
+		}
+		if !o.Now.Before(o.Run.Status.RecoveredAt.Add(markPatience)) {
+			return Decision{Action: Advance, Message: fmt.Sprintf("%s; the condition %s could not be set on Cluster %s",
+				verdict(o.Run.Status.Verification), v1alpha1.ConditionGitStateApplied, o.Run.Status.Target.Name)}
 		}
 		return Decision{Action: MarkApplied}
 	}

@@ -130,7 +130,7 @@ func TestDecide(t *testing.T) {
 		"deleted while cleaning up":      {in(drill, v1alpha1.PhaseCleanup, deleted), RecordDelete, ""},
 		"deleted and failed":             {in(rebuild, v1alpha1.PhaseWaves, deleted, failedIn(v1alpha1.PhaseWaves)), Finish, ""},
 		"late":                           {in(rebuild, v1alpha1.PhaseProvision, unmade, func(o *Observation) { o.Now = t0.Add(time.Hour) }), Fail, "did not end within 20m0s"},
-		"late but verified":              {in(rebuild, v1alpha1.PhaseVerify, recovered, func(o *Observation) { o.Now = t0.Add(time.Hour) }), MarkApplied, ""},
+		"late but verified":              {in(rebuild, v1alpha1.PhaseVerify, recovered, func(o *Observation) { o.Now = t0.Add(time.Hour) }), Advance, ""},
 		"failed rebuild":                 {in(rebuild, v1alpha1.PhaseWaves, failedIn(v1alpha1.PhaseWaves)), StoreReport, ""},
 		"failed rebuild, reported":       {in(rebuild, v1alpha1.PhaseWaves, failedIn(v1alpha1.PhaseWaves), finalReport), Finish, ""},
 		"failed drill":                   {in(drill, v1alpha1.PhaseWaves, failedIn(v1alpha1.PhaseWaves)), CleanUp, ""},
@@ -204,7 +204,7 @@ func TestDecide(t *testing.T) {
 		"verify: not begun":           {in(rebuild, v1alpha1.PhaseVerify), Verify, ""},
 		"verify: inputs lost":         {in(rebuild, v1alpha1.PhaseVerify, materials(Work{})), Prepare, ""},
 		"verify: done":                {in(rebuild, v1alpha1.PhaseVerify, work(Work{State: WorkReady})), RecordVerification, ""},
-		"verify: recorded":            {in(rebuild, v1alpha1.PhaseVerify, recovered), MarkApplied, ""},
+		"verify: recorded":            {in(rebuild, v1alpha1.PhaseVerify, recovered, func(o *Observation) { o.Now = t0.Add(time.Minute - 1) }), MarkApplied, ""},
 		"verify: marked": {in(rebuild, v1alpha1.PhaseVerify, recovered, cluster(func(c *Cluster) {
 			c.Conditions = append(c.Conditions, metav1.Condition{Type: capi.GateCondition, Status: metav1.ConditionTrue})
 		})), Advance, ""},

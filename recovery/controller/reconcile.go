@@ -63,7 +63,7 @@ func (r *Reconciler) setback(ctx context.Context, o recovery.Observation, action
 	if apierrors.IsConflict(err) {
 		return fmt.Errorf("%s: %w", action, err)
 	}
-	if fault := recovery.AsFault(err); fault != nil && recovery.Current(o.Run) != nil && !recovery.Owing(o) {
+	if fault := recovery.AsFault(err); fault != nil && recovery.Current(o.Run) != nil && !recovery.Owing(o) && action != recovery.MarkApplied {
 		phase := recovery.Current(o.Run).Name
 		return r.fail(ctx, o, &v1alpha1.Failure{Phase: phase, Reason: fault.Reason, Message: fault.Message})
 	}

@@ -649,6 +649,33 @@ func TestPlanHearsOfARunWithAnOldName(t *testing.T) {
 	}
 }
 
+// TestMarkRefused has the API server refuse the condition on the Cluster for ever.
+func TestMarkRefused(t *testing.T) {
+	for name, refusal := range map[string]error{
+		"for now": errors.New("overloaded"), "for good": &capi.RefusedError{Reason: "Test", Message: "no"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.plan(nil)
+			w.order("run", v1alpha1.OperationRebuild)
+			w.fail = func(verb string, o client.Object) error {
+				if _, cluster := o.(*clusterv1.Cluster); cluster && strings.HasSuffix(verb, " status") {
+					return refusal
+				}
+				return nil
+			}
+			w.until("run", "the refusal", func(run *v1alpha1.RecoveryRun) bool {
+				return run.Status.Waiting != nil && strings.Contains(run.Status.Waiting.For, "MarkApplied to succeed")
+			})
+			run := w.finish("run")
+			last := run.Status.Phases[len(run.Status.Phases)-1]
+			if run.Status.Failure != nil || !strings.Contains(last.Message, "could not be set on Cluster dev") {
+				t.Errorf("failure %+v, phase %+v", run.Status.Failure, last)
+			}
+		})
+	}
+}
+
 // TestClusterThatSettles does not match at first.
 func TestClusterThatSettles(t *testing.T) {
 	changed := func(id, detail string) *report.Verification {
