@@ -104,11 +104,20 @@ func PortFree(port int) bool {
 }
 
 func (r registry) lock(ctx context.Context) (*filelock.Lock, error) {
-	l, err := filelock.Acquire(ctx, filepath.Join(r.dir, "lock"), nil)
-	if err != nil {
-		return nil, fmt.Errorf("wait for the registry of ports: %w", err)
+	for {
+		l, err := filelock.Acquire(ctx, filepath.Join(r.dir, "lock"), nil)
+		if errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
+			// Who gave back the last port took the registry away.
+			if err := os.MkdirAll(r.dir, 0o700); err != nil {
+				return nil, fmt.Errorf("make the registry of ports: %w", err)
+			}
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("wait for the registry of ports: %w", err)
+		}
+		return l, nil
 	}
-	return l, nil
 }
 
 // reserve returns the port of dir. had is the port by which clients know the plane
@@ -121,6 +130,9 @@ func (r registry) reserve(ctx context.Context, dir string, had int, free func(in
 	defer lock.Release()
 	taken, err := r.read()
 	if err != nil {
+		return 0, err
+	}
+	if err := r.forget(taken); err != nil {
 		return 0, err
 	}
 	for port, owner := range taken {
@@ -158,14 +170,33 @@ func (r registry) release(ctx context.Context, dir string) error {
 		if err := os.Remove(r.file(port)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("release port %d: %w", port, err)
 		}
+		delete(taken, port)
+	}
+	if len(taken) > 0 {
+		return nil
+	}
+	// Nothing is left behind when nothing is reserved. Whoever waits for the lock finds
+	// its file gone and makes the registry anew.
+	return os.RemoveAll(r.dir)
+}
+
+// forget drops the reservations of directories that were removed by hand.
+func (r registry) forget(taken map[int]string) error {
+	for port, owner := range taken {
+		if _, err := os.Stat(owner); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := os.Remove(r.file(port)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("release port %d: %w", port, err)
+		}
+		delete(taken, port)
 	}
 	return nil
 }
 
 func (r registry) file(port int) string { return filepath.Join(r.dir, strconv.Itoa(port)) }
 
-// read returns the directories that ports are reserved for. A reservation of a
-// directory that was removed by hand no longer counts.
+// read returns the directories that ports are reserved for.
 func (r registry) read() (map[int]string, error) {
 	entries, err := os.ReadDir(r.dir)
 	if err != nil {
@@ -183,9 +214,6 @@ func (r registry) read() (map[int]string, error) {
 		}
 		var held reservation
 		if json.Unmarshal(data, &held) != nil {
-			continue
-		}
-		if _, err := os.Stat(held.Dir); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		taken[port] = held.Dir

@@ -1,7 +1,9 @@
 package controlplane
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -101,5 +103,30 @@ func TestPortsInUseAreNotChosen(t *testing.T) {
 	}
 	if _, err := choosePort("/d", nil, func(int) bool { return false }); err == nil {
 		t.Fatal("want an error when no port is free")
+	}
+}
+
+func TestReleaseLeavesNothing(t *testing.T) {
+	r := registry{filepath.Join(t.TempDir(), "ports")}
+	gone, here := filepath.Join(t.TempDir(), "gone"), t.TempDir()
+	if err := os.MkdirAll(gone, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{gone, here} {
+		if _, err := r.reserve(t.Context(), dir, 0, func(int) bool { return true }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A plane's directory is removed before its port is given back.
+	if err := os.RemoveAll(gone); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{gone, here} {
+		if err := r.release(t.Context(), dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(r.dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the registry is still there: %v", err)
 	}
 }
