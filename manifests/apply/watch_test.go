@@ -61,9 +61,10 @@ func TestWatchesAreTakenUpAgain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// The list after a watch that cannot go on may already show it healthy.
-			if seen.Load() < 2 {
-				t.Errorf("%d watches were opened, want one more than the first disturbed one", seen.Load())
+			// Another watch need not follow: the list after one that cannot go on may
+			// already show the object healthy.
+			if seen.Load() < 1 {
+				t.Error("no watch was disturbed, so nothing was tested")
 			}
 			for _, x := range r.Objects {
 				if x.Status != health.Healthy {
