@@ -201,34 +201,3 @@ func nodeReady(node *corev1.Node) bool {
 		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
 	})
 }
-
-// RefuseManagement returns a RefusedError when the access leads to the management
-// cluster itself, which is never a target. It compares the identity of kube-system
-// (when it is known) and the endpoint.
-func (c *Clusters) RefuseManagement(ctx context.Context, config *rest.Config, kubeSystem types.UID) error {
-	refused := func(how string) error {
-		return &RefusedError{Reason: "ManagementCluster", Message: fmt.Sprintf("the cluster at %s is the management cluster itself (%s); it is never a target", config.Host, how)}
-	}
-	if sameEndpoint(c.Endpoint, config.Host) {
-		return refused("same endpoint")
-	}
-	if kubeSystem == "" {
-		return nil
-	}
-	own := &corev1.Namespace{}
-	if err := c.Reader.Get(ctx, types.NamespacedName{Name: metav1.NamespaceSystem}, own); err != nil {
-		return fmt.Errorf("read namespace kube-system of the management cluster: %w", err)
-	}
-	if own.UID == kubeSystem {
-		return refused("same kube-system namespace")
-	}
-	return nil
-}
-
-func sameEndpoint(a, b string) bool {
-	normal := func(s string) string {
-		s = strings.TrimSuffix(strings.TrimPrefix(s, "https://"), "/")
-		return strings.TrimSuffix(s, ":443")
-	}
-	return a != "" && normal(a) == normal(b)
-}

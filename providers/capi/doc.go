@@ -57,6 +57,9 @@ type Clusters struct {
 	// Endpoint of the management API server, as in rest.Config.Host. A workload
 	// cluster with the same endpoint is refused. May be empty.
 	Endpoint string
+	// CA is the PEM bundle that the management API server is checked by, as in
+	// rest.Config.CAData; see RefuseManagement. May be empty.
+	CA []byte
 }
 
 // Stamp says who acts on an object.

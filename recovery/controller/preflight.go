@@ -144,24 +144,23 @@ func (r *Reconciler) remainder(ctx context.Context, inc capi.Incarnation) (*v1al
 }
 
 // notOurselves refuses to delete the management cluster. It returns the identity of the
-// cluster from inside, when it answers. A cluster that does not
-// answer is not the one that just answered us; its endpoint is compared all the same.
+// cluster from inside, when it answers. What it cannot check, it does not let pass: only a
+// Cluster without a kubeconfig never became a cluster that could be ours.
 func (r *Reconciler) notOurselves(ctx context.Context, inc capi.Incarnation) (types.UID, error) {
+	if err := r.Clusters.RefuseHome(ctx, inc); err != nil {
+		return "", err
+	}
 	config, err := r.Clusters.Connect(ctx, inc)
 	var notReady *capi.NotReadyError
-	var refused *capi.RefusedError
-	if errors.As(err, &notReady) || errors.As(err, &refused) {
+	if errors.As(err, &notReady) && notReady.Reason == "NoKubeconfig" {
 		return "", nil
 	}
 	if err != nil {
 		return "", err
 	}
-	if err := r.Clusters.RefuseManagement(ctx, config, ""); err != nil {
-		return "", err
-	}
 	health, err := r.Clusters.Probe(ctx, config, 0)
 	if err != nil {
-		return "", nil //nolint:nilerr // a dead cluster is what rebuilds are for
+		health = capi.Health{} // a dead cluster is what rebuilds are for
 	}
 	return health.KubeSystemUID, r.Clusters.RefuseManagement(ctx, config, health.KubeSystemUID)
 }

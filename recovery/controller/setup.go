@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/workqueue"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -47,7 +48,11 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 		case <-done: // nobody reconciles any more
 		}
 	}
-	clusters := &capi.Clusters{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Clock: o.Clock, Endpoint: mgr.GetConfig().Host}
+	own := rest.CopyConfig(mgr.GetConfig())
+	if err := rest.LoadTLSFiles(own); err != nil {
+		return fmt.Errorf("read the certificates of the management cluster: %w", err)
+	}
+	clusters := &capi.Clusters{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Clock: o.Clock, Endpoint: own.Host, CA: own.CAData}
 	r := newReconciler(mgr.GetClient(), mgr.GetAPIReader(), clusters, o, mgr.GetEventRecorder("refloat"), func(work func()) { go work() }, notify)
 	stop := manager.RunnableFunc(func(ctx context.Context) error {
 		<-ctx.Done()

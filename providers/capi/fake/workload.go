@@ -42,6 +42,9 @@ func (w *Workload) SetIdentity(system types.UID) {
 	w.system = system
 }
 
+// Stop the API server, as when the cluster is lost.
+func (w *Workload) Stop() { w.server.Close() }
+
 // SetCreated makes the API server answer as a cluster of that age.
 func (w *Workload) SetCreated(at time.Time) {
 	w.mu.Lock()
