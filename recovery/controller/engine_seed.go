@@ -2,15 +2,19 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/cluster"
+	"github.com/refloat-dev/refloat/recovery"
 )
 
 // seedManager owns the fields of seeds. It differs from the manager of the state, by
@@ -31,7 +35,7 @@ func (e *engine) Seed(ctx context.Context, target Target, seeds []SeedSecret) er
 	}
 	for _, s := range seeds {
 		if err := seedOne(ctx, client, s); err != nil {
-			return fmt.Errorf("write seed %s/%s: %w", s.Namespace, s.Secret.Name, err)
+			return err
 		}
 	}
 	return nil
@@ -42,9 +46,22 @@ func seedOne(ctx context.Context, client kubernetes.Interface, s SeedSecret) err
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace, Labels: mark}}
 	_, err := client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{FieldManager: seedManager})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("create namespace %s: %w", s.Namespace, err)
+		return seedRefused(s, err, "create its namespace", schema.GroupKind{Kind: "Namespace"})
 	}
 	secret := corev1ac.Secret(s.Secret.Name, s.Namespace).WithLabels(mark).WithType(s.Secret.Type).WithData(s.Secret.Data)
 	_, err = client.CoreV1().Secrets(s.Namespace).Apply(ctx, secret, metav1.ApplyOptions{FieldManager: seedManager, Force: true})
-	return err
+	if err != nil {
+		return seedRefused(s, err, "write it", cluster.Secret)
+	}
+	return nil
+}
+
+// seedRefused says why without the values of the Secret, which an API server may quote.
+// For that the error is not wrapped. What the server calls invalid stays so.
+func seedRefused(s SeedSecret, err error, what string, kind schema.GroupKind) error {
+	text := fmt.Sprintf("seed %s/%s: %s: %s", s.Namespace, s.Secret.Name, what, cluster.Explain(err, kind))
+	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
+		return recovery.Faultf("SeedInvalid", "%s; correct the Secret or spec.seeds, then start another run", text)
+	}
+	return errors.New(text)
 }

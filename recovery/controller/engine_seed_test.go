@@ -1,0 +1,52 @@
+package controller
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/refloat-dev/refloat/recovery"
+)
+
+// TestSeedRefused holds answers of an API server, some of which quote the value.
+func TestSeedRefused(t *testing.T) {
+	const value = "canary"
+	secrets := schema.GroupResource{Resource: "secrets"}
+	for name, test := range map[string]struct {
+		resource string
+		err      error
+		says     string
+		fault    bool
+	}{
+		"invalid": {"secrets", apierrors.NewInvalid(schema.GroupKind{Kind: "Secret"}, "age", field.ErrorList{
+			field.Invalid(field.NewPath("data").Key("a"), value, "not so")}), "data[a]", true},
+		"bad request":       {"secrets", apierrors.NewBadRequest("cannot read " + value), "BadRequest", true},
+		"overloaded":        {"secrets", apierrors.NewTooManyRequests("later, "+value, 1), "TooManyRequests", false},
+		"forbidden":         {"secrets", apierrors.NewForbidden(secrets, "age", errors.New(value)), "Forbidden", false},
+		"invalid namespace": {"namespaces", apierrors.NewInvalid(schema.GroupKind{Kind: "Namespace"}, "flux-system", nil), "create its namespace", true},
+	} {
+		client := fake.NewClientset()
+		client.PrependReactor("*", test.resource, func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, test.err })
+		err := seedOne(t.Context(), client, SeedSecret{Namespace: "flux-system", Secret: &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "age"}, Data: map[string][]byte{"a": []byte(value)}}})
+		switch {
+		case err == nil:
+			t.Errorf("%s: no error", name)
+		case strings.Contains(err.Error(), value):
+			t.Errorf("%s: it says the value: %v", name, err)
+		case !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), "seed flux-system/age"):
+			t.Errorf("%s: %v, want it to say %q", name, err, test.says)
+		case (recovery.AsFault(err) != nil) != test.fault:
+			t.Errorf("%s: %v, want a fault %t", name, err, test.fault)
+		}
+	}
+}
