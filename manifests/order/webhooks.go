@@ -28,6 +28,12 @@ func (b *builder) interceptions(workloads []workload) {
 	m := newMatcher(b.set, workloads)
 	budget := maxInterceptions
 	for _, c := range configurations {
+		if injected(b.items[c].Unstructured.GetAnnotations()) {
+			// It becomes ready when an injector has filled in its certificate, and its
+			// backend when the same controller has made one. That controller may be
+			// among what it intercepts, which no field of any object tells.
+			continue
+		}
 		seen := map[int]bool{}
 		for _, w := range list(b.items[c].Unstructured.Object, "webhooks") {
 			in, ok := readWebhook(w, b.items[c].id.GroupKind() == mutatingKind)
@@ -47,6 +53,16 @@ func (b *builder) interceptions(workloads []workload) {
 	if budget == 0 {
 		b.warn("webhooks intercept more than %d pairs of objects: the others are not ordered after their webhooks", maxInterceptions)
 	}
+}
+
+// injected tells whether a controller fills in the certificate of a configuration.
+func injected(annotations map[string]string) bool {
+	for key := range annotations {
+		if strings.HasPrefix(key, "cert-manager.io/inject-") {
+			return true
+		}
+	}
+	return false
 }
 
 // readWebhook leaves out webhooks without which objects are written just the same:

@@ -20,6 +20,9 @@ func Start(context.Context, string, Spec, time.Time) (Record, bool, error) {
 // StopAll stops every process of dir.
 func StopAll(context.Context, string, time.Duration, ...[]string) error { return errPlatform }
 
+// StopBelow stops every process of dir and of the directories below it.
+func StopBelow(context.Context, string) error { return errPlatform }
+
 // Running returns every live process that was started for dir.
 func Running(string) ([]Record, error) { return nil, errPlatform }
 

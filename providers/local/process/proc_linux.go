@@ -67,6 +67,11 @@ func environment(pid int) (map[string]string, error) {
 // marked returns every live process that was started for dir, whether or not a
 // record names it, by any process of this user.
 func marked(dir string) ([]Record, error) {
+	return markedWhere(func(d string) bool { return d == dir })
+}
+
+// markedWhere returns every live process whose directory is chosen.
+func markedWhere(chosen func(dir string) bool) ([]Record, error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
@@ -83,7 +88,7 @@ func marked(dir string) ([]Record, error) {
 		}
 		// A process that ends meanwhile, or is somebody else's, cannot be read.
 		marks, err := environment(pid)
-		if err != nil || marks[envDir] != dir || marks[envToken] == "" {
+		if err != nil || marks[envToken] == "" || !chosen(marks[envDir]) {
 			continue
 		}
 		ticks, err := startTicks(pid)
@@ -92,7 +97,7 @@ func marked(dir string) ([]Record, error) {
 		}
 		found = append(found, Record{
 			Name: marks[envName], Token: marks[envToken],
-			PID: pid, StartTicks: ticks, BootID: boot, Dir: dir,
+			PID: pid, StartTicks: ticks, BootID: boot, Dir: marks[envDir],
 		})
 	}
 	return found, nil

@@ -84,6 +84,20 @@ func StopAll(ctx context.Context, dir string, grace time.Duration, groups ...[]s
 	return nil
 }
 
+// StopBelow stops every process of dir and of the directories below it, at once,
+// whether or not any of them still exists.
+func StopBelow(ctx context.Context, dir string) error {
+	dir, err := Canonical(dir)
+	if err != nil {
+		return err
+	}
+	records, err := markedWhere(func(d string) bool { return d == dir || strings.HasPrefix(d, dir+"/") })
+	if err != nil {
+		return err
+	}
+	return stop(ctx, records, 0)
+}
+
 // Running returns every live process that was started for dir, including those
 // that no record names.
 func Running(dir string) ([]Record, error) {
@@ -100,16 +114,17 @@ func stopMarked(ctx context.Context, dir string, grace time.Duration, chosen fun
 	if err != nil {
 		return err
 	}
+	return stop(ctx, slices.DeleteFunc(records, func(r Record) bool { return !chosen(r) }), grace)
+}
+
+// stop all of them at the same time.
+func stop(ctx context.Context, records []Record, grace time.Duration) error {
 	results := make(chan error)
-	count := 0
 	for _, r := range records {
-		if chosen(r) {
-			count++
-			go func() { results <- r.Stop(ctx, grace) }()
-		}
+		go func() { results <- r.Stop(ctx, grace) }()
 	}
 	var failed []error
-	for range count {
+	for range records {
 		failed = append(failed, <-results)
 	}
 	return errors.Join(failed...)

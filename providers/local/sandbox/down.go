@@ -23,14 +23,19 @@ func Down(ctx context.Context, dir string, purge bool) error {
 		return err
 	}
 	l := layout(dir)
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		// Somebody may have removed the files of a sandbox that runs.
-		return process.StopAll(ctx, dir, 0)
+	ours, err := l.marked()
+	if err != nil {
+		return err
 	}
-	if purge {
-		if err := l.mustBeOurs(); err != nil {
+	if !ours {
+		// Somebody may have removed the files of a sandbox that runs.
+		if err := process.StopBelow(ctx, dir); err != nil {
 			return err
 		}
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return fmt.Errorf("%w in %s; nothing was removed", ErrNone, dir)
 	}
 	lock, err := filelock.Acquire(ctx, l.lock(), nil)
 	if err != nil {
@@ -46,6 +51,10 @@ func Down(ctx context.Context, dir string, purge bool) error {
 	if !purge {
 		return nil
 	}
+	// What the planes' directories no longer tell of is found by its mark.
+	if err := process.StopBelow(ctx, dir); err != nil {
+		return fmt.Errorf("stop the sandbox: %w", err)
+	}
 	for _, reserved := range []string{l.coreHealth(), l.coreHooks(), l.controller()} {
 		if err := controlplane.ReleasePort(ctx, reserved); err != nil {
 			return err
@@ -53,23 +62,6 @@ func Down(ctx context.Context, dir string, purge bool) error {
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("remove the sandbox: %w", err)
-	}
-	return nil
-}
-
-// mustBeOurs refuses to remove a directory that no sandbox was ever made in: the
-// argument of a command that deletes may be mistyped.
-func (l layout) mustBeOurs() error {
-	entries, err := os.ReadDir(l.dir())
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		switch e.Name() {
-		case "lock", "sandbox.json", "kubeconfig", "management", "core", "controller", "clusters", "git", "run", "log":
-		default:
-			return fmt.Errorf("%s holds %q, which no sandbox has: nothing was removed", l, e.Name())
-		}
 	}
 	return nil
 }

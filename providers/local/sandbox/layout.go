@@ -23,6 +23,7 @@ const (
 type layout string
 
 func (l layout) dir() string        { return string(l) }
+func (l layout) mark() string       { return filepath.Join(string(l), ".refloat-sandbox") }
 func (l layout) lock() string       { return filepath.Join(string(l), "lock") }
 func (l layout) settings() string   { return filepath.Join(string(l), "sandbox.json") }
 func (l layout) kubeconfig() string { return filepath.Join(string(l), "kubeconfig") }
@@ -48,6 +49,35 @@ func DefaultDir() (string, error) {
 
 // Kubeconfig is the path of the kubeconfig of the sandbox in dir.
 func Kubeconfig(dir string) string { return layout(dir).kubeconfig() }
+
+// claim marks a directory as a sandbox before anything else is in it. Everything in a
+// marked directory may be removed by a purge, so one that holds something else is
+// refused.
+func (l layout) claim() error {
+	if err := os.MkdirAll(l.dir(), 0o700); err != nil {
+		return fmt.Errorf("make the directory of the sandbox: %w", err)
+	}
+	if ours, err := l.marked(); ours || err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(l.dir())
+	if err != nil {
+		return fmt.Errorf("make the directory of the sandbox: %w", err)
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("%s holds %q and is no sandbox: name an empty directory, or one that does not exist yet", l, entries[0].Name())
+	}
+	return process.WriteFile(l.mark(), []byte("Made by 'refloat sandbox up'; 'refloat sandbox down --purge' removes this directory.\n"))
+}
+
+// marked tells whether the directory was made by a sandbox.
+func (l layout) marked() (bool, error) {
+	_, err := os.Stat(l.mark())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("look for a sandbox: %w", err)
+	}
+	return err == nil, nil
+}
 
 // settings are what the supervisor needs to know and cannot find out.
 type settings struct {

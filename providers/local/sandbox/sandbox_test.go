@@ -168,6 +168,23 @@ func TestSandboxSurvives(t *testing.T) {
 		assertRunning(t, dir)
 		assertCoreServes(t, dir)
 	})
+	t.Run("down finds what runs when the files are gone", func(t *testing.T) {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		if err := Down(t.Context(), dir, true); err != nil {
+			t.Fatal(err)
+		}
+		for _, below := range []string{dir, layout(dir).management()} {
+			if left, err := process.Running(below); err != nil || len(left) > 0 {
+				t.Errorf("still running for %s: %v, %v", below, left, err)
+			}
+		}
+		if err := Up(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		assertRunning(t, dir)
+	})
 	t.Run("down keeps the state and purge nothing", func(t *testing.T) {
 		if err := Down(t.Context(), dir, false); err != nil {
 			t.Fatal(err)
@@ -276,11 +293,21 @@ func TestPurgeRefusesADirectoryThatIsNoSandbox(t *testing.T) {
 	if err := os.WriteFile(precious, []byte("years of work"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := Down(t.Context(), dir, true); err == nil {
-		t.Error("purge of a directory with other files: want an error")
+	// Names that a sandbox uses too do not make it one.
+	if err := os.Mkdir(filepath.Join(dir, "git"), 0o700); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := os.Stat(precious); err != nil {
-		t.Errorf("the file is gone: %v", err)
+	for _, purge := range []bool{true, false} {
+		if err := Down(t.Context(), dir, purge); !errors.Is(err, ErrNone) {
+			t.Errorf("down, purge %v, of a directory that is no sandbox: %v, want ErrNone", purge, err)
+		}
+	}
+	if err := Up(t.Context(), options(t, dir)); err == nil {
+		t.Error("up in a directory that holds other files: want an error")
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 2 {
+		t.Errorf("the directory holds %v now (%v), want its two entries", entries, err)
 	}
 }
 

@@ -51,14 +51,14 @@ func Up(ctx context.Context, o Options) error {
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
 	}
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
-		return fmt.Errorf("make the directory of the sandbox: %w", err)
-	}
 	dir, err := process.Canonical(o.Dir)
 	if err != nil {
 		return err
 	}
 	l := layout(dir)
+	if err := l.claim(); err != nil {
+		return err
+	}
 	lock, err := filelock.Acquire(ctx, l.lock(), func() { o.line("Waiting for another 'sandbox up' or 'sandbox down' in " + dir) })
 	if err != nil {
 		return fmt.Errorf("bring the sandbox up: %w", err)
