@@ -52,8 +52,10 @@ vet: ## Run go vet
 generate: ## Regenerate deepcopy code, CRDs and embedded recipes
 	$(GO) generate ./...
 
-check-generate: generate ## Fail when generated code is not current
-	@git diff --exit-code -- . ':!go.sum' || { echo "generated code is not current: run 'make generate' and commit"; exit 1; }
+check-generate: ## Fail when generated code is not current
+	@before=$$(git status --porcelain; git diff | cksum); $(MAKE) --no-print-directory generate; \
+	after=$$(git status --porcelain; git diff | cksum); \
+	[ "$$before" = "$$after" ] || { git status --short; echo "generated code is not current: run 'make generate' and commit"; exit 1; }
 
 vuln: ## Check for known vulnerabilities, if the database can be reached
 	@sh hack/vuln.sh

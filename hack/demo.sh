@@ -3,19 +3,27 @@
 # sandbox up, rebuilds, verifies, measures, deletes, and leaves nothing running.
 #
 #   CASES    directory with a kube-prometheus folder; examples/shop is used without it
-#   REFLOAT  the command to use
+#   REFLOAT  the command to use, bin/refloat unless it says otherwise
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-refloat=$root/${REFLOAT:-bin/refloat}
+case ${REFLOAT:=bin/refloat} in
+/*) refloat=$REFLOAT ;;
+*) refloat=$root/$REFLOAT ;;
+esac
 work=$(mktemp -d "${TMPDIR:-/tmp}/refloat-demo.XXXXXX")
 export KUBECONFIG="$work/sandbox/kubeconfig"
 
 cleanup() {
 	status=$?
-	trap - EXIT INT TERM
-	"$refloat" sandbox down --purge --dir "$work/sandbox" || status=1
-	rm -rf "$work"
+	trap - EXIT
+	trap '' INT TERM
+	if "$refloat" sandbox down --purge --dir "$work/sandbox"; then
+		rm -rf "$work"
+	else
+		echo "to try again: $refloat sandbox down --purge --dir $work/sandbox" >&2
+		status=1
+	fi
 	exit $status
 }
 trap cleanup EXIT

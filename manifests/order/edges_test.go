@@ -1,6 +1,7 @@
 package order_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -266,5 +267,21 @@ spec: {volumes: [{name: v, secret: {secretName: s}}]}`, meta("v1", "Secret", "s"
 				t.Errorf("warnings: %q", g.Warnings)
 			}
 		})
+	}
+}
+
+// The controller that fills in a webhook's certificate may be among what the webhook
+// intercepts; no field of any object tells, so nothing may wait for such a webhook.
+func TestNothingWaitsForAnInjectedWebhook(t *testing.T) {
+	configuration := strings.Replace(webhook("MutatingWebhookConfiguration", "Fail", pods, ""),
+		"metadata: {name: hook", "metadata: {annotations: {cert-manager.io/inject-ca-from: default/hook}, name: hook", 1)
+	if !strings.Contains(configuration, "inject-ca-from") {
+		t.Fatalf("the configuration has no annotation:\n%s", configuration)
+	}
+	g := build(t, docs(configuration, service, deployment("hook", "{}"), deployment("app", "{}")), order.Options{})
+	for _, e := range edges(g) {
+		if strings.Contains(e, "is intercepted by it") {
+			t.Errorf("unwanted edge: %s", e)
+		}
 	}
 }
