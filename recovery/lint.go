@@ -61,7 +61,6 @@ func (l *linter) phases() {
 
 func (l *linter) outcome() {
 	s := l.run.Status
-	true1 := func(kind string) bool { return meta.IsStatusConditionTrue(s.Conditions, kind) }
 	succeeded := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionSucceeded)
 	if s.StartedAt != nil {
 		l.check(succeeded != nil, "a started run has no condition Succeeded")
@@ -76,16 +75,28 @@ func (l *linter) outcome() {
 	l.check(s.Waiting == nil, "a finished run waits for %v", s.Waiting)
 	said := succeeded != nil && strings.HasSuffix(succeeded.Message, noReport)
 	l.check(s.ReportRef != nil || l.run.DeletionTimestamp != nil || said, "a finished run has no report")
-	l.check((s.Failure == nil) == true1(v1alpha1.ConditionSucceeded), "Succeeded and failure contradict each other")
+	l.check((s.Failure == nil) == l.holds(v1alpha1.ConditionSucceeded), "Succeeded and failure contradict each other")
 	if s.StartedAt != nil {
 		l.check(!s.FinishedAt.Time.Before(s.StartedAt.Time), "it finished before it started")
 	}
-	if true1(v1alpha1.ConditionSucceeded) && l.run.Spec.Operation != v1alpha1.OperationTeardown {
-		l.check(true1(v1alpha1.ConditionVerified) && true1(v1alpha1.ConditionStateApplied) && true1(v1alpha1.ConditionClusterProvisioned), "it succeeded without being verified, applied and provisioned")
+	if l.holds(v1alpha1.ConditionSucceeded) {
+		l.success()
+	}
+}
+
+func (l *linter) holds(condition string) bool {
+	return meta.IsStatusConditionTrue(l.run.Status.Conditions, condition)
+}
+
+// success is only claimed with the proof that the operation asks for.
+func (l *linter) success() {
+	s := l.run.Status
+	if l.run.Spec.Operation != v1alpha1.OperationTeardown {
+		l.check(l.holds(v1alpha1.ConditionVerified) && l.holds(v1alpha1.ConditionStateApplied) && l.holds(v1alpha1.ConditionClusterProvisioned), "it succeeded without being verified, applied and provisioned")
 		l.check(s.RecoveredAt != nil && !s.RecoveredAt.Time.After(s.FinishedAt.Time), "it succeeded without a recovery time before its end")
 		l.check(s.Verification != nil && s.Verification.Rendered > 0 && s.Verification.Matched == s.Verification.Rendered, "it succeeded without a complete match of more than zero objects")
 	}
-	if true1(v1alpha1.ConditionSucceeded) && l.run.Spec.Operation == v1alpha1.OperationDrill {
-		l.check(true1(v1alpha1.ConditionCleanedUp), "a drill succeeded without cleaning up")
+	if l.run.Spec.Operation == v1alpha1.OperationDrill {
+		l.check(l.holds(v1alpha1.ConditionCleanedUp), "a drill succeeded without cleaning up")
 	}
 }
