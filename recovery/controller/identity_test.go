@@ -20,7 +20,7 @@ func TestDrillNeverTakesAnotherClusterForItsOwn(t *testing.T) {
 		reason  string
 	}{
 		"the live one": {func(_ *world, live capi.Incarnation, drill *fake.Workload) {
-			drill.SetIdentity(types.UID("kube-system-of-" + live.UID))
+			drill.SetIdentity("kube-system-of-" + live.UID)
 		}, "IdentityChanged"},
 		"an older one": {func(w *world, _ capi.Incarnation, drill *fake.Workload) {
 			drill.SetCreated(w.clock.Now().Add(-time.Hour))
@@ -87,7 +87,7 @@ func TestRebuildRecordsTheIdentityBefore(t *testing.T) {
 	live := w.existing(earlier)
 	w.order("run", v1alpha1.OperationRebuild)
 	run := w.finish("run")
-	if got := run.Status.Previous.KubeSystemUID; got != types.UID("kube-system-of-"+live.UID) {
+	if got := run.Status.Previous.KubeSystemUID; got != "kube-system-of-"+live.UID {
 		t.Errorf("recorded %q", got)
 	}
 }
