@@ -62,7 +62,7 @@ func (i ID) Compare(other ID) int {
 
 // Origin is where in the repository an object was written.
 type Origin struct {
-	// Unit is the state path that rendered the object.
+	// Unit is the name of the unit that rendered the object.
 	Unit string `json:"unit,omitempty"`
 	// File within the repository, slash-separated.
 	File string `json:"file,omitempty"`
@@ -82,6 +82,8 @@ func (o Origin) String() string {
 type Object struct {
 	*unstructured.Unstructured
 	Origin Origin
+	// Rules are where the object departs from the ordinary course; nil for most.
+	Rules *Rules
 }
 
 // ID of the object.
