@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/utils/clock"
 
 	"github.com/refloat-dev/refloat/providers/local/filelock"
@@ -27,7 +29,7 @@ type Options struct {
 	Cache string
 	// Only lists what is wanted; empty means everything.
 	Only []Name
-	// Progress is called with plain lines for people; nil drops them.
+	// Progress is called with plain lines for people, one call at a time; nil drops them.
 	Progress func(line string)
 	// Clock defaults to the real one.
 	Clock clock.WithTicker
@@ -37,8 +39,15 @@ func (o Options) complete() (Options, error) {
 	if o.Dir == "" {
 		o.Dir = os.Getenv(EnvDir)
 	}
-	if o.Progress == nil {
+	if tell := o.Progress; tell == nil {
 		o.Progress = func(string) {}
+	} else {
+		var mu sync.Mutex
+		o.Progress = func(line string) {
+			mu.Lock()
+			defer mu.Unlock()
+			tell(line)
+		}
 	}
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
@@ -74,7 +83,7 @@ func Get(ctx context.Context, o Options) (Binaries, error) {
 	if err != nil {
 		return Binaries{}, err
 	}
-	find := func(r recipe) (string, error) { return prebuilt(ctx, o.Dir, r) }
+	find := func(ctx context.Context, r recipe) (string, error) { return prebuilt(ctx, o.Dir, r) }
 	if o.Dir == "" {
 		g, err := findGo(o)
 		if err != nil {
@@ -87,21 +96,34 @@ func Get(ctx context.Context, o Options) (Binaries, error) {
 		if err != nil {
 			return Binaries{}, err
 		}
-		find = func(r recipe) (string, error) { return cached(ctx, o, g, r, toolchain) }
+		find = func(ctx context.Context, r recipe) (string, error) { return cached(ctx, o, g, r, toolchain) }
+	}
+	return findAll(ctx, o.wanted(), find)
+}
+
+// findAll looks for all programs at the same time: while one is downloaded or linked,
+// which keeps one processor busy at most, the others are compiled.
+func findAll(ctx context.Context, wanted []recipe, find func(context.Context, recipe) (string, error)) (Binaries, error) {
+	paths := make([]string, len(wanted))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, r := range wanted {
+		group.Go(func() (err error) {
+			paths[i], err = find(ctx, r)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return Binaries{}, err
 	}
 	var b Binaries
-	for _, r := range o.wanted() {
-		path, err := find(r)
-		if err != nil {
-			return Binaries{}, err
-		}
+	for i, r := range wanted {
 		switch r.name {
 		case Kubernetes:
-			b.Kubernetes = path
+			b.Kubernetes = paths[i]
 		case ClusterAPICore:
-			b.ClusterAPICore = path
+			b.ClusterAPICore = paths[i]
 		case Kwok:
-			b.Kwok = path
+			b.Kwok = paths[i]
 		}
 	}
 	return b, nil
