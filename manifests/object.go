@@ -89,10 +89,23 @@ type Object struct {
 // ID of the object.
 func (o Object) ID() ID { return IDOf(o.Unstructured) }
 
-// IDOf names an object.
+// Manager is the field manager under which the object is applied.
+func (o Object) Manager() string {
+	if o.Rules != nil && o.Rules.Manager != "" {
+		return o.Rules.Manager
+	}
+	return FieldManager
+}
+
+// IDOf names an object. One that has only a generateName is named by that and a star,
+// which no name can hold: Job.batch shop/migrate-*.
 func IDOf(u *unstructured.Unstructured) ID {
 	gvk := u.GroupVersionKind()
-	return ID{Group: gvk.Group, Kind: gvk.Kind, Namespace: u.GetNamespace(), Name: u.GetName()}
+	id := ID{Group: gvk.Group, Kind: gvk.Kind, Namespace: u.GetNamespace(), Name: u.GetName()}
+	if prefix := u.GetGenerateName(); id.Name == "" && prefix != "" {
+		id.Name = prefix + "*"
+	}
+	return id
 }
 
 // FieldManager is the name under which objects are applied. An object on a pinned

@@ -37,6 +37,7 @@ func (e *engine) adopt(ctx context.Context) error {
 			return e.adoptKind(ctx, r)
 		})
 	}
+	group.Go(func() error { return e.recall(ctx) })
 	if e.needsClasses() {
 		group.Go(func() error { return e.client.LearnStorageClasses(ctx, e.kinds, e.classes) })
 	}
@@ -65,9 +66,11 @@ func (e *engine) adoptKind(ctx context.Context, r cluster.Resource) error {
 			return nil
 		}
 		found = true
-		if m.DeletionTimestamp == nil && (managed(m.ManagedFields) || bare(e.graph.Nodes[i].Object)) {
+		object := e.graph.Nodes[i].Object
+		if m.DeletionTimestamp == nil && (managed(m.ManagedFields, object.Manager()) || bare(object)) {
 			it := &e.items[i]
-			it.adopted, it.appliedAt, it.resource, it.mapped = true, appliedAt(m), r, true
+			it.seen.uid = m.UID
+			it.adopted, it.appliedAt, it.resource, it.mapped = true, appliedAt(m, object.Manager()), r, true
 		}
 		return nil
 	})
@@ -82,9 +85,9 @@ func (e *engine) adoptKind(ctx context.Context, r cluster.Resource) error {
 
 // managed tells whether a run has written an object: by server-side apply, or by the
 // plain create that replaces it.
-func managed(entries []metav1.ManagedFieldsEntry) bool {
+func managed(entries []metav1.ManagedFieldsEntry, manager string) bool {
 	for _, m := range entries {
-		if m.Manager == manifests.FieldManager && m.Subresource == "" {
+		if m.Manager == manager && m.Subresource == "" {
 			return true
 		}
 	}
@@ -105,9 +108,9 @@ func bare(object manifests.Object) bool {
 		len(object.GetFinalizers()) == 0 && len(object.GetOwnerReferences()) == 0
 }
 
-func appliedAt(m *metav1.PartialObjectMetadata) time.Time {
+func appliedAt(m *metav1.PartialObjectMetadata, manager string) time.Time {
 	for _, entry := range m.ManagedFields {
-		if entry.Manager == manifests.FieldManager && entry.Subresource == "" && entry.Time != nil {
+		if entry.Manager == manager && entry.Subresource == "" && entry.Time != nil {
 			return entry.Time.Time
 		}
 	}
@@ -117,17 +120,31 @@ func appliedAt(m *metav1.PartialObjectMetadata) time.Time {
 // start takes over what was adopted: the gates that its acceptance opened are open.
 func (e *engine) start(ctx context.Context) {
 	now := e.Clock.Now()
+	e.sched.onRelease = func(i int) { e.items[i].releasedAt = e.Clock.Now() }
+	for i := range e.items {
+		if e.sched.nodes[i].released {
+			e.items[i].releasedAt = now
+		}
+	}
 	for i := range e.items {
 		it := &e.items[i]
-		if !it.adopted {
+		object := e.graph.Nodes[i].Object
+		switch {
+		case it.adopted:
+			it.phase, it.startedAt, it.deadline = applied, it.appliedAt, now.Add(e.timeout(i))
+			e.timers.add(it.deadline, i)
+		case it.recorded:
+			e.workDone(i)
+		default:
 			continue
 		}
-		object := e.graph.Nodes[i].Object
 		e.sched.take(i)
-		it.phase, it.startedAt, it.deadline = applied, it.appliedAt, now.Add(e.Timeout)
-		e.timers.add(it.deadline, i)
 		e.tally.applied++
 		e.sched.observe(i, order.Applied)
+		if it.retired {
+			e.assessed(i)
+			continue
+		}
 		if it.watched = e.needsWatch(object, it.resource); it.watched {
 			it.seen.Assessment = health.Assessment{Status: health.Progressing, Message: "applied before; not observed yet"}
 			e.watcher.open(ctx, it.resource)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 
@@ -44,11 +45,19 @@ type Options struct {
 	Guard func(context.Context) error
 	// Random is in [0,1) and spreads retries; nil means math/rand.
 	Random func() float64
+	// MaxFailures is how many optional objects may fail before the run ends; 0 sets no
+	// limit.
+	MaxFailures int
+	// Check assesses a live object by the rule that its Rules carry, in place of the
+	// common rules of health. nil leaves such objects to the common rules.
+	Check func(manifests.HealthCheck, *unstructured.Unstructured, health.Environment) health.Assessment
 }
 
 // Progress of a run under way. Counts are of objects.
 type Progress struct {
 	Total, Applied, Healthy, NotProvable int
+	// GivenUp are optional objects that failed.
+	GivenUp int
 	// Wave is the earliest one not complete, from 1; 0 when all are.
 	Wave int
 	// Waiting is a sentence on what the earliest incomplete wave waits for; empty
@@ -68,11 +77,14 @@ type ObjectResult struct {
 	Status health.Status
 	// Message explains a status other than Healthy, or adds to it.
 	Message string
-	// Failed is true for the objects that ended the run: refused, failed or too late.
+	// Failed is true for objects that were refused, that failed or were too late. They
+	// ended the run, unless they are Optional.
 	Failed bool
-	// StartedAt is the first attempt, AppliedAt the API server's answer, ReadyAt the
+	// Optional objects may fail.
+	Optional bool
+	// ReleasedAt is when the last gate opened that the object needed, StartedAt the first attempt, AppliedAt the API server's answer, ReadyAt the
 	// first time that the object was seen healthy (or known not to be provable).
-	StartedAt, AppliedAt, ReadyAt time.Time
+	ReleasedAt, StartedAt, AppliedAt, ReadyAt time.Time
 	// Attempts are the writes sent for the object.
 	Attempts int
 	// Adopted objects had been applied by an earlier process of the same run; nothing
@@ -121,14 +133,14 @@ func (e *Error) Error() string {
 }
 
 // Run applies all objects of the graph and returns when every one is healthy, or not
-// provable on a simulated cluster. It stops sending at the first object that is
+// provable on a simulated cluster, or optional and given up. It stops sending at the first object that is
 // refused, fails or is late, lets what is in flight finish, and returns what it
 // knows of every object together with an *Error. When ctx ends it returns at once,
 // with the partial result and the context's error.
 //
 // A second Run of the same graph on the same cluster continues: what an earlier one
 // has applied is not written again.
-func Run(ctx context.Context, g *order.Graph, o Options) (*Result, error) {
+func Run(ctx context.Context, g *order.Graph, o Options) (result *Result, err error) {
 	if g == nil || g.Len() == 0 {
 		return &Result{}, errors.New("there is no object to apply")
 	}
@@ -142,6 +154,11 @@ func Run(ctx context.Context, g *order.Graph, o Options) (*Result, error) {
 	if err != nil {
 		return &Result{}, err
 	}
+	defer func() {
+		if p := recover(); p != nil {
+			result, err = e.result(), e.fault(p)
+		}
+	}()
 	err = e.run(ctx)
 	return e.result(), err
 }

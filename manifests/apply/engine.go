@@ -37,16 +37,25 @@ type engine struct {
 	timer    clock.Timer
 	inFlight int
 	probes   int
+	// queued is what is to be done beside the writes, underway how much of it is.
+	queued   []func(context.Context) event
+	underway int
+	givenUp  int
 	stopping bool // an object failed: nothing more is sent
 	tally    tally
 	reported time.Time
+	broken   error
 }
 
 // event is what another goroutine found out. Exactly one field is set.
 type event struct {
-	answer   *answer
-	observed *observed
-	probed   *probed
+	answer    *answer
+	observed  *observed
+	probed    *probed
+	explained *explained
+	retired   *retired
+	// broken ends the run: part of it stopped working.
+	broken error
 }
 
 // observed is the health of a live object, by a watch.
@@ -145,6 +154,10 @@ func (e *engine) prepare(ctx context.Context) error {
 func (e *engine) loop(ctx context.Context) error {
 	for {
 		e.send(ctx)
+		e.beside(ctx)
+		if e.broken != nil {
+			return e.broken
+		}
 		if e.over() {
 			return e.verdict()
 		}
@@ -178,7 +191,7 @@ func (e *engine) drain(ctx context.Context) {
 // settle waits for the answers of requests cut off by the end of their context; what
 // they still say is recorded.
 func (e *engine) settle() {
-	for e.inFlight > 0 || e.probes > 0 {
+	for e.inFlight > 0 || e.probes > 0 || e.underway > 0 {
 		ev := <-e.events
 		switch {
 		case ev.answer != nil:
@@ -188,12 +201,26 @@ func (e *engine) settle() {
 			}
 		case ev.probed != nil:
 			e.probes--
+		case ev.explained != nil, ev.retired != nil:
+			e.underway--
 		}
 	}
 }
 
+// beside starts what was queued to be done beside the writes.
+func (e *engine) beside(ctx context.Context) {
+	for _, do := range e.queued {
+		e.underway++
+		go func() { e.events <- do(ctx) }()
+	}
+	e.queued = nil
+}
+
 func (e *engine) over() bool {
-	if e.stopping {
+	switch {
+	case e.underway > 0:
+		return false
+	case e.stopping:
 		return e.inFlight == 0
 	}
 	return e.tally.complete()
@@ -203,7 +230,7 @@ func (e *engine) verdict() error {
 	failed := &Error{}
 	for i := range e.items {
 		switch it := &e.items[i]; {
-		case it.failed:
+		case it.failed && !it.given:
 			failed.Failed = append(failed.Failed, e.resultOf(i))
 		case it.attempts == 0 && it.phase == waiting:
 			failed.Skipped++
@@ -225,14 +252,14 @@ func (e *engine) send(ctx context.Context) {
 		it := &e.items[i]
 		if it.attempts == 0 {
 			it.startedAt = e.Clock.Now()
-			it.deadline = it.startedAt.Add(e.Timeout)
+			it.deadline = it.startedAt.Add(e.timeout(i))
 		}
 		it.attempts++
 		it.phase = inFlight
 		e.inFlight++
 		e.ready(ctx, it, i)
 		j := job{item: i, resource: it.resource, mapped: it.mapped, watched: it.watched, create: it.create}
-		go func() { e.events <- event{answer: e.write(ctx, j)} }()
+		go func() { e.events <- event{answer: e.attempt(ctx, j)} }()
 	}
 }
 
@@ -269,5 +296,13 @@ func (e *engine) handle(ctx context.Context, ev event) {
 	case ev.probed != nil:
 		e.probes--
 		e.probed(ev.probed)
+	case ev.explained != nil:
+		e.underway--
+		e.explainedNow(ev.explained)
+	case ev.retired != nil:
+		e.underway--
+		e.retiredNow(ev.retired)
+	case ev.broken != nil:
+		e.broken, e.stopping = ev.broken, true
 	}
 }

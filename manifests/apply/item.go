@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"github.com/refloat-dev/refloat/manifests/cluster"
@@ -40,16 +41,27 @@ type item struct {
 	create  bool
 	refusal string
 
-	attempts                      int
-	startedAt, appliedAt, readyAt time.Time
+	attempts                                  int
+	releasedAt, startedAt, appliedAt, readyAt time.Time
 	// due is when a delayed object is sent again, deadline when it is late.
-	due, deadline time.Time
+	// suspectAt is when the pods of a workload that is not ready are looked at.
+	due, deadline, suspectAt time.Time
 
 	seen observation
 	// served is true for a CustomResourceDefinition whose versions answer; probing
 	// while that is being found out.
 	served, probing bool
-	failed          bool
+	// failed objects end the run, unless they are given up: those are optional.
+	failed, given bool
+	// explaining while the object's pods are asked; doom is the verdict that came up
+	// meanwhile.
+	explaining bool
+	doom       string
+	// recorded is true when an earlier process saw the object's work done, retired when
+	// this one has taken care of what follows from that.
+	recorded, retired bool
+	// note adds to what is said of an object that is healthy.
+	note string
 	// lastError of a write, without secret values.
 	lastError string
 }
@@ -57,6 +69,7 @@ type item struct {
 // observation is the newest known health of an object.
 type observation struct {
 	version string
+	uid     types.UID
 	health.Assessment
 }
 
@@ -72,5 +85,5 @@ func newer(a, b string) bool {
 
 // done tells whether an object needs nothing more for now.
 func (it *item) done() bool {
-	return it.phase == applied && (it.seen.Status == health.Healthy || it.seen.Status == health.NotProvable)
+	return it.given || it.phase == applied && (it.seen.Status == health.Healthy || it.seen.Status == health.NotProvable)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/health"
 	"github.com/refloat-dev/refloat/manifests/order"
 )
@@ -14,8 +15,9 @@ func (e *engine) accepted(a *answer) {
 	now := e.Clock.Now()
 	it.phase, it.appliedAt, it.lastError = applied, now, ""
 	it.resource, it.mapped, it.watched = a.resource, true, a.watched
-	it.doomed, it.deadline = a.doomed, now.Add(e.Timeout)
+	it.doomed, it.deadline, it.note = a.doomed, now.Add(e.timeout(a.item)), a.note
 	e.timers.add(it.deadline, a.item)
+	e.watchPods(a.item, now)
 	e.tally.applied++
 	e.sched.observe(a.item, order.Applied)
 	if newer(it.seen.version, a.seen.version) {
@@ -29,7 +31,7 @@ func (e *engine) refused(a *answer) {
 	it := &e.items[a.item]
 	now := e.Clock.Now()
 	it.lastError = a.message
-	if a.verdict.action == fallBack && !it.create {
+	if a.verdict.action == fallBack && !it.create && e.rules(a.item).Write == manifests.WriteApply {
 		it.create, it.refusal = true, a.message
 		e.Log.Info("server-side apply refused an object; it is created plainly", "object", e.name(a.item), "reason", a.message)
 		e.delay(a.item, now)
@@ -37,7 +39,7 @@ func (e *engine) refused(a *answer) {
 	}
 	limit := it.deadline
 	if a.verdict.within > 0 {
-		limit = it.startedAt.Add(min(a.verdict.within, e.Timeout))
+		limit = it.startedAt.Add(min(a.verdict.within, e.timeout(a.item)))
 	}
 	next := now.Add(backoff(it.attempts, a.verdict.after, e.Random()))
 	if a.verdict.action != retry || next.After(limit) {
@@ -61,8 +63,8 @@ func (e *engine) observed(o *observed) {
 	if !newer(it.seen.version, o.version) {
 		return
 	}
-	if o.Status == health.Missing && finishedJob(e.graph.Nodes[o.item].Object, it.seen.Status) {
-		return
+	if o.Status == health.Missing && it.seen.Status == health.Healthy && once(e.graph.Nodes[o.item].Object) {
+		return // it did its work and was then removed
 	}
 	it.seen = o.observation
 	switch {
@@ -84,6 +86,9 @@ func (e *engine) assessed(i int) {
 		it.seen.Assessment = health.Assessment{Status: health.Progressing, Message: unserved}
 	}
 	before := e.tally.status[i]
+	if it.given && settled(it.seen.Status) {
+		e.recovered(i)
+	}
 	e.tally.set(i, it.seen.Status)
 	switch it.seen.Status {
 	case health.Healthy, health.NotProvable:
@@ -91,12 +96,15 @@ func (e *engine) assessed(i int) {
 			it.readyAt = e.Clock.Now()
 		}
 		e.sched.observe(i, order.Ready)
+		e.retire(i, true)
 	case health.Failed:
-		e.fail(i, it.seen.Message)
+		if !it.failed {
+			e.explain(i, it.seen.Message)
+		}
 	default:
 		// An object that was healthy and no longer is has its time-out again.
 		if settled(before) {
-			it.deadline = e.Clock.Now().Add(e.Timeout)
+			it.deadline = e.Clock.Now().Add(e.timeout(i))
 			e.timers.add(it.deadline, i)
 		}
 	}
@@ -105,17 +113,57 @@ func (e *engine) assessed(i int) {
 // unserved is why an established definition is not healthy yet.
 const unserved = "it is established; its kind is not answered for yet"
 
-// fail ends the run because of one object.
+// fail ends the run because of one object, unless it is optional.
 func (e *engine) fail(i int, message string) {
 	it := &e.items[i]
 	if it.failed {
 		return
 	}
-	it.failed, it.lastError, e.stopping = true, message, true
+	it.failed, it.lastError = true, message
+	e.retire(i, false)
 	if it.phase != applied {
 		it.phase = ended
 	}
+	if e.rules(i).Optional && !e.stopping {
+		if e.givenUp++; e.MaxFailures == 0 || e.givenUp <= e.MaxFailures {
+			e.giveUp(i)
+			return
+		}
+		it.lastError += fmt.Sprintf(" (it is optional, but no more than %d such objects may fail)", e.MaxFailures)
+	}
+	e.stopping = true
 	e.Log.Info("an object failed; nothing more is sent", "object", e.name(i), "reason", message)
+}
+
+// giveUp an optional object: the run goes on, and so does whatever waits for the object,
+// but for what cannot be without it.
+func (e *engine) giveUp(i int) {
+	it := &e.items[i]
+	it.given = true
+	e.tally.giveUp(i, true)
+	e.Log.Info("an optional object failed; the run goes on without it", "object", e.name(i), "reason", it.lastError)
+	for _, d := range e.sched.giveUp(i) {
+		e.fail(d, fmt.Sprintf("it cannot be without %s, which is optional and failed: %s", e.graph.Nodes[i].Object.ID(), it.lastError))
+	}
+}
+
+// recovered takes back that an object was given up: it was only late.
+func (e *engine) recovered(i int) {
+	it := &e.items[i]
+	it.failed, it.given = false, false
+	it.note = "it was late: " + it.lastError
+	it.lastError = ""
+	e.givenUp--
+	e.tally.giveUp(i, false)
+}
+
+// watchPods sets the time of the next look at the pods of a workload.
+func (e *engine) watchPods(i int, now time.Time) {
+	if !e.items[i].watched || podsOf(e.graph.Nodes[i].Object) == nil {
+		return
+	}
+	e.items[i].suspectAt = now.Add(min(suspicion, e.timeout(i)/4))
+	e.timers.add(e.items[i].suspectAt, i)
 }
 
 // expire handles all that is due: attempts to repeat and objects that are late.
@@ -129,8 +177,11 @@ func (e *engine) expire(now time.Time) {
 		case it.phase == delayed && !it.due.After(now):
 			it.phase = waiting
 			e.sched.again(i)
-		case it.phase == applied && !it.done() && !it.deadline.After(now):
-			e.fail(i, fmt.Sprintf("not healthy within %s: %s", e.Timeout, it.seen.Message))
+		case it.phase == applied && !it.done() && !it.failed && !it.deadline.After(now):
+			e.explain(i, fmt.Sprintf("not healthy within %s: %s", e.timeout(i), it.seen.Message))
+		case it.phase == applied && !it.done() && !it.failed && !it.suspectAt.IsZero() && !it.suspectAt.After(now):
+			e.suspect(i)
+			e.watchPods(i, now)
 		}
 	}
 }

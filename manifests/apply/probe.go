@@ -32,7 +32,17 @@ func (e *engine) probe(ctx context.Context, i int) {
 	it.probing = true
 	e.probes++
 	kinds := e.kinds.Announce(object.Unstructured)
-	go func() { e.events <- event{probed: &probed{item: i, served: e.ask(ctx, kinds)}} }()
+	go func() {
+		p := &probed{item: i}
+		defer func() {
+			if r := recover(); r != nil {
+				// Nobody opens the gate then, and the definition is late in the end.
+				_ = e.fault(r)
+			}
+			e.events <- event{probed: p}
+		}()
+		p.served = e.ask(ctx, kinds)
+	}()
 }
 
 // ask for each version until all have answered or ctx ends.

@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
-	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/health"
 	"github.com/refloat-dev/refloat/manifests/order"
 )
@@ -16,7 +13,7 @@ const progressEvery = 250 * time.Millisecond
 
 // tally counts objects by status, and what is left in each wave.
 type tally struct {
-	total, applied, healthy, notProvable int
+	total, applied, healthy, notProvable, givenUp int
 
 	status []health.Status
 	wave   []int // of each object, from 0
@@ -63,7 +60,20 @@ func (t *tally) count(s health.Status, by int) {
 	}
 }
 
-func (t *tally) complete() bool { return t.healthy+t.notProvable == t.total }
+// giveUp counts an object that is not healthy as done, or takes that back.
+func (t *tally) giveUp(i int, yes bool) {
+	t.changed = true
+	if yes {
+		t.givenUp++
+		t.left[t.wave[i]]--
+		return
+	}
+	t.givenUp--
+	t.left[t.wave[i]]++
+	t.first = min(t.first, t.wave[i])
+}
+
+func (t *tally) complete() bool { return t.healthy+t.notProvable+t.givenUp == t.total }
 
 // earliest wave that is not complete, from 0; false when all are.
 func (t *tally) earliest() (int, bool) {
@@ -79,7 +89,7 @@ func (e *engine) report(last bool) {
 		return
 	}
 	e.reported, e.tally.changed = e.Clock.Now(), false
-	p := Progress{Total: e.tally.total, Applied: e.tally.applied, Healthy: e.tally.healthy, NotProvable: e.tally.notProvable}
+	p := Progress{Total: e.tally.total, Applied: e.tally.applied, Healthy: e.tally.healthy, NotProvable: e.tally.notProvable, GivenUp: e.tally.givenUp}
 	if w, ok := e.tally.earliest(); ok {
 		p.Wave = w + 1
 		p.Waiting, p.Since, p.Until = e.waitingFor(w)
@@ -146,13 +156,15 @@ func (e *engine) resultOf(i int) ObjectResult {
 	it, n := &e.items[i], e.graph.Nodes[i]
 	r := ObjectResult{
 		ID: n.Object.ID(), Origin: n.Object.Origin, Wave: n.Wave,
-		Status: it.seen.Status, Message: it.seen.Message, Failed: it.failed,
-		StartedAt: it.startedAt, AppliedAt: it.appliedAt, ReadyAt: it.readyAt,
-		Attempts: it.attempts, Adopted: it.adopted, Created: it.create && it.phase == applied,
+		Status: it.seen.Status, Message: it.seen.Message, Failed: it.failed, Optional: e.rules(i).Optional,
+		ReleasedAt: it.releasedAt, StartedAt: it.startedAt, AppliedAt: it.appliedAt, ReadyAt: it.readyAt,
+		Attempts: it.attempts, Adopted: it.adopted, Created: it.refusal != "" && it.phase == applied,
 	}
 	switch {
 	case it.failed:
 		r.Message = it.lastError
+	case it.note != "" && it.phase == applied:
+		r.Message = it.note
 	case r.Created && r.Message == "":
 		r.Message = "created plainly, because server-side apply refused it: " + it.refusal
 	case it.phase == waiting && it.attempts == 0:
@@ -161,15 +173,4 @@ func (e *engine) resultOf(i int) ObjectResult {
 		r.Status, r.Message = health.Missing, "not applied: "+e.stateOf(i)
 	}
 	return r
-}
-
-// finishedJob tells whether an object that is gone is a Job that did its work and
-// was then removed, as its ttlSecondsAfterFinished asks.
-func finishedJob(object manifests.Object, before health.Status) bool {
-	id := object.ID()
-	if id.Group != "batch" || id.Kind != "Job" || before != health.Healthy {
-		return false
-	}
-	_, ok, _ := unstructured.NestedFieldNoCopy(object.Object, "spec", "ttlSecondsAfterFinished")
-	return ok
 }

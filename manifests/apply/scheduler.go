@@ -13,6 +13,8 @@ type scheduler struct {
 	graph *order.Graph
 	nodes []schedNode
 	queue readyQueue
+	// onRelease is told of each object whose last gate opened. Optional.
+	onRelease func(i int)
 }
 
 type schedNode struct {
@@ -27,6 +29,7 @@ type schedNode struct {
 type dependant struct {
 	node int
 	gate order.Gate
+	hard bool
 }
 
 // gates is a set of order.Gate.
@@ -59,7 +62,7 @@ func newScheduler(g *order.Graph) (*scheduler, error) {
 			if e.From < 0 || e.From >= len(g.Nodes) {
 				return nil, fmt.Errorf("node %d of the graph needs node %d, which does not exist", i, e.From)
 			}
-			s.nodes[e.From].dependants = append(s.nodes[e.From].dependants, dependant{node: i, gate: e.Gate})
+			s.nodes[e.From].dependants = append(s.nodes[e.From].dependants, dependant{node: i, gate: e.Gate, hard: e.Kind == order.Hard})
 		}
 	}
 	if err := s.weigh(); err != nil {
@@ -107,6 +110,9 @@ func (s *scheduler) release(i int) {
 	}
 	s.nodes[i].released = true
 	if !s.graph.Nodes[i].Virtual() {
+		if s.onRelease != nil {
+			s.onRelease(i)
+		}
 		heap.Push(&s.queue, queued{node: i, weight: s.nodes[i].weight})
 		return
 	}
@@ -150,6 +156,26 @@ func (s *scheduler) open(i int, set gates) {
 			s.release(d.node)
 		}
 	}
+}
+
+// giveUp lets everything go on that waits for an object which will not get there, but
+// for what cannot be without it, by the nature of the API: that is returned.
+func (s *scheduler) giveUp(i int) (stranded []int) {
+	n := &s.nodes[i]
+	before := n.observed
+	n.observed = allGates
+	for _, d := range n.dependants {
+		switch {
+		case bit(d.gate)&before != 0:
+		case d.hard:
+			stranded = append(stranded, d.node)
+		default:
+			if s.nodes[d.node].pending--; s.nodes[d.node].pending == 0 {
+				s.release(d.node)
+			}
+		}
+	}
+	return stranded
 }
 
 // unmet is the first need of a node that was not observed; false when all were.

@@ -57,7 +57,14 @@ func (w *watcher) open(ctx context.Context, r cluster.Resource) {
 	}
 	w.opened[r.GroupVersionResource] = true
 	version := w.since[r.GroupVersionResource]
-	w.wg.Go(func() { w.run(ctx, r, version) })
+	w.wg.Go(func() {
+		defer func() {
+			if p := recover(); p != nil {
+				w.broken(ctx, w.e.fault(p))
+			}
+		}()
+		w.run(ctx, r, version)
+	})
 }
 
 // wait returns when all watches have ended, after their context did.
@@ -98,7 +105,7 @@ func (w *watcher) list(ctx context.Context, r cluster.Resource) (string, error) 
 	version, err := w.e.client.List(ctx, r, func(u *unstructured.Unstructured) error {
 		if i, ok := w.e.index[manifests.IDOf(u)]; ok {
 			found[i] = true
-			w.tell(ctx, i, u.GetResourceVersion(), health.Assess(u, w.e.environment()))
+			w.tell(ctx, i, u)
 		}
 		return nil
 	})
@@ -107,7 +114,7 @@ func (w *watcher) list(ctx context.Context, r cluster.Resource) (string, error) 
 	}
 	for id, i := range w.e.index {
 		if id.Group == r.Group && id.Kind == r.Kind && !found[i] {
-			w.tell(ctx, i, version, health.Assess(nil, w.e.environment()))
+			w.gone(ctx, i, version)
 		}
 	}
 	return version, nil
@@ -142,16 +149,31 @@ func (w *watcher) take(ctx context.Context, u *unstructured.Unstructured, delete
 	if !ours {
 		return
 	}
-	version := u.GetResourceVersion()
 	if deleted {
-		u = nil
+		w.gone(ctx, i, u.GetResourceVersion())
+		return
 	}
-	w.tell(ctx, i, version, health.Assess(u, w.e.environment()))
+	w.tell(ctx, i, u)
 }
 
-func (w *watcher) tell(ctx context.Context, item int, version string, a health.Assessment) {
+func (w *watcher) tell(ctx context.Context, item int, u *unstructured.Unstructured) {
+	w.send(ctx, event{observed: &observed{item: item, observation: observation{
+		version: u.GetResourceVersion(), uid: u.GetUID(), Assessment: w.e.assess(w.e.graph.Nodes[item].Object, u)}}})
+}
+
+func (w *watcher) gone(ctx context.Context, item int, version string) {
+	w.send(ctx, event{observed: &observed{item: item, observation: observation{
+		version: version, Assessment: health.Assess(nil, w.e.environment())}}})
+}
+
+// broken ends the run: whoever waits for what this watch would show waits for ever.
+func (w *watcher) broken(ctx context.Context, err error) {
+	w.send(ctx, event{broken: err})
+}
+
+func (w *watcher) send(ctx context.Context, ev event) {
 	select {
-	case w.e.events <- event{observed: &observed{item: item, observation: observation{version: version, Assessment: a}}}:
+	case w.e.events <- ev:
 	case <-ctx.Done():
 	}
 }

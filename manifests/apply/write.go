@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -11,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/refloat-dev/refloat/manifests"
-	"github.com/refloat-dev/refloat/manifests/builtin"
 	"github.com/refloat-dev/refloat/manifests/cluster"
 	"github.com/refloat-dev/refloat/manifests/health"
 )
@@ -36,9 +36,22 @@ type answer struct {
 	// seen is the health in the answer to a successful write.
 	seen observation
 	err  error
+	// note on an object that was left as it is.
+	note string
 	// message is err in words that carry no secret value.
 	message string
 	verdict verdict
+}
+
+// attempt is write, in which a panic is a failure of this object alone.
+func (e *engine) attempt(ctx context.Context, j job) (a *answer) {
+	defer func() {
+		if p := recover(); p != nil {
+			a = &answer{item: j.item, resource: j.resource, watched: j.watched, err: e.fault(p)}
+			a.judged(e.graph.Nodes[j.item].Object)
+		}
+	}()
+	return e.write(ctx, j)
 }
 
 // write runs in a goroutine of its own and touches nothing of the engine that
@@ -60,40 +73,47 @@ func (e *engine) write(ctx context.Context, j job) *answer {
 		return a.judged(object)
 	}
 	w := cluster.Write{Resource: a.resource, Namespace: object.GetNamespace(), Name: object.GetName(),
-		Body: body, Manager: manifests.FieldManager, Answer: a.watched}
+		Body: body, Manager: object.Manager(), Answer: a.watched}
 	started := e.Clock.Now()
-	live, err := e.put(ctx, w, j.create)
+	live, note, err := e.put(ctx, w, j.create, rulesOf(object).Write == manifests.WriteCreate)
+	a.note = note
 	a.latency, a.err = e.Clock.Since(started), err
 	switch {
 	case err != nil:
 		return a.judged(object)
 	case live != nil:
 		a.doomed = live.GetDeletionTimestamp() != nil
-		a.seen = observation{version: live.GetResourceVersion(), Assessment: health.Assess(live, e.environment())}
+		a.seen = observation{version: live.GetResourceVersion(), uid: live.GetUID(), Assessment: e.assess(object, live)}
+	case unminded(object):
+		a.seen = observation{Assessment: health.Assessment{Status: health.Healthy, Message: "accepted; its health is not asked for, as a rule says"}}
 	default:
 		a.seen = observation{Assessment: e.assessDesired(object, a.resource)}
 	}
 	return a
 }
 
-// put sends one request: an apply, or a create for what apply refuses.
-func (e *engine) put(ctx context.Context, w cluster.Write, create bool) (*unstructured.Unstructured, error) {
-	if !create {
-		return e.client.Apply(ctx, w)
+// put sends one request: an apply, or a create for what apply refuses or for what is
+// to be left alone once it exists.
+func (e *engine) put(ctx context.Context, w cluster.Write, create, lenient bool) (live *unstructured.Unstructured, note string, err error) {
+	if !create && !lenient {
+		live, err = e.client.Apply(ctx, w)
+		return live, "", err
 	}
-	live, err := e.client.Create(ctx, w)
+	live, err = e.client.Create(ctx, w)
 	if !apierrors.IsAlreadyExists(err) {
-		return live, err
+		return live, "", err
 	}
 	// Ours, if the answer to an earlier attempt was lost.
 	found, getErr := e.client.Get(ctx, w.Resource, w.Namespace, w.Name)
-	if getErr != nil {
-		return nil, getErr
+	switch {
+	case getErr != nil:
+		return nil, "", getErr
+	case managed(found.GetManagedFields(), w.Manager):
+		return found, "", nil
+	case lenient:
+		return found, "it existed and was left as it is, as a rule says", nil
 	}
-	if !managed(found.GetManagedFields()) {
-		return nil, &finalError{fmt.Errorf("server-side apply refuses the object, and somebody else created it: %w", err)}
-	}
-	return found, nil
+	return nil, "", &finalError{fmt.Errorf("server-side apply refuses the object, and somebody else created it: %w", err)}
 }
 
 // lookup maps a kind that was unknown when the object became due, by asking the
@@ -116,6 +136,9 @@ func (e *engine) lookup(ctx context.Context, gvk schema.GroupVersionKind) (clust
 func (a *answer) judged(object manifests.Object) *answer {
 	a.verdict = judge(a.err)
 	a.message = cluster.Explain(a.err, object.GroupVersionKind().GroupKind())
+	if apierrors.IsInvalid(a.err) && strings.Contains(a.message, "immutable") {
+		a.message += "; the object exists with another value and is never deleted to change it: remove it, or write the value that it has"
+	}
 	return a
 }
 
@@ -134,21 +157,4 @@ func (e *engine) environment() health.Environment {
 // what the answer would show, without decoding it.
 func (e *engine) assessDesired(object manifests.Object, r cluster.Resource) health.Assessment {
 	return health.Assess(&unstructured.Unstructured{Object: cluster.Desired(object.Unstructured, r)}, e.environment())
-}
-
-// needsWatch tells whether an object's health can differ from what it shows when it
-// was just accepted. Of custom kinds only operators write status, which simulated
-// clusters do not run.
-func (e *engine) needsWatch(object manifests.Object, r cluster.Resource) bool {
-	if builtin.Lookup(r.GroupVersionKind().GroupKind()) == nil && r.StatusSubresource && !e.Simulated {
-		return true
-	}
-	switch e.assessDesired(object, r).Status {
-	case health.Healthy:
-		return false
-	case health.NotProvable:
-		// A built-in kind may become provable all the same, such as an APIService.
-		return builtin.Lookup(r.GroupVersionKind().GroupKind()) != nil
-	}
-	return true
 }

@@ -262,3 +262,24 @@ func pages(ctx context.Context, r Resource, o *metav1.ListOptions, page func() (
 	}
 	return "", fmt.Errorf("list %s: it did not end after %s pages", r, strconv.Itoa(maxPages))
 }
+
+// ListSome reads one page of objects in one namespace, no more than options.Limit.
+func (c *Client) ListSome(ctx context.Context, r Resource, namespace string, o metav1.ListOptions) ([]unstructured.Unstructured, error) {
+	list, err := c.resource(r, namespace).List(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", r, err)
+	}
+	return list.Items, nil
+}
+
+// Delete one object, if it is still the one that has this UID, and let what it owns go
+// with it.
+func (c *Client) Delete(ctx context.Context, r Resource, namespace, name string, uid types.UID) error {
+	if uid == "" {
+		return errors.New("an object without a known UID is not deleted: it could be another one by now")
+	}
+	policy := metav1.DeletePropagationBackground
+	return c.resource(r, namespace).Delete(ctx, name, metav1.DeleteOptions{
+		Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &policy,
+	})
+}

@@ -44,7 +44,7 @@ func (b *builder) graph() *Graph {
 		return cmp.Compare(max(x, len(b.items)-1), max(y, len(b.items)-1))
 	})
 	final := make([]int, len(order))
-	g := &Graph{Nodes: make([]Node, len(order)), Warnings: b.warnings}
+	g := &Graph{Nodes: make([]Node, len(order)), Warnings: b.warnings, Units: b.units.sorted(), LeftOut: b.leftOut}
 	for at, n := range order {
 		final[n] = at
 		node := Node{Wave: level[n]}

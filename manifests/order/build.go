@@ -17,13 +17,20 @@ type Options struct {
 	// ExistingNamespace answers for namespaces that the target has without the
 	// repository creating them, beyond those of Kubernetes itself. Optional.
 	ExistingNamespace func(name string) bool
+	// Units that the objects belong to, by their Origin, and what these wait for.
+	// Objects of other units are ordered too, by their own fields and places alone.
+	Units []manifests.Unit
 }
 
 // Build makes the graph. It returns every fault it finds in the objects as Faults: an
 // object defined twice, a kind that nothing defines, a namespace that nothing
 // creates, a reference that cannot be read, a cycle (CycleError).
 func Build(objects []manifests.Object, o Options) (*Graph, error) {
-	s, faults := index(objects, o)
+	known, faults := readUnits(o.Units)
+	if len(faults) > 0 {
+		return nil, Faults(faults)
+	}
+	s, faults := index(objects, known)
 	faults = append(faults, s.check(o)...)
 	if len(faults) > 0 {
 		return nil, Faults(faults)
@@ -31,6 +38,7 @@ func Build(objects []manifests.Object, o Options) (*Graph, error) {
 	b := newBuilder(s, o)
 	b.hard()
 	b.declaredWaves()
+	b.declaredUnits()
 	if faults := b.dependsOn(); len(faults) > 0 {
 		return nil, Faults(faults)
 	}

@@ -10,6 +10,7 @@ type strength int
 
 const (
 	firm strength = iota
+	handover
 	reference
 	backend
 	governance
@@ -37,14 +38,21 @@ type builder struct {
 	barriers []string
 	strong   []link
 	soft     []link
-	// wave holds the effective sync-wave of each item; see declaredWaves.
-	wave []int
-	// waved units have more than one wave.
+	joins    []joined
+	// untangled counts towards maxUntangled.
+	untangled int
+	// unit and place are where each item goes: as declared, or earlier if something
+	// needs it there; see pullForward.
+	unit  []string
+	place []place
+	// waved units have more than one place.
 	waved map[string]bool
+	// counted items belong to what is waited for of their unit.
+	counted []bool
 }
 
 func newBuilder(s *set, o Options) *builder {
-	b := &builder{set: s, simulated: o.Simulated, late: make([]bool, len(s.items)), waved: map[string]bool{}}
+	b := &builder{set: s, simulated: o.Simulated, late: make([]bool, len(s.items)), waved: map[string]bool{}, counted: make([]bool, len(s.items))}
 	if !o.Simulated {
 		return b
 	}
@@ -91,31 +99,6 @@ func (b *builder) prefer(to, from int, gate Gate, st strength, reason string) {
 		return
 	}
 	b.soft = append(b.soft, link{from: from, to: to, gate: gate, kind: Inferred, reason: reason, strength: st})
-}
-
-// manyToMany is the product from which an edge for each pair is still worth its
-// reason; beyond it a barrier stands between the two sides.
-const manyToMany = 64
-
-// join makes each of many objects wait for each of many others, in linear space.
-func (b *builder) join(to, from []int, gate Gate, st strength, description, reason string) {
-	if len(to)*len(from) <= manyToMany {
-		for _, t := range to {
-			for _, f := range from {
-				b.prefer(t, f, gate, st, reason)
-			}
-		}
-		return
-	}
-	middle := b.barrier(description)
-	for _, f := range from {
-		if !b.late[f] {
-			b.soft = append(b.soft, link{from: f, to: middle, gate: gate, kind: Inferred, reason: "belongs to them", strength: st})
-		}
-	}
-	for _, t := range to {
-		b.soft = append(b.soft, link{from: middle, to: t, gate: Ready, kind: Inferred, reason: reason, strength: st})
-	}
 }
 
 func (b *builder) warn(format string, args ...any) {

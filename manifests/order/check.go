@@ -76,7 +76,7 @@ func (s *set) sample(items []int) string {
 
 func (c *checker) object(i int) {
 	it := c.set.items[i]
-	if it.id.Kind == "" || it.id.Name == "" {
+	if it.id.Kind == "" || it.GetName() == "" {
 		c.complain(i, cause{after: " lacks a kind or a metadata.name; a generated name cannot be rebuilt"})
 		return
 	}

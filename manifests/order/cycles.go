@@ -124,7 +124,16 @@ const maxStarts = 256
 
 // cycles finds a shortest cycle in each component of the firm edges.
 func (b *builder) cycles() []error {
-	comp := components(b.nodes(), b.strong)
+	var faults []error
+	for _, path := range shortestCycles(b.nodes(), b.strong) {
+		faults = append(faults, b.cycleError(path))
+	}
+	return faults
+}
+
+// shortestCycles are one of each component, as links.
+func shortestCycles(nodes int, links []link) [][]int {
+	comp := components(nodes, links)
 	members := map[int][]int{}
 	var found []int
 	for n, c := range comp.id {
@@ -135,35 +144,35 @@ func (b *builder) cycles() []error {
 			members[c] = append(members[c], n)
 		}
 	}
-	out := adjacency(b.nodes(), b.strong)
-	var faults []error
+	out := adjacency(nodes, links)
+	paths := make([][]int, 0, len(found))
 	for _, c := range found {
 		var best []int
 		for _, start := range members[c][:min(len(members[c]), maxStarts)] {
-			if path := b.shortest(start, out, comp.id); best == nil || len(path) < len(best) {
+			if path := shortest(start, links, out, comp.id); best == nil || len(path) < len(best) {
 				best = path
 			}
 		}
-		faults = append(faults, b.cycleError(best))
+		paths = append(paths, best)
 	}
-	return faults
+	return paths
 }
 
 // shortest cycle through a node, as links, found breadth first.
-func (b *builder) shortest(start int, out [][]int, component []int) []int {
+func shortest(start int, links []link, out [][]int, component []int) []int {
 	via := map[int]int{} // node -> link by which it was reached
 	queue := []int{start}
 	for len(queue) > 0 {
 		n := queue[0]
 		queue = queue[1:]
 		for _, k := range out[n] {
-			to := b.strong[k].to
+			to := links[k].to
 			if _, seen := via[to]; seen || component[to] != component[start] {
 				continue
 			}
 			via[to] = k
 			if to == start {
-				return b.unwind(start, via)
+				return unwind(start, links, via)
 			}
 			queue = append(queue, to)
 		}
@@ -172,9 +181,9 @@ func (b *builder) shortest(start int, out [][]int, component []int) []int {
 }
 
 // unwind walks back from start to start: each step is followed by what it waits for.
-func (b *builder) unwind(start int, via map[int]int) []int {
+func unwind(start int, links []link, via map[int]int) []int {
 	path := []int{via[start]}
-	for n := b.strong[via[start]].from; n != start; n = b.strong[via[n]].from {
+	for n := links[via[start]].from; n != start; n = links[via[n]].from {
 		path = append(path, via[n])
 	}
 	return path

@@ -38,13 +38,13 @@ type CycleError struct {
 	Steps []CycleStep
 }
 
-// CycleStep is one object, or barrier, of a cycle.
+// CycleStep is one object, or barrier, or unit of a cycle.
 type CycleStep struct {
-	// ID of the object; empty for a barrier.
+	// ID of the object; empty for the others.
 	ID manifests.ID
-	// Origin of the object.
+	// Origin of the object, or of the unit's definition.
 	Origin manifests.Origin
-	// Barrier describes a barrier.
+	// Barrier describes a barrier, or names a unit.
 	Barrier string
 	// Kind, Gate and Reason of the edge by which this step waits for the next.
 	Kind   EdgeKind

@@ -49,7 +49,7 @@ func TestFaults(t *testing.T) {
 		},
 		"no name": {
 			objects: "apiVersion: batch/v1\nkind: Job\nmetadata: {generateName: x-, namespace: default}",
-			fault:   "Job.batch default/ (f.yaml:1) lacks a kind or a metadata.name; a generated name cannot be rebuilt",
+			fault:   "Job.batch default/x-* (f.yaml:1) lacks a kind or a metadata.name; a generated name cannot be rebuilt",
 		},
 		"an annotation that is no text": {
 			objects: "apiVersion: v1\nkind: Secret\nmetadata: {name: a, namespace: default, annotations: {\"" + wave + "\": 1}}",

@@ -2,7 +2,7 @@
 // before each of them may be applied, and why. It is pure: same objects in any
 // sequence, same graph.
 //
-// Edges come from declared order (sync waves, depends-on), from facts that always
+// Edges come from declared order (units that wait for units, sync waves, depends-on), from facts that always
 // hold (a CustomResourceDefinition before its instances, a Namespace before what is
 // in it) and from inference over the objects' fields (a ConfigMap before the
 // Deployment that mounts it). Inferred edges yield to declared order. Every edge has
@@ -82,6 +82,10 @@ type Graph struct {
 	Waves [][]int
 	// Warnings name every contradiction that was settled and how.
 	Warnings []string
+	// Units that Options gave, each after those that it waits for.
+	Units []manifests.Unit
+	// LeftOut are the objects whose rules say that they are never written.
+	LeftOut []manifests.Object
 }
 
 // Len is the number of objects, which are Nodes[:Len()].

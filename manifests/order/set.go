@@ -36,7 +36,12 @@ type set struct {
 	byKind      map[schema.GroupKind][]int
 	definitions map[schema.GroupKind]definition
 	aggregated  map[schema.GroupVersion]int // the APIService
-	warnings    []string
+	units       *units
+	// copies are items that a unit holds too, although another one was chosen for them.
+	copies map[string][]int
+	// leftOut are never written.
+	leftOut  []manifests.Object
+	warnings []string
 }
 
 // definition is what a CustomResourceDefinition of the set says.
@@ -58,21 +63,29 @@ var (
 
 // index sorts the objects by rank and ID, which makes everything after it independent
 // of the sequence in which they were rendered.
-func index(objects []manifests.Object, _ Options) (*set, []error) {
+func index(objects []manifests.Object, known *units) (*set, []error) {
 	s := &set{
 		items:       make([]item, 0, len(objects)),
 		byID:        make(map[manifests.ID]int, len(objects)),
 		byKind:      map[schema.GroupKind][]int{},
 		definitions: map[schema.GroupKind]definition{},
 		aggregated:  map[schema.GroupVersion]int{},
+		units:       known,
+		copies:      map[string][]int{},
 	}
 	sorted := make([]item, 0, len(objects))
 	for _, o := range objects {
-		if o.Unstructured != nil {
+		switch {
+		case o.Unstructured == nil:
+		case o.Rules != nil && o.Rules.Write == manifests.WriteNever:
+			s.leftOut = append(s.leftOut, o)
+		default:
+			o = manifests.Named(o)
 			sorted = append(sorted, item{Object: o, id: o.ID(), gvk: o.GroupVersionKind(), labels: o.GetLabels()})
 		}
 	}
-	slices.SortStableFunc(sorted, compareItems)
+	slices.SortStableFunc(sorted, s.compareItems)
+	slices.SortStableFunc(s.leftOut, func(a, b manifests.Object) int { return a.ID().Compare(b.ID()) })
 	var faults []error
 	for _, it := range sorted {
 		if fault := s.add(it); fault != nil {
@@ -91,8 +104,11 @@ func index(objects []manifests.Object, _ Options) (*set, []error) {
 	return s, faults
 }
 
-func compareItems(a, b item) int {
+// compareItems puts of two equal objects that of the earlier unit first, which is then
+// the one that is kept.
+func (s *set) compareItems(a, b item) int {
 	return cmp.Or(cmp.Compare(rank(a.id.GroupKind()), rank(b.id.GroupKind())), a.id.Compare(b.id),
+		cmp.Compare(s.units.rank(a.Origin.Unit), s.units.rank(b.Origin.Unit)),
 		cmp.Compare(a.Origin.Unit, b.Origin.Unit), cmp.Compare(a.Origin.File, b.Origin.File), cmp.Compare(a.Origin.Line, b.Origin.Line))
 }
 
@@ -101,6 +117,9 @@ func (s *set) add(it item) error {
 	if first, ok := s.byID[it.id]; ok {
 		if reflect.DeepEqual(s.items[first].Object.Unstructured.Object, it.Unstructured.Object) {
 			s.warnings = append(s.warnings, fmt.Sprintf("%s is written twice, identically: in %s and in %s", it.id, s.items[first].Origin, it.Origin))
+			if unit := it.Origin.Unit; unit != s.items[first].Origin.Unit {
+				s.copies[unit] = append(s.copies[unit], first)
+			}
 			return nil
 		}
 		return fmt.Errorf("%s is written twice, differently: in %s and in %s; keep one of them", it.id, s.items[first].Origin, it.Origin)

@@ -3,32 +3,22 @@ package order
 import "fmt"
 
 // settle drops the soft edges that declared order contradicts: those that point from
-// a later sync-wave to an earlier one of the same unit, and those that would close a
-// cycle, the weakest first. Each rule's contradictions are reported.
+// a later sync-wave to an earlier one of the same unit, or from a unit to one that it
+// waits for, and those that would close a cycle, the weakest first. Each rule's
+// contradictions are reported.
 func (b *builder) settle() {
 	kept := b.soft[:0]
 	var against []link
 	for _, l := range b.soft {
-		if b.againstWaves(l) {
+		if b.declaredBetween(l.to, l.from) != "" {
 			against = append(against, l)
 			continue
 		}
 		kept = append(kept, l)
 	}
 	b.soft = kept
-	b.report(against, func(l link) string {
-		return fmt.Sprintf("sync-waves %d and %d put it first", b.wave[l.to], b.wave[l.from])
-	})
+	b.report(against, func(l link) string { return b.declaredBetween(l.to, l.from) })
 	b.dropCycles()
-}
-
-func (b *builder) againstWaves(l link) bool {
-	n := len(b.items)
-	if l.from >= n || l.to >= n {
-		return false
-	}
-	unit := b.items[l.from].Origin.Unit
-	return b.waved[unit] && b.items[l.to].Origin.Unit == unit && b.wave[l.from] > b.wave[l.to] && !b.late[l.to]
 }
 
 // dropCycles adds the soft edges strength by strength and drops those that lie on a
@@ -39,15 +29,14 @@ func (b *builder) dropCycles() {
 		return
 	}
 	kept := append([]link{}, b.strong...)
-	for st := reference; st <= interception; st++ {
-		trial := kept
-		for _, l := range b.soft {
-			if l.strength == st {
-				trial = append(trial, l)
-			}
-		}
+	for st := handover; st <= interception; st++ {
+		trial := b.with(kept, st)
 		comp := components(b.nodes(), trial)
-		var dropped []link
+		dropped, changed := b.untangle(st, kept, comp)
+		if changed {
+			trial = b.with(kept, st)
+			comp = components(b.nodes(), trial)
+		}
 		next := kept[:len(kept):len(kept)]
 		for _, l := range trial[len(kept):] {
 			if comp.id[l.from] == comp.id[l.to] {
@@ -62,14 +51,34 @@ func (b *builder) dropCycles() {
 	b.soft = kept[len(b.strong):]
 }
 
+// with adds the soft edges of one strength.
+func (b *builder) with(kept []link, st strength) []link {
+	out := kept[:len(kept):len(kept)]
+	for _, l := range b.soft {
+		if l.strength == st {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
 // reportCycles stays silent about a webhook that would intercept what it needs
 // itself: such an object always goes first, and no declared order is broken by it.
 func (b *builder) reportCycles(st strength, dropped []link) {
-	if st == interception || len(dropped) == 0 {
+	switch {
+	case st == interception || len(dropped) == 0:
+		return
+	case st == handover:
+		for _, l := range dropped {
+			b.keptInPlace(l.to)
+		}
 		return
 	}
 	out := adjacency(b.nodes(), b.strong)
 	b.report(dropped, func(l link) string {
+		if why := b.declaredBetween(l.to, l.from); why != "" {
+			return why
+		}
 		if first := b.firstOnPath(l.to, l.from, out); first != nil {
 			return fmt.Sprintf("that closes a cycle, as %s %s", b.name(first.to), first.reason)
 		}

@@ -26,13 +26,13 @@ func TestContradictions(t *testing.T) {
 				"Secret default/first": 1, "CustomResourceDefinition.apiextensions.k8s.io widgets.example.com": 2,
 				"Widget.example.com default/w": 3, "Secret default/last": 4,
 			},
-			warnings: []string{"CustomResourceDefinition.apiextensions.k8s.io widgets.example.com (f.yaml:1) declares sync-wave 5, but Widget.example.com default/w (f.yaml:2) needs it in wave 1: it goes in wave 1"},
+			warnings: []string{"CustomResourceDefinition.apiextensions.k8s.io widgets.example.com (f.yaml:1) declares sync-wave 5, but Widget.example.com default/w (f.yaml:2) needs it in sync-wave 1: it goes in sync-wave 1"},
 		},
 		"a namespace in a later wave than its contents moves forward": {
 			objects: docs("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, annotations: {"+wave+": '1'}}",
 				"apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: shop}", waved("v1", "Secret", "last", "1", "")),
 			levels:   map[string]int{"Namespace shop": 1, "Secret shop/s": 2, "Secret default/last": 3},
-			warnings: []string{"Namespace shop (f.yaml:1) declares sync-wave 1, but Secret shop/s (f.yaml:2) needs it in wave 0: it goes in wave 0"},
+			warnings: []string{"Namespace shop (f.yaml:1) declares sync-wave 1, but Secret shop/s (f.yaml:2) needs it in sync-wave 0: it goes in sync-wave 0"},
 		},
 		"declared waves win over inference": {
 			objects: docs(deployment("app", "{volumes: [{name: v, secret: {secretName: s}}]}"), waved("v1", "Secret", "s", "2", "")),

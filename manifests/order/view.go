@@ -7,6 +7,24 @@ type View struct {
 	Waves    []WaveView    `json:"waves"`
 	Barriers []BarrierView `json:"barriers,omitempty"`
 	Warnings []string      `json:"warnings,omitempty"`
+	Units    []UnitView    `json:"units,omitempty"`
+	// LeftOut objects are never written.
+	LeftOut []LeftOutView `json:"leftOut,omitempty"`
+}
+
+// UnitView is one unit and the units that it waits for.
+type UnitView struct {
+	Name       string                 `json:"name"`
+	Definition *manifests.ID          `json:"definition,omitempty"`
+	Origin     manifests.Origin       `json:"origin,omitzero"`
+	Objects    int                    `json:"objects"`
+	After      []manifests.Dependency `json:"after,omitempty"`
+}
+
+// LeftOutView is one object that is never written.
+type LeftOutView struct {
+	manifests.ID
+	Origin manifests.Origin `json:"origin"`
 }
 
 // WaveView is one level.
@@ -60,11 +78,32 @@ func (g *Graph) View() View {
 		v.Waves = append(v.Waves, w)
 	}
 	for i, n := range g.Nodes {
-		if n.Virtual() {
+		// A barrier that stands for nothing is passed at once.
+		if n.Virtual() && len(n.Needs) > 0 {
 			v.Barriers = append(v.Barriers, BarrierView{Description: n.Barrier, After: g.after(i)})
 		}
 	}
+	v.Units = g.units()
+	for _, o := range g.LeftOut {
+		v.LeftOut = append(v.LeftOut, LeftOutView{ID: o.ID(), Origin: o.Origin})
+	}
 	return v
+}
+
+func (g *Graph) units() []UnitView {
+	objects := map[string]int{}
+	for _, n := range g.Nodes[:g.Len()] {
+		objects[n.Object.Origin.Unit]++
+	}
+	out := make([]UnitView, 0, len(g.Units))
+	for _, u := range g.Units {
+		view := UnitView{Name: u.Name, Origin: u.Origin, Objects: objects[u.Name], After: u.After}
+		if u.Definition != (manifests.ID{}) {
+			view.Definition = &u.Definition
+		}
+		out = append(out, view)
+	}
+	return out
 }
 
 func (g *Graph) after(i int) []NeedView {

@@ -1,65 +1,84 @@
 package order
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
+
+	"github.com/refloat-dev/refloat/manifests"
 )
 
-const waveAnnotation = "argocd.argoproj.io/sync-wave"
+// place of an object within its unit. One place begins when all that is in earlier
+// places is ready.
+type place struct {
+	phase manifests.Phase
+	wave  int
+}
 
-// declaredWaves reads the sync waves of each unit and makes every later wave of a
-// unit wait until all earlier ones are ready. Waves of different units do not compare.
+func (p place) compare(q place) int {
+	return cmp.Or(cmp.Compare(p.phase, q.phase), cmp.Compare(p.wave, q.wave))
+}
+
+func (p place) String() string {
+	switch {
+	case p.phase < manifests.PhaseMain:
+		return fmt.Sprintf("pre-sync-wave %d", p.wave)
+	case p.phase > manifests.PhaseMain:
+		return fmt.Sprintf("post-sync-wave %d", p.wave)
+	}
+	return fmt.Sprintf("sync-wave %d", p.wave)
+}
+
+// declaredWaves reads the places within each unit and makes every later one of a unit
+// wait until all earlier ones are ready. Places in different units do not compare.
 func (b *builder) declaredWaves() {
-	b.readWaves()
+	b.readPlaces()
 	b.pullForward()
-	units := map[string]map[int][]int{}
-	var names []string
-	for i, it := range b.items {
+	places := map[string]map[place][]int{}
+	for i := range b.items {
 		if b.late[i] {
 			continue
 		}
-		unit := it.Origin.Unit
-		if units[unit] == nil {
-			units[unit] = map[int][]int{}
-			names = append(names, unit)
+		unit := b.unit[i]
+		if places[unit] == nil {
+			places[unit] = map[place][]int{}
 		}
-		units[unit][b.wave[i]] = append(units[unit][b.wave[i]], i)
+		places[unit][b.place[i]] = append(places[unit][b.place[i]], i)
 	}
-	slices.Sort(names)
-	for _, unit := range names {
-		if len(units[unit]) > 1 {
+	for _, unit := range sortedKeys(places) {
+		if len(places[unit]) > 1 {
 			b.waved[unit] = true
-			b.chain(unit, units[unit])
+			b.chain(unit, places[unit])
 		}
 	}
 }
 
-// readWaves follows Argo CD in taking a wave that is no number for 0, but says so.
-func (b *builder) readWaves() {
-	b.wave = make([]int, len(b.items))
+// readPlaces takes the place from the rules, or from the annotation of an object that
+// has none.
+func (b *builder) readPlaces() {
+	b.place, b.unit = make([]place, len(b.items)), make([]string, len(b.items))
 	for i, it := range b.items {
-		text, ok := it.GetAnnotations()[waveAnnotation]
-		if !ok {
+		b.unit[i] = it.Origin.Unit
+		if it.Rules != nil {
+			b.place[i] = place{phase: it.Rules.Phase, wave: it.Rules.Wave}
 			continue
 		}
-		n, err := strconv.Atoi(strings.TrimSpace(text))
+		n, err := manifests.WaveOf(it.Unstructured)
 		if err != nil {
-			b.warn("%s: sync-wave %q is not a whole number and counts as 0", it.where(), text)
+			b.warn("%s: %v", it.where(), err)
 		}
-		b.wave[i] = n
+		b.place[i] = place{wave: n}
 	}
 }
 
-// pullForward moves what a hard edge needs into the earliest wave that needs it, and
-// what that needs in turn.
+// pullForward moves what a hard edge needs into the earliest place that needs it, also
+// out of its unit if that waits for the one that needs it, and what that needs in turn.
 func (b *builder) pullForward() {
 	needs := map[int][]int{}
 	for _, l := range b.strong {
 		needs[l.to] = append(needs[l.to], l.from)
 	}
-	declared, by := slices.Clone(b.wave), map[int]int{}
+	declared, by := slices.Clone(b.place), map[int]int{}
 	queue := make([]int, 0, len(needs))
 	for i := range b.items {
 		if len(needs[i]) > 0 && !b.late[i] {
@@ -70,36 +89,47 @@ func (b *builder) pullForward() {
 		user := queue[0]
 		queue = queue[1:]
 		for _, dep := range needs[user] {
-			if b.items[dep].Origin.Unit == b.items[user].Origin.Unit && b.wave[user] < b.wave[dep] {
-				b.wave[dep], by[dep] = b.wave[user], user
+			if b.later(dep, user) {
+				b.unit[dep], b.place[dep], by[dep] = b.unit[user], b.place[user], user
 				queue = append(queue, dep)
 			}
 		}
 	}
-	for dep, w := range b.wave {
-		if w != declared[dep] {
-			b.warn("%s declares sync-wave %d, but %s needs it in wave %d: it goes in wave %d",
-				b.name(dep), declared[dep], b.name(by[dep]), w, w)
+	for _, dep := range sortedKeys(by) {
+		if own := b.items[dep].Origin.Unit; b.unit[dep] != own {
+			b.warn("%s belongs to %s, which waits for %s, but %s needs it: it goes first",
+				b.name(dep), own, b.unit[dep], b.name(by[dep]))
+			continue
 		}
+		b.warn("%s declares %s, but %s needs it in %s: it goes in %s",
+			b.name(dep), declared[dep], b.name(by[dep]), b.place[dep], b.place[dep])
 	}
 }
 
-// chain makes one barrier after each wave of a unit but the last.
-func (b *builder) chain(unit string, waves map[int][]int) {
-	numbers := make([]int, 0, len(waves))
-	for n := range waves {
-		numbers = append(numbers, n)
+// later tells whether declared order puts an item after one that needs it.
+func (b *builder) later(dep, user int) bool {
+	if b.unit[dep] == b.unit[user] {
+		return b.place[user].compare(b.place[dep]) < 0
 	}
-	slices.Sort(numbers)
-	for k, n := range numbers[:len(numbers)-1] {
-		next := numbers[k+1]
-		members := waves[n]
-		done := b.barrier(fmt.Sprintf("all %s of sync-wave %d%s", count(len(members), "object"), n, of(unit)))
+	return b.units.after(b.unit[dep], b.unit[user])
+}
+
+// chain makes one barrier after each place of a unit but the last.
+func (b *builder) chain(unit string, places map[place][]int) {
+	sequence := make([]place, 0, len(places))
+	for p := range places {
+		sequence = append(sequence, p)
+	}
+	slices.SortFunc(sequence, place.compare)
+	for k, p := range sequence[:len(sequence)-1] {
+		next := sequence[k+1]
+		members := places[p]
+		done := b.barrier(fmt.Sprintf("all %s of %s%s", count(len(members), "object"), p, of(unit)))
 		for _, i := range members {
-			b.need(done, i, Ready, Declared, fmt.Sprintf("is in sync-wave %d", n))
+			b.need(done, i, Ready, Declared, fmt.Sprintf("is in %s", p))
 		}
-		for _, i := range waves[next] {
-			b.need(i, done, Ready, Declared, fmt.Sprintf("is in sync-wave %d", next))
+		for _, i := range places[next] {
+			b.need(i, done, Ready, Declared, fmt.Sprintf("is in %s", next))
 		}
 	}
 }

@@ -37,7 +37,10 @@ type Options struct {
 	// DefaultNamespace is given to objects that have none and are not of a kind that
 	// is known to be cluster-scoped. "" leaves objects as they are.
 	DefaultNamespace string
-	Limits           Limits
+	// GeneratedNames takes objects that have only a generateName. The caller has to give
+	// them a name (manifests.Named), or nobody can apply them.
+	GeneratedNames bool
+	Limits         Limits
 }
 
 // Limits bound what a rendering may cost. Zero values mean the defaults.

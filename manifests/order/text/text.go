@@ -33,6 +33,7 @@ const widest = 72
 func Write(w io.Writer, v order.View, o Options) error {
 	p := printer{w: bufio.NewWriter(w), options: o}
 	p.legend(v)
+	p.units(v)
 	for _, wave := range v.Waves {
 		p.wave(wave)
 	}
@@ -66,6 +67,33 @@ func (p *printer) legend(v order.View) {
 	}
 	p.line(fmt.Sprintf("%s in %s. Each goes as soon as what is listed below it is there.", count(total, "object"), count(len(v.Waves), "wave")))
 	p.line("")
+}
+
+// units are worth a list when there is more to them than the paths that were given.
+func (p *printer) units(v order.View) {
+	declared := slices.ContainsFunc(v.Units, func(u order.UnitView) bool { return u.Definition != nil || len(u.After) > 0 })
+	if declared {
+		p.line("Units")
+		rows := make([][2]string, 0, len(v.Units))
+		for _, u := range v.Units {
+			rows = append(rows, [2]string{u.Name, ""})
+		}
+		width := columnWidth(rows)
+		for _, u := range v.Units {
+			p.line(fmt.Sprintf("  %-*s  %s  %s", width, u.Name, count(u.Objects, "object"), u.Origin))
+			for _, d := range u.After {
+				p.line(fmt.Sprintf("    after %s  %s", d.Unit, d.Reason))
+			}
+		}
+		p.line("")
+	}
+	if len(v.LeftOut) > 0 {
+		p.line("Not written")
+		for _, o := range v.LeftOut {
+			p.line(fmt.Sprintf("  %s  %s", name(o.ID), o.Origin))
+		}
+		p.line("")
+	}
 }
 
 func (p *printer) wave(w order.WaveView) {
