@@ -186,6 +186,49 @@ type WavePolicy struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=256
 	Concurrency int32 `json:"concurrency,omitempty"`
+	// Optional selects objects that may fail: that is reported and holds nothing up
+	// but what cannot be without them, such as what is in an optional Namespace.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Optional []ObjectPattern `json:"optional,omitempty"`
+	// MaxFailures is how many optional objects may fail before the run ends. Any
+	// number may when it is not set.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	MaxFailures *int32 `json:"maxFailures,omitempty"`
+}
+
+// ObjectPattern selects objects of the state. A field that is not set selects any.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.kind) || has(self.namespace) || has(self.name)",message="must set at least one of kind, namespace and name"
+type ObjectPattern struct {
+	// Group of the kind; empty for any.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Group string `json:"group,omitempty"`
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Kind string `json:"kind,omitempty"`
+	// Namespace may hold * and ?.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[-a-z0-9*?]+$`
+	Namespace string `json:"namespace,omitempty"`
+	// Name may hold * and ?.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-A-Za-z0-9.:*?]+$`
+	Name string `json:"name,omitempty"`
 }
 
 // TeardownRule says whether runs may delete the cluster.

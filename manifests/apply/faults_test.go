@@ -123,6 +123,9 @@ func TestAnInterruptedRunContinuesWithoutWritingTwice(t *testing.T) {
 			twice++
 		}
 	}
+	if n := len(writes(t, "resumed")); n < len(objects) {
+		t.Errorf("the audit log knows of %d written objects, fewer than the %d that there are", n, len(objects))
+	}
 	// What was in flight when the first run was cut off has no known answer.
 	if twice > 4 {
 		t.Errorf("%d objects were written twice, more than were in flight", twice)

@@ -207,3 +207,37 @@ func met(g *order.Graph, open map[opening]bool, i int) bool {
 	}
 	return true
 }
+
+// What waits for an object that is given up goes on, but for what cannot be without it.
+func TestSchedulerGivesUp(t *testing.T) {
+	hard := func(from int, g order.Gate) order.Edge { return order.Edge{From: from, Gate: g, Kind: order.Hard} }
+	g := &order.Graph{Nodes: []order.Node{
+		node("optional"),
+		node("soft", after(0, order.Ready)),
+		node("in it", hard(0, order.Applied)),
+		node("served by it", hard(0, order.Served)),
+		barrier(after(0, order.Ready)),
+		node("behind", after(4, order.Ready)),
+	}}
+	for name, tt := range map[string]struct {
+		observed       []order.Gate
+		free, stranded []int
+	}{
+		"never accepted": {nil, []int{1, 5}, []int{2, 3}},
+		"accepted, late": {[]order.Gate{order.Applied}, []int{1, 2, 5}, []int{3}},
+		"served, late":   {[]order.Gate{order.Applied, order.Served}, []int{1, 2, 3, 5}, nil},
+	} {
+		s, err := newScheduler(g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		free := takeAll(s)[1:]
+		for _, gate := range tt.observed {
+			s.observe(0, gate)
+		}
+		stranded := s.giveUp(0)
+		if free = append(free, takeAll(s)...); !slices.Equal(slices.Sorted(slices.Values(free)), tt.free) || !slices.Equal(stranded, tt.stranded) {
+			t.Errorf("%s: %v may go and %v cannot, want %v and %v", name, free, stranded, tt.free, tt.stranded)
+		}
+	}
+}

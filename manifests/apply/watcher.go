@@ -122,7 +122,14 @@ func (w *watcher) list(ctx context.Context, r cluster.Resource) (string, error) 
 
 // follow returns when the watch cannot go on from where it is.
 func (w *watcher) follow(ctx context.Context, r cluster.Resource, version string) error {
-	source := &cache.ListWatch{WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+	source := &cache.ListWatch{WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (out watch.Interface, err error) {
+		// The library calls this in a goroutine of its own.
+		defer func() {
+			if p := recover(); p != nil {
+				err = w.e.fault(p)
+				w.broken(ctx, err)
+			}
+		}()
 		return w.e.client.Watch(ctx, r, o)
 	}}
 	retrying, err := watchtools.NewRetryWatcherWithContext(ctx, version, source)

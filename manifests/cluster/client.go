@@ -44,6 +44,10 @@ func New(config *rest.Config) (*Client, error) {
 	c := &Client{config: rest.CopyConfig(config)}
 	c.config.QPS, c.config.Burst, c.config.RateLimiter = -1, 0, nil
 	c.config.WarningHandler = rest.NoWarnings{}
+	if c.config.UserAgent == "" {
+		// An audit log should tell who wrote what.
+		c.config.UserAgent = rest.DefaultKubernetesUserAgent()
+	}
 	c.config.ContentType, c.config.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
 	var err error
 	if c.reads, err = newLane(c.config); err != nil {

@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -68,8 +69,10 @@ func (r *renderer) expand(i item) ([]manifests.Object, error) {
 	if items, isList := i.content["items"]; strings.HasSuffix(kind, "List") && (isList || kind == "List") {
 		return r.list(i, apiVersion, kind, items)
 	}
-	if err := i.check(kind); err != nil {
-		return nil, err
+	if !r.options.GeneratedNames || !i.generated() {
+		if err := i.check(kind); err != nil {
+			return nil, err
+		}
 	}
 	return []manifests.Object{{
 		Unstructured: &unstructured.Unstructured{Object: i.content},
@@ -158,6 +161,23 @@ func (i item) check(kind string) error {
 		}
 	}
 	return nil
+}
+
+// generated tells whether an object leaves its name to the API server, in a form that
+// can stand for a name.
+func (i item) generated() bool {
+	metadata, _ := i.content["metadata"].(map[string]any)
+	prefix, ok := metadata["generateName"].(string)
+	if !ok || metadata["name"] != nil || len(content.IsPathSegmentPrefix(prefix)) > 0 || !printable(prefix) {
+		return false
+	}
+	// The rest of the metadata is checked as if it had the name.
+	with := maps.Clone(metadata)
+	with["name"] = prefix + "x"
+	named := i
+	named.content = maps.Clone(i.content)
+	named.content["metadata"] = with
+	return named.check("") == nil
 }
 
 func (i item) stringMap(kind, name, f string, value any) error {

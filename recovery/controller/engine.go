@@ -40,6 +40,8 @@ type RenderRequest struct {
 	StatePaths                          []string
 	// SeedNamespaces exist before the state is applied.
 	SeedNamespaces []string
+	// Optional objects of the state may fail.
+	Optional []manifests.Pattern
 }
 
 // Rendered is a frozen rendering.
@@ -78,6 +80,8 @@ type ApplyLimits struct {
 	// Timeout per object; Concurrency of requests, 0 to choose.
 	Timeout     time.Duration
 	Concurrency int
+	// MaxFailures of optional objects; 0 for any number.
+	MaxFailures int
 }
 
 // ApplyProgress is told while the waves are under way.

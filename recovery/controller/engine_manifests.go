@@ -76,6 +76,7 @@ func (e *engine) Render(ctx context.Context, request RenderRequest) (*Rendered, 
 	if err != nil {
 		return nil, inputFault("ClusterManifestsInvalid", fmt.Errorf("%s%w", at, err))
 	}
+	state.Objects = manifests.Optional(state.Objects, request.Optional)
 	graph, err := order.Build(state.Objects, orderOptions(request.SeedNamespaces, false))
 	if err != nil {
 		return nil, inputFault("StateInvalid", fmt.Errorf("%s%w", at, err))
@@ -116,7 +117,7 @@ func (e *engine) Apply(ctx context.Context, rendered *Rendered, target Target, l
 		return nil, inputFault("StateInvalid", err)
 	}
 	result, err := apply.Run(ctx, graph, apply.Options{
-		Config: target.Config, Concurrency: limits.Concurrency, Timeout: limits.Timeout,
+		Config: target.Config, Concurrency: limits.Concurrency, Timeout: limits.Timeout, MaxFailures: limits.MaxFailures,
 		Simulated: target.Simulated, Clock: e.Clock, Log: e.Log, Guard: target.Guard,
 		Progress: func(p apply.Progress) { tell(progressOf(p)) },
 	})
@@ -145,7 +146,7 @@ func objectOf(o apply.ObjectResult) report.Object {
 	out := report.Object{
 		ID: o.ID.String(), Origin: o.Origin.String(), Status: string(o.Status), Message: o.Message,
 		StartedAt: known(o.StartedAt), AppliedAt: known(o.AppliedAt), ReadyAt: known(o.ReadyAt),
-		Attempts: o.Attempts, Adopted: o.Adopted, Wave: o.Wave,
+		Attempts: o.Attempts, Adopted: o.Adopted, Optional: o.Optional, Wave: o.Wave,
 	}
 	if out.StartedAt != nil && out.ReadyAt != nil {
 		out.Seconds = out.ReadyAt.Sub(*out.StartedAt).Seconds()

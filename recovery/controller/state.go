@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/source"
 	"github.com/refloat-dev/refloat/recovery"
 	"github.com/refloat-dev/refloat/recovery/report"
@@ -25,6 +26,9 @@ func renderRequest(plan v1alpha1.RecoveryPlanSpec, namespace, cluster, commit st
 	for _, s := range plan.Seeds {
 		request.SeedNamespaces = append(request.SeedNamespaces, s.Namespace)
 	}
+	for _, p := range plan.Waves.Optional {
+		request.Optional = append(request.Optional, manifests.Pattern{Group: p.Group, Kind: p.Kind, Namespace: p.Namespace, Name: p.Name})
+	}
 	return request
 }
 
@@ -37,6 +41,9 @@ func (r *Reconciler) beginApply(run *v1alpha1.RecoveryRun) error {
 	}
 	plan := run.Status.Pinned.Plan
 	limits := ApplyLimits{Timeout: recovery.WaveTimeout(plan), Concurrency: int(plan.Waves.Concurrency)}
+	if most := plan.Waves.MaxFailures; most != nil {
+		limits.MaxFailures = int(*most)
+	}
 	r.work.begin(phaseKey(run.UID, v1alpha1.PhaseWaves), client.ObjectKeyFromObject(run), func(ctx context.Context, tell func(advance)) (any, error) {
 		target, err := r.target(ctx, run)
 		if err != nil {

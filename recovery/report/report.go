@@ -78,6 +78,8 @@ type Object struct {
 	Attempts int     `json:"attempts"`
 	// Adopted objects were found applied by this run after a restart.
 	Adopted bool `json:"adopted,omitempty"`
+	// Optional objects may fail.
+	Optional bool `json:"optional,omitempty"`
 	// Wave number, for building; not repeated in the JSON form.
 	Wave int `json:"-"`
 }

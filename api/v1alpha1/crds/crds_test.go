@@ -42,6 +42,8 @@ func TestPlanValidation(t *testing.T) {
 		"ssh with login":     {url("ssh://user:word@git.example.com/a.git"), true},
 		"user, host, path":   {change: url("git@git.example.com:a.git")},
 		"file":               {change: url("file:///srv/a@b.git")},
+		"optional by name":   {change: func(p *v1alpha1.RecoveryPlanSpec) { p.Waves.Optional = []v1alpha1.ObjectPattern{{Name: "preview-*"}} }},
+		"optional: all":      {func(p *v1alpha1.RecoveryPlanSpec) { p.Waves.Optional = []v1alpha1.ObjectPattern{{Group: "apps"}} }, true},
 		"namespace of seeds": {func(p *v1alpha1.RecoveryPlanSpec) { p.Seeds[0].Namespace = "Not_one" }, true},
 	} {
 		spec := v1alpha1.RecoveryPlanSpec{
