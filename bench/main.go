@@ -15,8 +15,8 @@ import (
 )
 
 type settings struct {
-	rounds, objects, kubectlObjects, memoryObjects int
-	only                                           string
+	rounds, objects, kubectlObjects, memoryObjects, largeObjects int
+	only                                                         string
 }
 
 func main() {
@@ -25,7 +25,8 @@ func main() {
 	flag.IntVar(&s.objects, "objects", 2000, "objects that each contender applies")
 	flag.IntVar(&s.kubectlObjects, "kubectl-objects", 400, "objects that kubectl applies, which takes long; rates are compared")
 	flag.IntVar(&s.memoryObjects, "memory-objects", 10000, "objects while the peak memory is measured")
-	flag.StringVar(&s.only, "only", "", "measure only apply, overhead or memory")
+	flag.IntVar(&s.largeObjects, "large-objects", 10000, "objects of the comparisons with many")
+	flag.StringVar(&s.only, "only", "", "measure only apply, waves, large, plan, overhead or memory")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -37,18 +38,19 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer, s settings) error {
-	if s.only == "" || s.only == "apply" {
-		if err := benchApply(ctx, out, s); err != nil {
+	for _, part := range []struct {
+		name    string
+		measure func(context.Context, io.Writer, settings) error
+	}{
+		{"apply", benchApply}, {"waves", benchWaves}, {"large", benchLarge}, {"plan", benchPlan},
+		{"overhead", benchOverhead}, {"memory", benchMemory},
+	} {
+		if s.only != "" && s.only != part.name {
+			continue
+		}
+		if err := part.measure(ctx, out, s); err != nil {
 			return err
 		}
-	}
-	if s.only == "" || s.only == "overhead" {
-		if err := benchOverhead(ctx, out, s); err != nil {
-			return err
-		}
-	}
-	if s.only == "" || s.only == "memory" {
-		return benchMemory(ctx, out, s)
 	}
 	return nil
 }

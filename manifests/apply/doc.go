@@ -11,5 +11,7 @@
 //	limiter     how many requests may be in flight                  (pure)
 //	watcher     the health of live objects, one watch per resource
 //	adoption    what an earlier process of the same run has applied
+//	hooks       what is recorded and removed when its work is done
+//	explain     what the pods of a workload say when it is late
 //	engine      the loop that joins them; one goroutine owns all state
 package apply

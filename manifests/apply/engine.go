@@ -38,7 +38,7 @@ type engine struct {
 	inFlight int
 	probes   int
 	// queued is what is to be done beside the writes, underway how much of it is.
-	queued   []func(context.Context) event
+	queued   []task
 	underway int
 	givenUp  int
 	stopping bool // an object failed: nothing more is sent
@@ -207,13 +207,28 @@ func (e *engine) settle() {
 	}
 }
 
+// task is something to find out or to do about an object beside its write.
+type task struct {
+	item int
+	do   func(context.Context) event
+}
+
 // beside starts what was queued to be done beside the writes.
 func (e *engine) beside(ctx context.Context) {
-	for _, do := range e.queued {
+	for _, t := range e.queued {
 		e.underway++
-		go func() { e.events <- do(ctx) }()
+		go func() { e.events <- e.perform(ctx, t) }()
 	}
 	e.queued = nil
+}
+
+func (e *engine) perform(ctx context.Context, t task) (ev event) {
+	defer func() {
+		if p := recover(); p != nil {
+			ev = event{retired: &retired{item: t.item, err: e.fault(p)}}
+		}
+	}()
+	return t.do(ctx)
 }
 
 func (e *engine) over() bool {

@@ -103,11 +103,11 @@ func (e *engine) look(i int, verdict string, selector labels.Selector) {
 	}
 	it.explaining = true
 	namespace := e.graph.Nodes[i].Object.GetNamespace()
-	e.queued = append(e.queued, func(ctx context.Context) event {
+	e.queued = append(e.queued, task{item: i, do: func(ctx context.Context) event {
 		x := &explained{item: i, verdict: verdict}
 		x.pods, x.terminal = e.askPods(ctx, namespace, selector)
 		return event{explained: x}
-	})
+	}})
 }
 
 // explainedNow draws the conclusion, unless the object became ready meanwhile.

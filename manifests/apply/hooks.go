@@ -126,9 +126,9 @@ func (e *engine) retire(i int, succeeded bool) {
 		r.remove = succeeded && hook.DeleteSucceeded || !succeeded && hook.DeleteFailed
 	}
 	if r.record || r.remove {
-		e.queued = append(e.queued, func(ctx context.Context) event {
+		e.queued = append(e.queued, task{item: i, do: func(ctx context.Context) event {
 			return event{retired: &retired{item: i, err: e.bury(ctx, r)}}
-		})
+		}})
 	}
 }
 
@@ -193,5 +193,10 @@ func (e *engine) retiredNow(r *retired) {
 		return
 	}
 	e.Log.Info("an object that did its work could not be put away", "object", e.name(r.item), "reason", r.err.Error())
-	e.items[r.item].note = r.err.Error()
+	it := &e.items[r.item]
+	it.note = r.err.Error()
+	if it.explaining { // it was the look at its pods that went wrong
+		it.explaining = false
+		e.fail(r.item, it.note)
+	}
 }

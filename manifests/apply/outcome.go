@@ -124,7 +124,11 @@ func (e *engine) fail(i int, message string) {
 	if it.phase != applied {
 		it.phase = ended
 	}
-	if e.rules(i).Optional && !e.stopping {
+	if e.rules(i).Optional {
+		if e.stopping {
+			it.given = true // the run ends, but not because of this
+			return
+		}
 		if e.givenUp++; e.MaxFailures == 0 || e.givenUp <= e.MaxFailures {
 			e.giveUp(i)
 			return
