@@ -29,7 +29,7 @@ func (b *builder) declaredUnits() {
 		definition, handed := b.byID[u.Definition]
 		handed = handed && !b.late[definition] && len(members[u.Name]) > 0
 		if handed && b.items[definition].Origin.Unit == u.Name {
-			b.keptInPlace(definition)
+			b.warn("%s belongs to the unit that it defines: it goes in its place there, not after the rest", b.name(definition))
 			handed = false
 		}
 		if !handed && len(b.units.dependants[b.units.index[u.Name]]) == 0 {

@@ -96,7 +96,6 @@ func (b *builder) split(j joined, s *subset) []link {
 	for _, f := range s.from {
 		gone[f] = true
 	}
-	left := slices.DeleteFunc(slices.Clone(j.from), func(f int) bool { return gone[f] })
 	b.soft = slices.DeleteFunc(b.soft, func(l link) bool { return l.to == j.middle && gone[l.from] })
 	var dropped []link
 	for _, f := range s.from {
@@ -107,11 +106,6 @@ func (b *builder) split(j joined, s *subset) []link {
 	free := slices.DeleteFunc(slices.Clone(j.to), func(t int) bool { return slices.Contains(s.first, t) })
 	if len(free) > 0 {
 		b.join(free, s.from, j.gate, j.strength, j.description, j.reason)
-	}
-	for k := range b.joins {
-		if b.joins[k].middle == j.middle {
-			b.joins[k].from = left
-		}
 	}
 	return dropped
 }

@@ -11,7 +11,11 @@ func (b *builder) settle() {
 	var against []link
 	for _, l := range b.soft {
 		if b.declaredBetween(l.to, l.from) != "" {
-			against = append(against, l)
+			// That a unit comes before a webhook which would see it is what the
+			// repository wants, not what it overlooks.
+			if l.strength != interception || b.unit[l.from] == b.unit[l.to] {
+				against = append(against, l)
+			}
 			continue
 		}
 		kept = append(kept, l)

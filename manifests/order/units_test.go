@@ -125,7 +125,7 @@ func TestUnits(t *testing.T) {
 		"a unit that holds its own definition": {
 			objects:  in("a", cm("def"), cm("a1")),
 			units:    []manifests.Unit{defined(unit("a"), "def")},
-			warnings: []string{"ConfigMap default/def (f.yaml:1) does not go after the objects of its own unit, because some of these wait for it: it goes in its place among them"},
+			warnings: []string{"ConfigMap default/def (f.yaml:1) belongs to the unit that it defines: it goes in its place there, not after the rest"},
 		},
 		"a definition that the unit itself needs stays where it is": {
 			objects: docs(in("root", cm("def")), in("a", annotated("a1", dependsOn, "/namespaces/default/ConfigMap/def"))),
