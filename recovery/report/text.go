@@ -112,6 +112,11 @@ func (r *Report) waves(b *bytes.Buffer) {
 		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", seconds(o.Seconds), o.ID, o.Status, o.Origin)
 	}
 	_ = table.Flush()
+	for _, o := range all {
+		if o.Optional && o.Status != "Healthy" && o.Status != "NotProvable" {
+			fmt.Fprintf(b, "  optional, and failed: %s (%s): %s\n", o.ID, o.Origin, o.Message)
+		}
+	}
 }
 
 func (r *Report) verification(b *bytes.Buffer) {
