@@ -63,8 +63,8 @@ func (e *engine) observed(o *observed) {
 	if !newer(it.seen.version, o.version) {
 		return
 	}
-	if o.Status == health.Missing && it.seen.Status == health.Healthy && once(e.graph.Nodes[o.item].Object) {
-		return // it did its work and was then removed
+	if it.retired {
+		return // it did its work; that it goes away now is expected
 	}
 	it.seen = o.observation
 	switch {

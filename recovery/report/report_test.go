@@ -38,7 +38,8 @@ func finishedRun() *v1alpha1.RecoveryRun {
 
 func TestBuildStoreAndRead(t *testing.T) {
 	earlier := &Report{
-		Waves:        WavesOf([]Object{{ID: "b", Wave: 2, Status: "Healthy"}, {ID: "a", Wave: 1, Status: "Healthy", Seconds: 1.5}, {ID: "c", Wave: 2, Status: "NotProvable", Adopted: true}}),
+		Waves:        WavesOf([]Object{{ID: "b", Wave: 2, Status: "Healthy"}, {ID: "a", Wave: 1, Status: "Healthy", Seconds: 1.5}, {ID: "c", Wave: 2, Status: "NotProvable", Adopted: true},
+			{ID: "d", Wave: 2, Status: "Missing", Optional: true, Origin: "d.yaml:4", Message: "refused"}}),
 		Verification: &Verification{Rendered: 3, Matched: 3, Healthy: 2, NotProvable: 1, Details: Details{NotProvable: []Finding{{ID: "c", Origin: "a.yaml:3", Detail: "simulated"}}}},
 	}
 	built := Build(finishedRun(), earlier)
@@ -58,7 +59,7 @@ func TestBuildStoreAndRead(t *testing.T) {
 	if diff := cmp.Diff(built, read); diff != "" {
 		t.Errorf("read (-built +read):\n%s", diff)
 	}
-	if len(read.Waves) != 2 || read.Waves[1].Number != 2 || len(read.Waves[1].Objects) != 2 {
+	if len(read.Waves) != 2 || read.Waves[1].Number != 2 || len(read.Waves[1].Objects) != 3 {
 		t.Errorf("waves %+v", read.Waves)
 	}
 	var text bytes.Buffer
@@ -67,7 +68,7 @@ func TestBuildStoreAndRead(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Drill of plan fleet/dev: Succeeded", "dev-drill-1a2b3c (simulated", "1m10s (objective 1m0s: missed)", "cleaned up", "Preflight  2.0s  3 objects",
-		"3 objects in 2 waves, 1 of them found applied", "3 of 3 objects match", "not provable", "a.yaml:3",
+		"4 objects in 2 waves, 1 of them found applied", "optional, and failed: d (d.yaml:4): refused", "3 of 3 objects match", "not provable", "a.yaml:3",
 	} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the text lacks %q:\n%s", want, text.String())
