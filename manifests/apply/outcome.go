@@ -83,6 +83,9 @@ func (e *engine) assessed(i int) {
 	if isDefinition(e.graph.Nodes[i].Object) && it.seen.Status == health.Healthy && !it.served {
 		it.seen.Assessment = health.Assessment{Status: health.Progressing, Message: unserved}
 	}
+	if s := it.seen.Settles; s != nil {
+		e.timers.add(s.At, i)
+	}
 	before := e.tally.status[i]
 	e.tally.set(i, it.seen.Status)
 	switch it.seen.Status {
@@ -129,6 +132,8 @@ func (e *engine) expire(now time.Time) {
 		case it.phase == delayed && !it.due.After(now):
 			it.phase = waiting
 			e.sched.again(i)
+		case it.phase == applied && it.settled(now):
+			e.assessed(i)
 		case it.phase == applied && !it.done() && !it.deadline.After(now):
 			e.fail(i, fmt.Sprintf("not healthy within %s: %s", e.Timeout, it.seen.Message))
 		}

@@ -37,7 +37,11 @@ type Options struct {
 	// DefaultNamespace is given to objects that have none and are not of a kind that
 	// is known to be cluster-scoped. "" leaves objects as they are.
 	DefaultNamespace string
-	Limits           Limits
+	// Decrypt opens what is encrypted: documents of plain files and objects after a
+	// kustomize build, and the files that generators and patches read before it. nil
+	// refuses encrypted documents with ErrEncrypted.
+	Decrypt Decrypter
+	Limits  Limits
 }
 
 // Limits bound what a rendering may cost. Zero values mean the defaults.
