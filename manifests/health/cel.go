@@ -3,6 +3,7 @@ package health
 import (
 	"context"
 	"errors"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -29,14 +30,21 @@ var celEnv = sync.OnceValues(func() (*cel.Env, error) {
 		cel.DefaultUTCTimeZone(true),
 		cel.CrossTypeNumericComparisons(true),
 		cel.OptionalTypes(),
-		ext.Strings(), ext.Sets(), ext.Encoders(), ext.Lists(),
+		ext.Strings(), ext.Sets(), ext.Encoders(),
 	)
 })
+
+// unbounded functions can make more text in one step than the cost, which is counted
+// after each step, could hold back.
+var unbounded = regexp.MustCompile(`\.\s*(replace|join|format)\s*\(`)
 
 var expressions programs[cel.Program]
 
 func expression(text string) (cel.Program, error) {
 	return expressions.get(text, func(text string) (cel.Program, error) {
+		if f := unbounded.FindStringSubmatch(text); f != nil {
+			return nil, &invalidCheckError{"the function " + f[1] + " is not supported in a health check"}
+		}
 		env, err := celEnv()
 		if err != nil {
 			return nil, err

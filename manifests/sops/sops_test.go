@@ -45,7 +45,7 @@ func quiet(t *testing.T, err error, people ...person) {
 		t.Fatal("no error")
 	}
 	for _, text := range []string{err.Error(), fmt.Sprintf("%+v", err), fmt.Sprintf("%#v", err)} {
-		if strings.Contains(text, canary) || strings.Contains(text, "AGE-SECRET-KEY") || strings.Contains(text, "PRIVATE KEY") {
+		if strings.Contains(text, canary) || strings.Contains(strings.ReplaceAll(text, "AGE-SECRET-KEY-1…", ""), "AGE-SECRET-KEY") || strings.Contains(text, "PRIVATE KEY") {
 			t.Errorf("the error shows a secret: %s", text)
 		}
 		for _, p := range people {
@@ -91,7 +91,7 @@ func TestObject(t *testing.T) {
 
 func TestTypesSurvive(t *testing.T) {
 	a := agePerson(t)
-	text := "kind: Thing\nspec:\n  n: 9007199254740993\n  f: 1.5\n  b: true\n  empty: \"\"\n  none: null\n  list: [1, x, {y: " + canary + "}]\n"
+	text := "kind: Thing\nspec:\n  number: 9007199254740993\n  f: 1.5\n  b: true\n  empty: \"\"\n  none: null\n  list: [1, x, {inner: " + canary + "}]\n"
 	u := parsed(t, encrypt(t, "yaml", text, how{regex: "^spec$", people: []person{a}}))
 	if _, err := a.keys(t).Object(u); err != nil {
 		t.Fatal(err)
