@@ -72,7 +72,7 @@ func TestCheckOfTheRepository(t *testing.T) {
 	with := node("a")
 	c := &manifests.HealthCheck{Current: "data.x == 'y'"}
 	with.Object.Rules = &manifests.Rules{Health: c}
-	e, err := newEngine(&order.Graph{Nodes: []order.Node{with, node("b")}}, Options{}.withDefaults(), nil)
+	e, err := newEngine(&order.Graph{Nodes: []order.Node{with, node("b")}, Waves: [][]int{{0, 1}}}, Options{}.withDefaults(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
