@@ -34,6 +34,9 @@ type Options struct {
 	Timeout time.Duration
 	// Simulated says that no container runs on the cluster.
 	Simulated bool
+	// Settle is how long an operator has to report on a new object, and a check of the
+	// repository to take back that an object failed. 0 means health.DefaultSettle.
+	Settle time.Duration
 	// Clock for time-outs and delays; nil means real time.
 	Clock clock.WithTicker
 	Log   logr.Logger

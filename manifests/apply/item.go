@@ -87,3 +87,14 @@ func newer(a, b string) bool {
 func (it *item) done() bool {
 	return it.given || it.phase == applied && (it.seen.Status == health.Healthy || it.seen.Status == health.NotProvable)
 }
+
+// settled takes what an observation becomes by itself, once it is time: nothing happens
+// to the object then that a watch could show.
+func (it *item) settled(now time.Time) bool {
+	s := it.seen.Settles
+	if s == nil || s.At.After(now) {
+		return false
+	}
+	it.seen.Assessment = health.Assessment{Status: s.Status, Message: s.Message}
+	return true
+}

@@ -85,6 +85,9 @@ func (e *engine) assessed(i int) {
 	if isDefinition(e.graph.Nodes[i].Object) && it.seen.Status == health.Healthy && !it.served {
 		it.seen.Assessment = health.Assessment{Status: health.Progressing, Message: unserved}
 	}
+	if s := it.seen.Settles; s != nil {
+		e.timers.add(s.At, i)
+	}
 	before := e.tally.status[i]
 	if it.given && settled(it.seen.Status) {
 		e.recovered(i)
@@ -181,6 +184,8 @@ func (e *engine) expire(now time.Time) {
 		case it.phase == delayed && !it.due.After(now):
 			it.phase = waiting
 			e.sched.again(i)
+		case it.phase == applied && !it.failed && it.settled(now):
+			e.assessed(i)
 		case it.phase == applied && !it.done() && !it.failed && !it.deadline.After(now):
 			e.explain(i, fmt.Sprintf("not healthy within %s: %s", e.timeout(i), it.seen.Message))
 		case it.phase == applied && !it.done() && !it.failed && !it.suspectAt.IsZero() && !it.suspectAt.After(now):

@@ -150,7 +150,20 @@ func (e *engine) environment() health.Environment {
 			return ok && r.StatusSubresource
 		},
 		WaitsForConsumer: e.classes.WaitsForConsumer,
+		Check:            e.check,
+		Now:              e.Clock.Now(),
+		Settle:           e.Settle,
 	}
+}
+
+// check is the rule of health that the repository has for an object.
+func (e *engine) check(id manifests.ID) *manifests.HealthCheck {
+	if i, ok := e.index[id]; ok {
+		if r := e.graph.Nodes[i].Object.Rules; r != nil {
+			return r.Health
+		}
+	}
+	return nil
 }
 
 // assessDesired is the health of an object about which no controller says anything:

@@ -55,15 +55,25 @@ func compute(u *unstructured.Unstructured) (r *status.Result, err error) {
 // custom assesses a kind that Kubernetes does not know. Without any known condition
 // kstatus takes such an object for current; the message then says how little that is.
 func custom(u *unstructured.Unstructured, env Environment) Assessment {
-	reported, _, _ := unstructured.NestedFieldNoCopy(u.Object, "status")
-	if content, ok := reported.(map[string]any); reported == nil || ok && len(content) == 0 {
+	if silent(u) {
 		return unreported(u, env)
 	}
 	r, err := compute(u)
 	if err != nil {
 		return healthy("its status has an unusual form and says nothing about readiness")
 	}
-	return translate(r)
+	a := translate(r)
+	if rule, ok := known[u.GroupVersionKind().GroupKind()]; ok && a.Status == Healthy {
+		return rule(u)
+	}
+	return a
+}
+
+// silent tells whether nobody has written a status.
+func silent(u *unstructured.Unstructured) bool {
+	reported, _, _ := unstructured.NestedFieldNoCopy(u.Object, "status")
+	content, ok := reported.(map[string]any)
+	return reported == nil || ok && len(content) == 0
 }
 
 func unreported(u *unstructured.Unstructured, env Environment) Assessment {
@@ -73,5 +83,5 @@ func unreported(u *unstructured.Unstructured, env Environment) Assessment {
 	if env.Simulated {
 		return notProvable("its status is written by an operator, which does not run on a simulated cluster")
 	}
-	return healthy("no operator has reported on it yet")
+	return env.settling(u, healthy("no operator has reported on it yet"))
 }

@@ -15,7 +15,12 @@ type InputError struct {
 	File    string // within the repository
 	Line    int    // from 1; 0 when not known
 	Message string
+	// Err is what the message was made of, where a caller can act on it; else nil.
+	Err error
 }
+
+// Unwrap gives what the message was made of.
+func (e *InputError) Unwrap() error { return e.Err }
 
 func (e *InputError) Error() string {
 	if e.Line > 0 {

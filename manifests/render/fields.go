@@ -116,8 +116,12 @@ func (s *survey) file(at place, dir, value string) {
 		s.remote(at, value)
 		return
 	}
-	if target, info, ok := s.stat(at, dir, value); ok && info.IsDir() {
+	switch target, info, ok := s.stat(at, dir, value); {
+	case !ok:
+	case info.IsDir():
 		s.fault(at, "names %s, which is a directory", target)
+	default:
+		s.decrypted(target)
 	}
 }
 

@@ -138,6 +138,10 @@ func (s *survey) object(res *resource.Resource) (manifests.Object, error) {
 		Origin:       s.origin(res, content),
 	}
 	i := item{file: o.Origin.File, line: o.Origin.Line, content: content}
+	if err := s.r.open(&i); err != nil {
+		return manifests.Object{}, err
+	}
+	o.Object = i.content
 	_, kind, err := i.types()
 	if err != nil {
 		return manifests.Object{}, err

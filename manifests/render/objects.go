@@ -58,6 +58,9 @@ func (i item) fault(format string, args ...any) error {
 
 // expand turns an item into objects: itself, or the items of a List.
 func (r *renderer) expand(i item) ([]manifests.Object, error) {
+	if err := r.open(&i); err != nil {
+		return nil, err
+	}
 	apiVersion, kind, err := i.types()
 	if err != nil {
 		return nil, err
@@ -82,9 +85,6 @@ func (r *renderer) expand(i item) ([]manifests.Object, error) {
 
 // types reads apiVersion and kind, and explains what a document without them may be.
 func (i item) types() (apiVersion, kind string, err error) {
-	if sops, ok := i.content["sops"].(map[string]any); ok && sops["mac"] != nil {
-		return "", "", i.fault("is encrypted with SOPS: not supported yet")
-	}
 	apiVersion, _ = i.content["apiVersion"].(string)
 	kind, _ = i.content["kind"].(string)
 	switch {

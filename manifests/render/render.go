@@ -40,7 +40,11 @@ type Options struct {
 	// GeneratedNames takes objects that have only a generateName. The caller has to give
 	// them a name (manifests.Named), or nobody can apply them.
 	GeneratedNames bool
-	Limits         Limits
+	// Decrypt opens what is encrypted: documents of plain files and objects after a
+	// kustomize build, and the files that generators and patches read before it. nil
+	// refuses encrypted documents with ErrEncrypted.
+	Decrypt Decrypter
+	Limits  Limits
 }
 
 // Limits bound what a rendering may cost. Zero values mean the defaults.

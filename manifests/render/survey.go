@@ -251,6 +251,9 @@ func (s *survey) outline(file string) (outline, error) {
 		return o, err
 	}
 	for _, d := range docs {
+		if err := s.r.refused(file, d); err != nil {
+			return o, err
+		}
 		if s.configs[file] {
 			if err := remoteInside(file, d, d.root, ""); err != nil {
 				return o, err
@@ -274,9 +277,6 @@ func (o outline) add(file string, d document, n *yaml.Node) error {
 		if v := field(n, name); v != nil {
 			i.content[name] = v.Value
 		}
-	}
-	if mac := field(field(n, "sops"), "mac"); mac != nil {
-		i.content["sops"] = map[string]any{"mac": mac.Value}
 	}
 	_, kind, err := i.types()
 	if err != nil {

@@ -273,6 +273,12 @@ func (v *verifier) assess(i int, live *unstructured.Unstructured) {
 			return ok && r.StatusSubresource
 		},
 		WaitsForConsumer: v.classes.WaitsForConsumer,
+		Check: func(manifests.ID) *manifests.HealthCheck {
+			if r := v.objects[i].Rules; r != nil {
+				return r.Health
+			}
+			return nil
+		},
 	})
 	v.mu.Lock()
 	defer v.mu.Unlock()
