@@ -102,7 +102,11 @@ func (r *remote) scrub(ctx context.Context, err error) error {
 	}
 	var unreachable *UnreachableError
 	if errors.As(err, &unreachable) {
-		return &UnreachableError{URL: unreachable.URL, Reason: r.clean(unreachable.Reason), Why: unreachable.Why}
+		clean := &UnreachableError{URL: unreachable.URL, Reason: r.clean(unreachable.Reason), Why: unreachable.Why}
+		if message := err.Error(); message != unreachable.Error() { // it says more, such as which submodule
+			return &scrubbedError{message: r.clean(message), kind: clean}
+		}
+		return clean
 	}
 	return &scrubbedError{message: r.clean(err.Error()), kind: kindOf(err)}
 }

@@ -246,20 +246,20 @@ func (v *verifier) verify(signed, object string, payload, signature []byte, when
 		return result, &SignatureError{Object: object, Problem: Unsigned}
 	case len(signature) > maxSignatureBytes:
 		return result, &SignatureError{Object: object, Problem: Invalid, Detail: fmt.Sprintf("it is larger than %d bytes", maxSignatureBytes)}
-	case bytes.HasPrefix(signature, []byte(openPGPArmor)) && bytes.HasSuffix(signature, []byte(openPGPEnd)):
+	case framed(signature, openPGPArmor, openPGPEnd):
 		result.Method = "OpenPGP"
 		err = recovered(func() (err error) {
 			result.Key, result.Signer, err = v.openPGP.verify(payload, signature)
 			return err
 		})
-	case bytes.HasPrefix(signature, []byte(sshArmor)) && bytes.HasSuffix(signature, []byte(sshEnd)):
+	case framed(signature, sshArmor, sshEnd):
 		result.Method = "SSH"
 		err = recovered(func() (err error) {
 			result.Key, result.Signer, err = verifySSH(v.ssh, payload, signature, when)
 			return err
 		})
 	default:
-		err = errors.New("it is neither an OpenPGP nor an SSH signature, and nothing may follow its end")
+		err = errors.New("it is not one OpenPGP or SSH signature with nothing after its end")
 	}
 	if err == nil {
 		result.Signer = printable(result.Signer)
@@ -271,6 +271,11 @@ func (v *verifier) verify(signed, object string, payload, signature []byte, when
 		failed.Problem, failed.Key, failed.Detail = NotAllowed, cmp.Or(notAllowed.key, "an unknown key"), notAllowed.detail
 	}
 	return result, failed
+}
+
+// framed says whether a text is one armoured block and nothing else.
+func framed(text []byte, begin, end string) bool {
+	return bytes.HasPrefix(text, []byte(begin)) && bytes.HasSuffix(text, []byte(end)) && bytes.Count(text, []byte("-----BEGIN")) == 1
 }
 
 // notAllowedError is a good signature, or one that cannot be checked, by a key that is not listed.
