@@ -99,9 +99,16 @@ func (o *planOptions) open(ctx context.Context, a *access, args []string) (*sour
 	if src.SecretRef != nil && o.file == "" {
 		return nil, nil, usageError("plan %s reads its repository with the credentials of Secret %s, which stay in the cluster: clone it and use --git DIR", plan.Name, src.SecretRef.Name)
 	}
-	snapshot, err := source.Fetch(ctx, source.Options{
-		URL: src.URL, Branch: src.Ref.Branch, Tag: src.Ref.Tag, Commit: src.Ref.Commit,
-	})
+	options := source.Options{
+		URL: src.URL, Branch: src.Ref.Branch, Tag: src.Ref.Tag, SemVer: src.Ref.SemVer, Commit: src.Ref.Commit, Submodules: src.Submodules,
+	}
+	for _, m := range src.Mirrors {
+		options.Mirrors = append(options.Mirrors, source.Mirror{URL: m.URL})
+	}
+	snapshot, err := source.Fetch(ctx, options)
+	if err == nil && src.Verify != nil {
+		snapshot.Warnings = append(snapshot.Warnings, fmt.Sprintf("signatures are not verified here: the keys are in Secret %s, in the cluster", src.Verify.SecretRef.Name))
+	}
 	return snapshot, paths, badInput(err)
 }
 
@@ -164,7 +171,7 @@ func (o *planOptions) show(ctx context.Context, t terminal, snapshot *source.Sna
 	if err != nil {
 		return badInput(err)
 	}
-	for _, warning := range rendered.Warnings {
+	for _, warning := range append(snapshot.Warnings, rendered.Warnings...) {
 		say(t.Err, "warning: %s", warning)
 	}
 	view := graph.View()

@@ -75,9 +75,9 @@ func diagnose(err error) (Why, string) {
 	case errors.As(err, &known):
 		return known.why, known.text
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed):
-		return Denied, err.Error()
+		return Denied, strings.TrimRight(err.Error(), ": \n")
 	case errors.Is(err, transport.ErrRepositoryNotFound):
-		return Absent, err.Error()
+		return Absent, strings.TrimRight(err.Error(), ": \n")
 	case errors.As(err, &status):
 		why := NoAnswer
 		if code := status.StatusCode(); code >= 400 && code < 500 && code != 408 && code != 429 {
@@ -87,6 +87,9 @@ func diagnose(err error) (Why, string) {
 	}
 	if text := badCertificate(err); text != "" {
 		return NotTrusted, text
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return NoAnswer, "it closed the connection before it had answered"
 	}
 	if notGit(err) {
 		return NotGit, fmt.Sprintf("what it sent is not what a Git server sends (%v)", err)
@@ -123,11 +126,8 @@ func notGit(err error) bool {
 		data   *packp.ErrUnexpectedData
 		record tls.RecordHeaderError
 	)
-	switch {
-	case errors.As(err, &data), errors.As(err, &record), errors.Is(err, pktline.ErrInvalidPktLen), errors.Is(err, packp.ErrEmptyInput):
+	if errors.As(err, &data) || errors.As(err, &record) || errors.Is(err, pktline.ErrInvalidPktLen) || errors.Is(err, packp.ErrEmptyInput) {
 		return true
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return false
 	}
 	for _, sign := range []string{"malformed HTTP", "server gave HTTP response to HTTPS client", "invalid pkt-len", "overflow reading version string"} {
 		if strings.Contains(err.Error(), sign) {

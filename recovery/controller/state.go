@@ -8,15 +8,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
-	"github.com/refloat-dev/refloat/manifests/source"
 	"github.com/refloat-dev/refloat/recovery"
 	"github.com/refloat-dev/refloat/recovery/report"
 )
 
 // renderRequest for a plan's copy.
-func renderRequest(plan v1alpha1.RecoveryPlanSpec, namespace, cluster, commit string, auth source.Auth) RenderRequest {
+func renderRequest(plan v1alpha1.RecoveryPlanSpec, namespace, cluster, commit string, access Access) RenderRequest {
 	request := RenderRequest{
-		Source: plan.Source, Auth: auth, Commit: commit,
+		Source: plan.Source, Access: access, Commit: commit,
 		ClusterPath: plan.Cluster.Path, ClusterName: cluster, Namespace: namespace,
 	}
 	for _, s := range plan.State {
