@@ -16,7 +16,7 @@ import (
 
 type settings struct {
 	rounds, objects, kubectlObjects, memoryObjects int
-	only                                           string
+	only, fetch                                    string
 }
 
 func main() {
@@ -25,7 +25,8 @@ func main() {
 	flag.IntVar(&s.objects, "objects", 2000, "objects that each contender applies")
 	flag.IntVar(&s.kubectlObjects, "kubectl-objects", 400, "objects that kubectl applies, which takes long; rates are compared")
 	flag.IntVar(&s.memoryObjects, "memory-objects", 10000, "objects while the peak memory is measured")
-	flag.StringVar(&s.only, "only", "", "measure only apply, overhead or memory")
+	flag.StringVar(&s.only, "only", "", "measure only apply, overhead, git or memory")
+	flag.StringVar(&s.fetch, "fetch", "", "fetch this repository and say what it took, for the benchmark of sources")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -37,6 +38,9 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer, s settings) error {
+	if s.fetch != "" {
+		return fetchHere(ctx, out, s.fetch)
+	}
 	if s.only == "" || s.only == "apply" {
 		if err := benchApply(ctx, out, s); err != nil {
 			return err
@@ -44,6 +48,11 @@ func run(ctx context.Context, out io.Writer, s settings) error {
 	}
 	if s.only == "" || s.only == "overhead" {
 		if err := benchOverhead(ctx, out, s); err != nil {
+			return err
+		}
+	}
+	if s.only == "" || s.only == "git" {
+		if err := benchGit(ctx, out, s); err != nil {
 			return err
 		}
 	}
