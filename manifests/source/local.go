@@ -109,11 +109,11 @@ func (r *remote) openLocal() (*git.Repository, error) {
 		}
 		return nil, &UnreachableError{URL: r.display, Reason: reason, Why: Absent}
 	} else if !info.IsDir() {
-		return nil, &UnreachableError{URL: r.display, Reason: "the path is not a directory", Why: NotGit}
+		return nil, &UnreachableError{URL: r.display, Reason: "the path is not a directory", Why: Absent}
 	}
 	repo, err := git.PlainOpenWithOptions(path, &git.PlainOpenOptions{EnableDotGitCommonDir: true})
 	if errors.Is(err, git.ErrRepositoryNotExists) {
-		return nil, &UnreachableError{URL: r.display, Reason: "the directory is not a Git repository", Why: NotGit}
+		return nil, &UnreachableError{URL: r.display, Reason: "the directory is not a Git repository", Why: Absent}
 	}
 	if err != nil {
 		return nil, &UnreachableError{URL: r.display, Reason: err.Error(), Why: Absent}

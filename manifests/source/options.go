@@ -92,8 +92,8 @@ type Limits struct {
 	Files int
 	// FileBytes is the largest file that can be opened: 64 MiB.
 	FileBytes int64
-	// Duration of the whole fetch: 5 minutes. Remotes share it, so that one that hangs
-	// leaves time for the next.
+	// Duration of the fetch: 5 minutes. Remotes share it, so that one that hangs leaves
+	// time for the next. All submodules together have as long again.
 	Duration time.Duration
 	// CacheBytes is the most that CacheDir holds: 1 GiB. The packs used longest ago go first.
 	CacheBytes int64
