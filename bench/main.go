@@ -16,7 +16,7 @@ import (
 
 type settings struct {
 	rounds, objects, kubectlObjects, memoryObjects, largeObjects int
-	only                                                         string
+	only, fetch                                                  string
 }
 
 func main() {
@@ -26,7 +26,8 @@ func main() {
 	flag.IntVar(&s.kubectlObjects, "kubectl-objects", 400, "objects that kubectl applies, which takes long; rates are compared")
 	flag.IntVar(&s.memoryObjects, "memory-objects", 10000, "objects while the peak memory is measured")
 	flag.IntVar(&s.largeObjects, "large-objects", 10000, "objects of the comparisons with many")
-	flag.StringVar(&s.only, "only", "", "measure only apply, waves, large, plan, overhead or memory")
+	flag.StringVar(&s.only, "only", "", "measure only apply, waves, large, plan, overhead, git or memory")
+	flag.StringVar(&s.fetch, "fetch", "", "fetch this repository and say what it took, for the benchmark of sources")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -38,12 +39,15 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer, s settings) error {
+	if s.fetch != "" {
+		return fetchHere(ctx, out, s.fetch)
+	}
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context, io.Writer, settings) error
 	}{
 		{"apply", benchApply}, {"waves", benchWaves}, {"large", benchLarge}, {"plan", benchPlan},
-		{"overhead", benchOverhead}, {"memory", benchMemory},
+		{"overhead", benchOverhead}, {"git", benchGit}, {"memory", benchMemory},
 	} {
 		if s.only != "" && s.only != part.name {
 			continue

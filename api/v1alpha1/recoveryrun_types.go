@@ -207,6 +207,10 @@ type PinnedInputs struct {
 	//
 	// +optional
 	CommitTime *metav1.Time `json:"commitTime,omitempty"`
+	// Origin says where the commit came from and who signed it.
+	//
+	// +optional
+	Origin *CommitOrigin `json:"origin,omitempty"`
 	// RenderDigest is the SHA-256 over the canonical rendered state.
 	RenderDigest string `json:"renderDigest"`
 	// ClusterDigest is the SHA-256 over the rendered Cluster API manifests.
@@ -220,6 +224,35 @@ type PinnedInputs struct {
 	PlanGeneration int64     `json:"planGeneration"`
 	// Plan is the copy that the run works from.
 	Plan RecoveryPlanSpec `json:"plan"`
+}
+
+// CommitOrigin says where a commit came from and who signed it.
+type CommitOrigin struct {
+	// From is the URL that served it: the repository's, or a mirror's.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=4096
+	From string `json:"from,omitempty"`
+	// Ref that led to it.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Ref string `json:"ref,omitempty"`
+	// FetchedAt is when it came from there.
+	//
+	// +optional
+	FetchedAt *metav1.Time `json:"fetchedAt,omitempty"`
+	// Stale is true when no remote answered and the last fetched commit was taken.
+	//
+	// +optional
+	Stale bool `json:"stale,omitempty"`
+	// SignedBy lists the signatures that were verified.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:items:MaxLength=1024
+	SignedBy []string `json:"signedBy,omitempty"`
 }
 
 // Incarnation is one life of a logical cluster.

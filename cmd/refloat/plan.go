@@ -96,13 +96,34 @@ func (o *planOptions) open(ctx context.Context, a *access, args []string) (*sour
 		paths[i] = s.Path
 	}
 	src := plan.Spec.Source
-	if src.SecretRef != nil && o.file == "" {
-		return nil, nil, usageError("plan %s reads its repository with the credentials of Secret %s, which stay in the cluster: clone it and use --git DIR", plan.Name, src.SecretRef.Name)
+	if secret := secretOf(src); secret != "" && o.file == "" {
+		return nil, nil, usageError("plan %s reads its repository with the credentials of Secret %s, which stay in the cluster: clone it and use --git DIR", plan.Name, secret)
 	}
-	snapshot, err := source.Fetch(ctx, source.Options{
-		URL: src.URL, Branch: src.Ref.Branch, Tag: src.Ref.Tag, Commit: src.Ref.Commit,
-	})
+	options := source.Options{
+		URL: src.URL, Branch: src.Ref.Branch, Tag: src.Ref.Tag, SemVer: src.Ref.SemVer, Commit: src.Ref.Commit, Submodules: src.Submodules,
+	}
+	for _, m := range src.Mirrors {
+		options.Mirrors = append(options.Mirrors, source.Mirror{URL: m.URL})
+	}
+	snapshot, err := source.Fetch(ctx, options)
+	if err == nil && src.Verify != nil {
+		snapshot.Warnings = append(snapshot.Warnings, fmt.Sprintf("signatures are not verified here: the keys are in Secret %s, in the cluster", src.Verify.SecretRef.Name))
+	}
 	return snapshot, paths, badInput(err)
+}
+
+// secretOf names the first Secret that reading a source takes; "" when it takes none.
+func secretOf(src v1alpha1.GitSource) string {
+	refs := []*v1alpha1.LocalSecretReference{src.SecretRef, src.ProxySecretRef}
+	for _, m := range src.Mirrors {
+		refs = append(refs, m.SecretRef)
+	}
+	for _, ref := range refs {
+		if ref != nil {
+			return ref.Name
+		}
+	}
+	return ""
 }
 
 func (o *planOptions) readPlan(ctx context.Context, a *access, args []string) (*v1alpha1.RecoveryPlan, error) {
@@ -164,7 +185,7 @@ func (o *planOptions) show(ctx context.Context, t terminal, snapshot *source.Sna
 	if err != nil {
 		return badInput(err)
 	}
-	for _, warning := range rendered.Warnings {
+	for _, warning := range append(snapshot.Warnings, rendered.Warnings...) {
 		say(t.Err, "warning: %s", warning)
 	}
 	view := graph.View()

@@ -18,25 +18,58 @@ var (
 	ErrOutsideRepository = errors.New("leads out of the repository")
 )
 
-// UnreachableError says that a remote could not be asked at all. Another mirror may do.
+// Why a remote could not be read.
+type Why string
+
+const (
+	// NoAnswer came: no route, no name, refused, too slow, or a server that is out of order.
+	NoAnswer Why = "NoAnswer"
+	// NotGit answered: something else than a Git server.
+	NotGit Why = "NotGit"
+	// Denied are the credentials, or some that are needed were not given.
+	Denied Why = "Denied"
+	// NotTrusted is who answered: a TLS certificate or an ssh host key does not hold.
+	NotTrusted Why = "NotTrusted"
+	// Absent is the repository, or the credentials may not see it.
+	Absent Why = "Absent"
+)
+
+// UnreachableError says that a remote could not be asked. Another mirror may do.
 type UnreachableError struct {
 	URL    string
 	Reason string
+	Why    Why
 }
 
+// Silent says whether no Git server answered at all. Only then may what was fetched before stand in.
+func (e *UnreachableError) Silent() bool { return e.Why == NoAnswer || e.Why == NotGit }
+
 func (e *UnreachableError) Error() string {
-	return fmt.Sprintf("repository %s cannot be read: %s; check the address, the network and the credentials", e.URL, e.Reason)
+	next := map[Why]string{
+		NoAnswer: "; check the address and the network",
+		NotGit:   "; check the address",
+		Denied:   "; check the credentials",
+		Absent:   "; check the address, and that the credentials may read it",
+	}[e.Why]
+	return fmt.Sprintf("repository %s cannot be read: %s%s", e.URL, e.Reason, next)
 }
 
 // RefNotFoundError says that the remote has no such branch or tag.
 type RefNotFoundError struct {
 	URL, Ref string
 	Near     []string
+	// versions is true when Near are the newest versions there are.
+	versions bool
 }
 
 func (e *RefNotFoundError) Error() string {
 	next := "check its name"
-	if len(e.Near) > 0 {
+	if e.versions {
+		next = "no tag there is a version such as 1.2.3 or v1.2.3"
+		if len(e.Near) > 0 {
+			next = "the newest are " + strings.Join(e.Near, ", ")
+		}
+	} else if len(e.Near) > 0 {
 		next = "did you mean " + strings.Join(e.Near, ", ") + "?"
 	}
 	return fmt.Sprintf("repository %s has no %s: %s", e.URL, e.Ref, next)
@@ -69,7 +102,11 @@ func (r *remote) scrub(ctx context.Context, err error) error {
 	}
 	var unreachable *UnreachableError
 	if errors.As(err, &unreachable) {
-		return &UnreachableError{URL: unreachable.URL, Reason: r.clean(unreachable.Reason)}
+		clean := &UnreachableError{URL: unreachable.URL, Reason: r.clean(unreachable.Reason), Why: unreachable.Why}
+		if message := err.Error(); message != unreachable.Error() { // it says more, such as which submodule
+			return &scrubbedError{message: r.clean(message), kind: clean}
+		}
+		return clean
 	}
 	return &scrubbedError{message: r.clean(err.Error()), kind: kindOf(err)}
 }
@@ -87,14 +124,17 @@ func (r *remote) clean(text string) string {
 // kindOf finds what callers may branch on.
 func kindOf(err error) error {
 	var (
-		ref    *RefNotFoundError
-		commit *CommitNotFoundError
+		ref       *RefNotFoundError
+		commit    *CommitNotFoundError
+		signature *SignatureError
 	)
 	switch {
 	case errors.As(err, &ref):
 		return ref
 	case errors.As(err, &commit):
 		return commit
+	case errors.As(err, &signature):
+		return signature
 	}
 	for _, sentinel := range []error{ErrEmptyRepository, ErrLimit, ErrOutsideRepository, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, sentinel) {

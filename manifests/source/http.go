@@ -4,11 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"slices"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/transport"
@@ -36,12 +37,16 @@ func (r *remote) httpSession(limits Limits) (transport.UploadPackSession, error)
 			pool = x509.NewCertPool()
 		}
 		if !pool.AppendCertsFromPEM(r.auth.CABundle) {
-			return nil, errors.New("the CA bundle holds no certificate in PEM form")
+			return nil, notTrusted("the CA bundle holds no certificate in PEM form")
 		}
 		config.RootCAs = pool
 	}
+	proxy, err := r.proxy()
+	if err != nil {
+		return nil, err
+	}
 	base := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
+		Proxy:                 proxy,
 		DialContext:           (&net.Dialer{Timeout: connectTimeout}).DialContext,
 		TLSClientConfig:       config,
 		TLSHandshakeTimeout:   connectTimeout,
@@ -69,6 +74,18 @@ func (r *remote) httpSession(limits Limits) (transport.UploadPackSession, error)
 		return nil, err
 	}
 	return &httpSession{UploadPackSession: session, transport: base}, nil
+}
+
+// proxy to use: the one that was given, else the environment's.
+func (r *remote) proxy() (func(*http.Request) (*url.URL, error), error) {
+	if r.auth.Proxy == "" {
+		return http.ProxyFromEnvironment, nil
+	}
+	u, err := url.Parse(r.auth.Proxy)
+	if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
+		return nil, denied("the proxy's address is malformed: give an http, https or socks5 URL with a host")
+	}
+	return http.ProxyURL(u), nil
 }
 
 func (r *remote) httpAuth() transport.AuthMethod {

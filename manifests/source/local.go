@@ -32,13 +32,9 @@ func Directory(path string) (*Snapshot, error) {
 		return nil, fmt.Errorf("%s is not a directory: give the repository's root and name the file as a path", dir)
 	}
 	if isRepository(dir) {
-		var snap *Snapshot
-		err := recovered(func() (err error) {
-			snap, err = fetchLocal(context.Background(), r, target{}, packCache{}, Limits{}.withDefaults())
-			return err
-		})
+		snap, err := Fetch(context.Background(), Options{URL: dir})
 		if err != nil {
-			return nil, r.scrub(context.Background(), err)
+			return nil, err
 		}
 		snap.Warnings = append(snap.Warnings, fmt.Sprintf(
 			"%s is a Git repository: read at commit %.12s; changes that are not committed are not seen", dir, snap.Commit))
@@ -48,7 +44,7 @@ func Directory(path string) (*Snapshot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read directory %s: %w", dir, err)
 	}
-	return &Snapshot{FS: root.FS(), URL: dir, Ref: "directory"}, nil
+	return &Snapshot{FS: root.FS(), URL: dir, From: dir, Ref: "directory"}, nil
 }
 
 // isRepository recognises a worktree (.git is a directory, or a file that points to one) and a bare repository.
@@ -64,12 +60,12 @@ func isRepository(dir string) bool {
 	return true
 }
 
-// fetchLocal reads a commit out of a repository on this machine. With a cache the
-// commit's objects are copied, so that it survives what happens to the repository.
-func fetchLocal(ctx context.Context, r *remote, want target, c packCache, limits Limits) (*Snapshot, error) {
+// fetchLocal reads a commit out of a repository on this machine. With copied its
+// objects are packed, so that the commit survives what happens to the repository.
+func fetchLocal(ctx context.Context, r *remote, want target, copied bool, limits Limits) (fetched, error) {
 	repo, err := r.openLocal()
 	if err != nil {
-		return nil, err
+		return fetched{}, err
 	}
 	st := &store{
 		object: func(h plumbing.Hash) (plumbing.EncodedObject, error) {
@@ -77,31 +73,31 @@ func fetchLocal(ctx context.Context, r *remote, want target, c packCache, limits
 		},
 		size: repo.Storer.EncodedObjectSize,
 	}
-	tip, ref, err := r.resolveLocal(repo, want)
+	tip, ref, err := r.resolveLocal(repo, st, want)
 	if err != nil {
-		return nil, err
+		return fetched{}, err
 	}
-	commit, err := st.peel(tip)
+	commit, tags, err := st.peel(tip)
 	if err != nil {
 		if want.commit == tip && errors.Is(err, plumbing.ErrObjectNotFound) {
-			return nil, &CommitNotFoundError{URL: r.display, Commit: tip.String()}
+			return fetched{}, &CommitNotFoundError{URL: r.display, Commit: tip.String()}
 		}
-		return nil, fmt.Errorf("repository %s, %s: %w", r.display, want, err)
+		return fetched{}, fmt.Errorf("repository %s, %s: %w", r.display, want, err)
 	}
-	got := fetched{commit: commit, ref: ref, store: st}
-	if c.dir == "" {
-		return snapshot(st, r, got, limits)
+	if !want.commit.IsZero() && commit != want.commit {
+		return fetched{}, movedTag(r.display, ref, commit, want.commit)
+	}
+	got := fetched{commit: commit, ref: ref, store: st, tags: tags}
+	if !copied {
+		return got, nil
 	}
 	if got.pack, err = st.extract(ctx, commit, limits); err != nil {
-		return nil, fmt.Errorf("repository %s, commit %s: %w", r.display, commit, err)
+		return fetched{}, fmt.Errorf("repository %s, commit %s: %w", r.display, commit, err)
 	}
 	if got.store, err = openPack(ctx, got.pack, limits); err != nil {
-		return nil, fmt.Errorf("repository %s, commit %s: %w", r.display, commit, err)
+		return fetched{}, fmt.Errorf("repository %s, commit %s: %w", r.display, commit, err)
 	}
-	if err := c.save(commit, got.pack); err != nil {
-		return nil, fmt.Errorf("keep commit %s in the cache: %w", commit, err)
-	}
-	return snapshot(got.store, r, got, limits)
+	return got, nil
 }
 
 func (r *remote) openLocal() (*git.Repository, error) {
@@ -111,16 +107,16 @@ func (r *remote) openLocal() (*git.Repository, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			reason = "the path does not exist"
 		}
-		return nil, &UnreachableError{URL: r.display, Reason: reason}
+		return nil, &UnreachableError{URL: r.display, Reason: reason, Why: Absent}
 	} else if !info.IsDir() {
-		return nil, &UnreachableError{URL: r.display, Reason: "the path is not a directory"}
+		return nil, &UnreachableError{URL: r.display, Reason: "the path is not a directory", Why: Absent}
 	}
 	repo, err := git.PlainOpenWithOptions(path, &git.PlainOpenOptions{EnableDotGitCommonDir: true})
 	if errors.Is(err, git.ErrRepositoryNotExists) {
-		return nil, &UnreachableError{URL: r.display, Reason: "the directory is not a Git repository"}
+		return nil, &UnreachableError{URL: r.display, Reason: "the directory is not a Git repository", Why: Absent}
 	}
 	if err != nil {
-		return nil, &UnreachableError{URL: r.display, Reason: err.Error()}
+		return nil, &UnreachableError{URL: r.display, Reason: err.Error(), Why: Absent}
 	}
 	return streaming(repo)
 }
@@ -138,33 +134,57 @@ func streaming(repo *git.Repository) (*git.Repository, error) {
 		filesystem.Options{LargeObjectThreshold: streamedFrom}), nil)
 }
 
-func (r *remote) resolveLocal(repo *git.Repository, want target) (plumbing.Hash, string, error) {
-	if !want.commit.IsZero() {
+func (r *remote) resolveLocal(repo *git.Repository, st *store, want target) (plumbing.Hash, string, error) {
+	if !want.commit.IsZero() && !want.byTag {
 		return want.commit, want.String(), nil
 	}
-	if want.ref == "" {
-		head, err := repo.Head()
-		if err == nil {
-			return head.Hash(), "HEAD (" + head.Name().String() + ")", nil
-		}
-		names, listErr := r.localNames(repo)
-		if listErr == nil && len(names) == 0 {
-			return plumbing.ZeroHash, "", fmt.Errorf("repository %s: %w", r.display, ErrEmptyRepository)
-		}
-		return plumbing.ZeroHash, "", fmt.Errorf("repository %s has no default branch: say which branch to read", r.display)
+	if want.ref == "" && want.semver == nil {
+		return r.localHead(repo)
 	}
-	ref, err := repo.Reference(want.ref, true)
-	if err == nil {
-		return ref.Hash(), want.String(), nil
-	}
+	name := want.ref
 	names, listErr := r.localNames(repo)
+	if want.semver != nil && listErr == nil && len(names) > 0 {
+		best, err := want.semver.newest(r.display, names, func(name string) bool {
+			return want.commit.IsZero() || leadsTo(repo, st, name, want.commit)
+		})
+		if err != nil {
+			return plumbing.ZeroHash, "", err
+		}
+		name = plumbing.ReferenceName(best)
+	}
+	if name != "" {
+		if ref, err := repo.Reference(name, true); err == nil {
+			return ref.Hash(), name.String(), nil
+		}
+	}
 	switch {
 	case listErr != nil:
 		return plumbing.ZeroHash, "", fmt.Errorf("repository %s: read its references: %w", r.display, listErr)
 	case len(names) == 0:
 		return plumbing.ZeroHash, "", fmt.Errorf("repository %s: %w", r.display, ErrEmptyRepository)
 	}
-	return plumbing.ZeroHash, "", refNotFound(r.display, want.ref, names)
+	return plumbing.ZeroHash, "", refNotFound(r.display, name, names)
+}
+
+func (r *remote) localHead(repo *git.Repository) (plumbing.Hash, string, error) {
+	head, err := repo.Head()
+	if err == nil {
+		return head.Hash(), "HEAD (" + head.Name().String() + ")", nil
+	}
+	if names, err := r.localNames(repo); err == nil && len(names) == 0 {
+		return plumbing.ZeroHash, "", fmt.Errorf("repository %s: %w", r.display, ErrEmptyRepository)
+	}
+	return plumbing.ZeroHash, "", fmt.Errorf("repository %s has no default branch: say which branch to read", r.display)
+}
+
+// leadsTo says whether a reference ends at a commit.
+func leadsTo(repo *git.Repository, st *store, name string, commit plumbing.Hash) bool {
+	ref, err := repo.Reference(plumbing.ReferenceName(name), true)
+	if err != nil {
+		return false
+	}
+	peeled, _, err := st.peel(ref.Hash())
+	return err == nil && peeled == commit
 }
 
 // localNames lists branches and tags.

@@ -70,23 +70,30 @@ func writeFile(t *testing.T, name, content string) {
 
 // gitHandler serves a repository over smart HTTP.
 func gitHandler(t *testing.T, dir string) http.Handler {
-	uploadPack := func(w http.ResponseWriter, req *http.Request, args ...string) {
-		cmd := exec.CommandContext(req.Context(), "git", append([]string{"upload-pack", "--stateless-rpc"}, append(args, dir)...)...)
-		cmd.Env, cmd.Stdin, cmd.Stdout = gitEnv(), req.Body, w
-		if err := cmd.Run(); err != nil {
-			t.Logf("git upload-pack: %v", err) // a refusal ends with 128
-		}
-	}
+	return gitHandlers(t, map[string]string{"repo.git": dir})
+}
+
+// gitHandlers serves several, by name.
+func gitHandlers(t *testing.T, dirs map[string]string) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /repo.git/info/refs", func(w http.ResponseWriter, req *http.Request) {
-		w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
-		_, _ = w.Write([]byte("001e# service=git-upload-pack\n0000"))
-		uploadPack(w, req, "--advertise-refs")
-	})
-	mux.HandleFunc("POST /repo.git/git-upload-pack", func(w http.ResponseWriter, req *http.Request) {
-		w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
-		uploadPack(w, req)
-	})
+	for name, dir := range dirs {
+		uploadPack := func(w http.ResponseWriter, req *http.Request, args ...string) {
+			cmd := exec.CommandContext(req.Context(), "git", append([]string{"upload-pack", "--stateless-rpc"}, append(args, dir)...)...)
+			cmd.Env, cmd.Stdin, cmd.Stdout = gitEnv(), req.Body, w
+			if err := cmd.Run(); err != nil {
+				t.Logf("git upload-pack: %v", err) // a refusal ends with 128
+			}
+		}
+		mux.HandleFunc("GET /"+name+"/info/refs", func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
+			_, _ = w.Write([]byte("001e# service=git-upload-pack\n0000"))
+			uploadPack(w, req, "--advertise-refs")
+		})
+		mux.HandleFunc("POST /"+name+"/git-upload-pack", func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
+			uploadPack(w, req)
+		})
+	}
 	return mux
 }
 

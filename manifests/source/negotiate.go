@@ -26,15 +26,19 @@ func (r *remote) download(ctx context.Context, want target, limits Limits) (fetc
 	}
 	defer func() { _ = session.Close() }()
 
-	if want.commit.IsZero() {
-		tip, err := r.resolve(adv, want)
+	if want.commit.IsZero() || want.byTag {
+		tip, ref, err := r.resolve(adv, want)
 		if err != nil {
 			return fetched{}, err
 		}
-		return r.single(ctx, session, adv, tip, want, limits)
+		got, err := r.single(ctx, session, adv, tip, ref, limits)
+		if err == nil && !want.commit.IsZero() && got.commit != want.commit {
+			return fetched{}, movedTag(r.display, ref, got.commit, want.commit)
+		}
+		return got, err
 	}
 	if offers(adv, want.commit) {
-		got, err := r.single(ctx, session, adv, want.commit, want, limits)
+		got, err := r.single(ctx, session, adv, want.commit, want.String(), limits)
 		if err == nil || !refused(err) {
 			return got, err
 		}
@@ -65,33 +69,37 @@ func (r *remote) open(ctx context.Context, limits Limits) (transport.UploadPackS
 	return session, adv, nil
 }
 
-// unreachable tells apart why a remote gave no references.
-func (r *remote) unreachable(err error) error {
-	switch {
-	case errors.Is(err, transport.ErrEmptyRemoteRepository):
-		return fmt.Errorf("repository %s: %w", r.display, ErrEmptyRepository)
-	case errors.Is(err, ErrLimit), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("repository %s: %w", r.display, err)
-	}
-	return &UnreachableError{URL: r.display, Reason: err.Error()}
-}
-
-// resolve finds the object to ask for: the tag object for an annotated tag.
-func (r *remote) resolve(adv *packp.AdvRefs, want target) (plumbing.Hash, error) {
-	if want.ref == "" {
-		if adv.Head == nil {
-			return plumbing.ZeroHash, fmt.Errorf("repository %s has no default branch: say which branch to read", r.display)
-		}
-		return *adv.Head, nil
-	}
-	if hash, ok := adv.References[want.ref.String()]; ok {
-		return hash, nil
-	}
+// resolve finds the object to ask for, the tag object for an annotated tag, and the reference's name.
+func (r *remote) resolve(adv *packp.AdvRefs, want target) (plumbing.Hash, string, error) {
 	names := make([]string, 0, len(adv.References))
 	for name := range adv.References {
 		names = append(names, name)
 	}
-	return plumbing.ZeroHash, refNotFound(r.display, want.ref, names)
+	ref := want.ref
+	switch {
+	case want.semver != nil:
+		of := func(name string) plumbing.Hash {
+			if peeled, ok := adv.Peeled[name]; ok {
+				return peeled
+			}
+			return adv.References[name]
+		}
+		best, err := want.semver.newest(r.display, names, func(name string) bool {
+			return want.commit.IsZero() || of(name) == want.commit
+		})
+		if err != nil {
+			return plumbing.ZeroHash, "", err
+		}
+		ref = plumbing.ReferenceName(best)
+	case ref == "" && adv.Head == nil:
+		return plumbing.ZeroHash, "", fmt.Errorf("repository %s has no default branch: say which branch to read", r.display)
+	case ref == "":
+		return *adv.Head, want.String(), nil
+	}
+	if hash, ok := adv.References[ref.String()]; ok {
+		return hash, ref.String(), nil
+	}
+	return plumbing.ZeroHash, "", refNotFound(r.display, ref, names)
 }
 
 // refNotFound names references of the same sort that look alike.
@@ -142,7 +150,7 @@ func refused(err error) bool {
 
 // single gets one object without history.
 func (r *remote) single(ctx context.Context, session transport.UploadPackSession, adv *packp.AdvRefs,
-	tip plumbing.Hash, want target, limits Limits,
+	tip plumbing.Hash, ref string, limits Limits,
 ) (fetched, error) {
 	depth := 1
 	if !adv.Capabilities.Supports(capability.Shallow) {
@@ -150,17 +158,17 @@ func (r *remote) single(ctx context.Context, session transport.UploadPackSession
 	}
 	pack, err := receive(ctx, session, adv, []plumbing.Hash{tip}, depth)
 	if err != nil {
-		return fetched{}, fmt.Errorf("repository %s, %s: read its objects: %w", r.display, want, err)
+		return fetched{}, r.interrupted(err, ref+": read its objects")
 	}
 	st, err := openPack(ctx, pack, limits)
 	if err != nil {
-		return fetched{}, fmt.Errorf("repository %s, %s: %w", r.display, want, err)
+		return fetched{}, fmt.Errorf("repository %s, %s: %w", r.display, ref, err)
 	}
-	commit, err := st.peel(tip)
+	commit, tags, err := st.peel(tip)
 	if err != nil {
-		return fetched{}, fmt.Errorf("repository %s, %s: %w", r.display, want, err)
+		return fetched{}, fmt.Errorf("repository %s, %s: %w", r.display, ref, err)
 	}
-	return fetched{commit: commit, ref: want.String(), pack: pack, store: st}, nil
+	return fetched{commit: commit, ref: ref, pack: pack, store: st, tags: tags}, nil
 }
 
 // fromHistory reads all branches and tags with their history and takes the commit out of it.
@@ -173,7 +181,7 @@ func (r *remote) fromHistory(ctx context.Context, want target, limits Limits) (f
 
 	pack, err := receive(ctx, session, adv, tips(adv), 0)
 	if err != nil {
-		return fetched{}, fmt.Errorf("repository %s: read its history to find commit %s: %w", r.display, want.commit, err)
+		return fetched{}, r.interrupted(err, fmt.Sprintf("read its history to find commit %s", want.commit))
 	}
 	all, err := openPack(ctx, pack, limits)
 	if err != nil {

@@ -16,10 +16,11 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// packCache keeps one pack per commit: DIR/<hash of the URL>/<commit>.pack. A file is
-// complete or absent, because it is renamed into place, and its content is fixed by
-// its name. Processes that share the directory therefore need no lock: at worst two
-// write the same bytes.
+// packCache keeps one pack per commit: DIR/<hash of the URL>/<commit>.pack, the tags
+// that led to it, and records of what was fetched when. A file is complete or absent,
+// because it is renamed into place, and the content of packs and tags is fixed by their
+// name. Processes that share the directory therefore need no lock: at worst two write
+// the same bytes.
 type packCache struct {
 	dir, url string
 	limits   Limits
@@ -38,16 +39,12 @@ func (c packCache) file(commit plumbing.Hash) string {
 
 // load returns the objects of a commit, or nil when it must be fetched. A pack that
 // is damaged is removed: every object's hash is checked while it is indexed.
-func (c packCache) load(ctx context.Context, commit plumbing.Hash) *store {
+func (c packCache) load(ctx context.Context, commit plumbing.Hash, budget *budget) *store {
 	if c.dir == "" {
 		return nil
 	}
 	file := c.file(commit)
-	info, err := os.Lstat(file)
-	if err != nil || !info.Mode().IsRegular() || info.Size() > c.limits.PackBytes {
-		return nil
-	}
-	pack, err := os.ReadFile(file)
+	pack, err := readRegular(file, c.limits.PackBytes)
 	if err != nil {
 		return nil
 	}
@@ -64,35 +61,61 @@ func (c packCache) load(ctx context.Context, commit plumbing.Hash) *store {
 		}
 		return nil
 	}
+	budget.bytes -= int64(len(pack))
 	// Used just now: it goes last when the cache is full.
 	now := time.Now()
 	_ = os.Chtimes(file, now, now)
 	return st
 }
 
-// save keeps a commit's pack and then makes room.
-func (c packCache) save(commit plumbing.Hash, pack []byte) error {
+// readRegular reads a file of the cache whole, when it is one and not too large.
+func readRegular(file string, limit int64) ([]byte, error) {
+	info, err := os.Lstat(file)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > limit {
+		return nil, fs.ErrInvalid
+	}
+	return os.ReadFile(file)
+}
+
+// save keeps a commit's pack, what led to it and when, and then makes room.
+func (c packCache) save(got fetched, want target) error {
 	if c.dir == "" {
 		return nil
 	}
 	if err := os.MkdirAll(c.folder(), 0o700); err != nil {
 		return err
 	}
-	file := c.file(commit)
+	file := c.file(got.commit)
+	if err := c.place(file, got.pack); err != nil {
+		return err
+	}
+	if err := c.saveTags(got); err != nil {
+		return err
+	}
+	// Last, because it makes the rest findable.
+	if err := c.saveRecords(got, want); err != nil {
+		return err
+	}
+	c.shrink(file)
+	c.forget()
+	return nil
+}
+
+// place writes a file that is there whole or not at all.
+func (c packCache) place(file string, content []byte) error {
 	temporary, err := os.CreateTemp(c.folder(), "incoming-*") // 0600
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(temporary.Name()) }()
-	_, err = temporary.Write(pack)
+	_, err = temporary.Write(content)
 	if err = cmp.Or(err, temporary.Sync(), temporary.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(temporary.Name(), file); err != nil {
-		return err
-	}
-	c.shrink(file)
-	return nil
+	return os.Rename(temporary.Name(), file)
 }
 
 // abandonedAfter is the age of an unfinished file that no live process can still be writing.
@@ -135,6 +158,7 @@ func (c packCache) shrink(keep string) {
 		}
 		if e.path != keep && os.Remove(e.path) == nil {
 			total -= e.size
+			removeBeside(e.path)
 		}
 	}
 }

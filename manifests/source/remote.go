@@ -33,6 +33,7 @@ func parseRemote(raw string, auth Auth) (*remote, error) {
 	}
 	r := &remote{auth: auth}
 	r.hide(auth.Password, auth.BearerToken)
+	r.hideProxy(auth.Proxy)
 	if strings.Contains(raw, "://") {
 		return r, r.parseURL(raw)
 	}
@@ -125,6 +126,19 @@ func (r *remote) check() error {
 }
 
 func (r *remote) local() bool { return r.endpoint.Protocol == "file" }
+
+// hideProxy keeps a proxy's user and password out of messages.
+func (r *remote) hideProxy(proxy string) {
+	u, err := url.Parse(proxy)
+	if err != nil {
+		r.hide(proxy)
+		return
+	}
+	if u.User != nil {
+		password, _ := u.User.Password()
+		r.hide(u.User.Username(), password, u.User.String())
+	}
+}
 
 // hide remembers what must not be printed. Very short strings are left alone:
 // replacing them would garble a message and protect nothing.

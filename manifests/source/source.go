@@ -5,7 +5,8 @@
 //
 // A fetch is shallow (one commit, no history). With a cache directory the pack of
 // each fetched commit is kept, so that a run that resumes after a crash gets
-// exactly the commit that it pinned, even when the remote was rewritten or is gone.
+// exactly the commit that it pinned, even when the remote was rewritten or is gone,
+// and so that a rebuild can work from the last fetched commit while no remote answers.
 //
 // No error of this package contains a credential.
 package source
@@ -18,76 +19,6 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
-
-// Options of a fetch.
-type Options struct {
-	// URL of the repository: https, http, ssh, file, user@host:path or a local path.
-	URL string
-	// Branch, Tag and Commit say what to read; at most one of Branch and Tag. A
-	// Commit (40 hexadecimal digits) wins over both and is the only one that can be
-	// served from the cache. With none of them the remote's default branch is read.
-	Branch, Tag, Commit string
-	Auth                Auth
-	// CacheDir keeps the packs of fetched commits; "" keeps nothing. What is in it is
-	// readable to whoever may use it and knows a commit's hash, whatever credentials
-	// they hold: callers that serve several tenants give each a directory of its own.
-	CacheDir string
-	Limits   Limits
-}
-
-// Auth holds credentials and trust for a remote. User and password in the URL are
-// used when Username, Password and BearerToken are empty.
-type Auth struct {
-	Username, Password string
-	BearerToken        string
-	// SSHIdentity is a PEM private key; Password decrypts it when it is encrypted.
-	SSHIdentity []byte
-	// SSHKnownHosts is the text of a known_hosts file. It is required for ssh: a host
-	// that is not in it is refused.
-	SSHKnownHosts []byte
-	// CABundle is PEM certificates trusted for https besides the system's.
-	CABundle []byte
-}
-
-// Limits bound what a repository may cost. Zero values mean the defaults.
-type Limits struct {
-	// PackBytes is the most that is read from a remote: 256 MiB. They are held in memory, compressed.
-	PackBytes int64
-	// Objects in a pack: 1,000,000.
-	Objects int
-	// ExpandedBytes is the sum of all objects after decompression: 2 GiB.
-	ExpandedBytes int64
-	// Files in the tree, counting a shared sub-tree as often as it appears: 200,000.
-	Files int
-	// FileBytes is the largest file that can be opened: 64 MiB.
-	FileBytes int64
-	// Duration of the whole fetch: 5 minutes.
-	Duration time.Duration
-	// CacheBytes is the most that CacheDir holds: 1 GiB. The packs used longest ago go first.
-	CacheBytes int64
-}
-
-func (l Limits) withDefaults() Limits {
-	def := func(v *int64, d int64) {
-		if *v <= 0 {
-			*v = d
-		}
-	}
-	def(&l.PackBytes, 256<<20)
-	def(&l.ExpandedBytes, 2<<30)
-	def(&l.FileBytes, 64<<20)
-	def(&l.CacheBytes, 1<<30)
-	if l.Objects <= 0 {
-		l.Objects = 1_000_000
-	}
-	if l.Files <= 0 {
-		l.Files = 200_000
-	}
-	if l.Duration <= 0 {
-		l.Duration = 5 * time.Minute
-	}
-	return l
-}
 
 // Snapshot is a file tree that does not change.
 type Snapshot struct {
@@ -103,6 +34,14 @@ type Snapshot struct {
 	// Commit is 40 hexadecimal digits; "" for a plain directory.
 	Commit     string
 	CommitTime time.Time
+	// From is the URL, without credentials, of the remote that served the commit: URL or a mirror.
+	From string
+	// FetchedAt is when the commit came from there; zero when that is not known.
+	FetchedAt time.Time
+	// Stale is true when no remote answered and the last fetched commit was taken.
+	Stale bool
+	// SignedBy are the signatures that were verified.
+	SignedBy []Signature
 	// Warnings that do not stop anything: submodules that are not read, credentials in clear text.
 	Warnings []string
 }
@@ -110,56 +49,30 @@ type Snapshot struct {
 // Fetch reads one commit of a repository.
 //
 // Errors that callers branch on: *UnreachableError, *RefNotFoundError,
-// *CommitNotFoundError, ErrEmptyRepository, ErrLimit, and those of ctx.
+// *CommitNotFoundError, *SignatureError, ErrEmptyRepository, ErrLimit, and those of ctx.
 func Fetch(ctx context.Context, o Options) (*Snapshot, error) {
 	o.Limits = o.Limits.withDefaults()
-	remote, err := parseRemote(o.URL, o.Auth)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	f, err := newFetch(o)
 	if err != nil {
 		return nil, err
 	}
-	want, err := o.want()
-	if err != nil {
-		return nil, fmt.Errorf("repository %s: %w", remote.display, err)
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, o.Limits.Duration,
-		fmt.Errorf("fetching took longer than %s: %w", o.Limits.Duration, context.DeadlineExceeded))
-	defer cancel()
-
 	var snap *Snapshot
 	err = recovered(func() (err error) {
-		snap, err = fetch(ctx, remote, want, o)
+		snap, err = f.run(ctx)
 		return err
 	})
 	if err != nil {
-		return nil, remote.scrub(ctx, err)
+		return nil, f.scrub(ctx, err)
 	}
-	if remote.clearText {
-		snap.Warnings = append(snap.Warnings, fmt.Sprintf("%s: credentials travel in clear text over http; use https", remote.display))
-	}
-	return snap, nil
-}
-
-func fetch(ctx context.Context, r *remote, want target, o Options) (*Snapshot, error) {
-	packs := packCache{dir: o.CacheDir, url: r.identity, limits: o.Limits}
-	if !want.commit.IsZero() {
-		if st := packs.load(ctx, want.commit); st != nil {
-			return snapshot(st, r, fetched{commit: want.commit, ref: want.String()}, o.Limits)
+	for _, r := range f.remotes {
+		if r.clearText {
+			snap.Warnings = append(snap.Warnings, fmt.Sprintf("%s: credentials travel in clear text over http; use https", r.display))
 		}
 	}
-	if r.local() {
-		return fetchLocal(ctx, r, want, packs, o.Limits)
-	}
-	got, err := r.download(ctx, want, o.Limits)
-	if err != nil {
-		return nil, err
-	}
-	if err := got.store.complete(ctx, got.commit); err != nil {
-		return nil, fmt.Errorf("repository %s: commit %s arrived incomplete: %w", r.display, got.commit, err)
-	}
-	if err := packs.save(got.commit, got.pack); err != nil {
-		return nil, fmt.Errorf("keep commit %s in the cache: %w", got.commit, err)
-	}
-	return snapshot(got.store, r, got, o.Limits)
+	return snap, nil
 }
 
 // fetched is one commit that was found.
@@ -168,15 +81,9 @@ type fetched struct {
 	ref    string
 	pack   []byte
 	store  *store
-}
-
-func snapshot(st *store, r *remote, got fetched, limits Limits) (*Snapshot, error) {
-	tree, err := newTree(st, got.commit, limits)
-	if err != nil {
-		return nil, fmt.Errorf("repository %s, commit %s: %w", r.display, got.commit, err)
-	}
-	return &Snapshot{
-		FS: tree, URL: r.display, Ref: got.ref,
-		Commit: got.commit.String(), CommitTime: tree.time, Warnings: tree.warnings,
-	}, nil
+	// tags are the tag objects, as stored, that lead from the reference to the commit.
+	tags [][]byte
+	// from is the display of the remote, at the time that it was read.
+	from string
+	at   time.Time
 }

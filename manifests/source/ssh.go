@@ -31,6 +31,9 @@ type sshSession struct {
 }
 
 func (r *remote) sshSession(ctx context.Context, limits Limits) (_ transport.UploadPackSession, err error) {
+	if r.auth.Proxy != "" {
+		return nil, denied("a proxy is given, but the address is an ssh one: proxies are used for https and http only")
+	}
 	port := r.endpoint.Port
 	if port == 0 {
 		port = 22
@@ -73,7 +76,7 @@ func (r *remote) sshSession(ctx context.Context, limits Limits) (_ transport.Upl
 
 func (r *remote) sshConfig(address string) (*ssh.ClientConfig, error) {
 	if len(r.auth.SSHKnownHosts) == 0 {
-		return nil, fmt.Errorf("no known_hosts given: ssh host keys are always checked; put the line of `ssh-keyscan %s` in it after comparing the fingerprint", r.endpoint.Host)
+		return nil, notTrusted("no known_hosts given: ssh host keys are always checked; put the line of `ssh-keyscan %s` in it after comparing the fingerprint", r.endpoint.Host)
 	}
 	keys, err := knownHosts(r.auth.SSHKnownHosts)
 	if err != nil {
@@ -95,7 +98,7 @@ func (r *remote) sshConfig(address string) (*ssh.ClientConfig, error) {
 	case r.auth.Password != "":
 		config.Auth = []ssh.AuthMethod{ssh.Password(r.auth.Password)}
 	default:
-		return nil, errors.New("no ssh identity given: set the private key")
+		return nil, denied("no ssh identity given: set the private key")
 	}
 	return config, nil
 }
@@ -105,12 +108,12 @@ func parseIdentity(auth Auth) (ssh.Signer, error) {
 	var encrypted *ssh.PassphraseMissingError
 	if errors.As(err, &encrypted) {
 		if auth.Password == "" {
-			return nil, errors.New("the ssh identity is encrypted: set its password")
+			return nil, denied("the ssh identity is encrypted: set its password")
 		}
 		signer, err = ssh.ParsePrivateKeyWithPassphrase(auth.SSHIdentity, []byte(auth.Password))
 	}
 	if err != nil {
-		return nil, errors.New("the ssh identity is not a private key in PEM form, or its password is wrong")
+		return nil, denied("the ssh identity is not a private key in PEM form, or its password is wrong")
 	}
 	return signer, nil
 }
@@ -128,7 +131,7 @@ func knownHosts(text []byte) (*knownhosts.HostKeyDB, error) {
 	}
 	db, err := knownhosts.NewDB(file)
 	if err != nil {
-		return nil, fmt.Errorf("known_hosts is malformed: %s", strings.ReplaceAll(err.Error(), file, "known_hosts"))
+		return nil, notTrusted("known_hosts is malformed: %s", strings.ReplaceAll(err.Error(), file, "known_hosts"))
 	}
 	return db, nil
 }
@@ -136,9 +139,11 @@ func knownHosts(text []byte) (*knownhosts.HostKeyDB, error) {
 func hostKeyAdvice(err error, address string) error {
 	switch {
 	case knownhosts.IsHostKeyChanged(err):
-		return fmt.Errorf("the host key of %s is not the one in known_hosts: somebody may be in between; if the host was really rekeyed, update known_hosts", address)
+		return notTrusted("the host key of %s is not the one in known_hosts: somebody may be in between; if the host was really rekeyed, update known_hosts", address)
 	case knownhosts.IsHostUnknown(err):
-		return fmt.Errorf("the host key of %s is not in known_hosts: add it after comparing the fingerprint", address)
+		return notTrusted("the host key of %s is not in known_hosts: add it after comparing the fingerprint", address)
+	case strings.Contains(err.Error(), "unable to authenticate"):
+		return denied("%v", err)
 	}
 	return err
 }

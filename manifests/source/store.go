@@ -103,19 +103,25 @@ func (s *store) tree(hash plumbing.Hash) (*object.Tree, error) {
 	return t, nil
 }
 
-// peel follows annotated tags to the commit.
-func (s *store) peel(hash plumbing.Hash) (plumbing.Hash, error) {
+// peel follows annotated tags to the commit. It returns the tag objects on the way too.
+func (s *store) peel(hash plumbing.Hash) (plumbing.Hash, [][]byte, error) {
+	var tags [][]byte
 	for range maxTagChain {
 		if _, err := s.commit(hash); err == nil {
-			return hash, nil
+			return hash, tags, nil
 		}
-		tag := &object.Tag{}
-		if err := s.decode(plumbing.TagObject, hash, tag); err != nil {
-			return plumbing.ZeroHash, fmt.Errorf("object %s is neither a commit nor a tag of one: %w", hash, err)
+		raw, err := s.read(plumbing.TagObject, hash, maxTagBytes)
+		if err != nil {
+			return plumbing.ZeroHash, nil, fmt.Errorf("object %s is neither a commit nor a tag of one: %w", hash, err)
 		}
-		hash = tag.Target
+		tag, err := parseTag(raw)
+		if err != nil {
+			return plumbing.ZeroHash, nil, fmt.Errorf("tag object %s: %w", hash, err)
+		}
+		tags = append(tags, raw)
+		hash = tag.target
 	}
-	return plumbing.ZeroHash, errors.New("the tag points to tags without end")
+	return plumbing.ZeroHash, nil, errors.New("the tag points to tags without end")
 }
 
 // extract packs one commit without its history.

@@ -10,32 +10,65 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// target is what to read: a commit, a reference, or the default branch.
+// target is what to read: a commit, a reference, a range of versions, or the default branch.
 type target struct {
 	commit plumbing.Hash
 	ref    plumbing.ReferenceName
+	semver *versionRange
+	// byTag means that even a pinned commit must be reached through its tag, because
+	// the tag's signature is asked for.
+	byTag bool
 }
 
 func (t target) String() string {
-	switch {
-	case !t.commit.IsZero():
+	if !t.commit.IsZero() {
 		return "commit"
+	}
+	return t.key()
+}
+
+// key names what was asked for, apart from a pinned commit.
+func (t target) key() string {
+	switch {
 	case t.ref != "":
 		return t.ref.String()
+	case t.semver != nil:
+		return "semver " + t.semver.text
 	}
 	return "HEAD"
 }
 
-func (o Options) want() (target, error) {
-	if o.Branch != "" && o.Tag != "" {
-		return target{}, fmt.Errorf("branch %q and tag %q are both given: choose one", o.Branch, o.Tag)
+// acceptsTag says whether a tag of this name is one that was asked for.
+func (t target) acceptsTag(name string) bool {
+	if t.semver != nil {
+		return t.semver.holds(name)
 	}
-	var t target
+	return t.ref.IsTag() && t.ref.Short() == name
+}
+
+func (o Options) want() (target, error) {
+	given := 0
+	for _, s := range []string{o.Branch, o.Tag, o.SemVer} {
+		if s != "" {
+			given++
+		}
+	}
+	if given > 1 {
+		return target{}, fmt.Errorf("of branch %q, tag %q and version range %q more than one is given: choose one", o.Branch, o.Tag, o.SemVer)
+	}
+	var (
+		t   target
+		err error
+	)
 	switch {
 	case o.Branch != "":
 		t.ref = plumbing.NewBranchReferenceName(strings.TrimPrefix(o.Branch, "refs/heads/"))
 	case o.Tag != "":
 		t.ref = plumbing.NewTagReferenceName(strings.TrimPrefix(o.Tag, "refs/tags/"))
+	case o.SemVer != "":
+		if t.semver, err = parseRange(o.SemVer); err != nil {
+			return target{}, err
+		}
 	}
 	if t.ref != "" {
 		if err := t.ref.Validate(); err != nil {
@@ -51,7 +84,7 @@ func (o Options) want() (target, error) {
 			return target{}, errors.New("commit 000…0 names nothing")
 		}
 	}
-	return t, nil
+	return t, o.Verify.suits(&t)
 }
 
 // maxCompared bounds the work for a helpful message on a remote with very many references.

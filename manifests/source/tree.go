@@ -27,6 +27,8 @@ type tree struct {
 	limits Limits
 	time   time.Time
 	root   node
+	// modules are the submodules that are part of the tree; nil when they were not asked for.
+	modules *modules
 	// warnings name what is in the tree and cannot be read.
 	warnings []string
 
@@ -45,15 +47,21 @@ func (n node) isDir() bool       { return n.mode == filemode.Dir }
 func (n node) isLink() bool      { return n.mode == filemode.Symlink }
 func (n node) isSubmodule() bool { return n.mode == filemode.Submodule }
 
-func newTree(st *store, commit plumbing.Hash, limits Limits) (*tree, error) {
+func newTree(st *store, commit plumbing.Hash, below *modules, limits Limits) (*tree, error) {
 	c, err := st.commit(commit)
 	if err != nil {
 		return nil, err
 	}
+	if below != nil {
+		st = union(below.stores)
+	}
 	t := &tree{
 		store: st, limits: limits, time: c.Committer.When.UTC(),
 		root:    node{name: ".", mode: filemode.Dir, hash: c.TreeHash},
-		folders: map[plumbing.Hash][]node{},
+		folders: map[plumbing.Hash][]node{}, modules: below,
+	}
+	if below != nil {
+		t.warnings = below.warnings
 	}
 	files, err := t.survey(c.TreeHash, "", 0, map[plumbing.Hash]int{})
 	if err != nil {
@@ -83,7 +91,7 @@ func (t *tree) survey(hash plumbing.Hash, at string, depth int, known map[plumbi
 	for _, e := range entries {
 		switch {
 		case e.isSubmodule():
-			t.warnings = append(t.warnings, fmt.Sprintf("%s is a Git submodule and is not read: copy its files into the repository if they are needed", path.Join(at, e.name)))
+			t.warnings = append(t.warnings, t.unread(path.Join(at, e.name)))
 		case e.isDir():
 			n, err := t.survey(e.hash, path.Join(at, e.name), depth+1, known)
 			if err != nil {
@@ -99,6 +107,14 @@ func (t *tree) survey(hash plumbing.Hash, at string, depth int, known map[plumbi
 	}
 	known[hash] = count
 	return count, nil
+}
+
+// unread says what to do about a submodule that is not part of the tree.
+func (t *tree) unread(name string) string {
+	if t.modules != nil {
+		return fmt.Sprintf("%s is a Git submodule that .gitmodules does not name, and is not read", name)
+	}
+	return fmt.Sprintf("%s is a Git submodule and is not read: ask for submodules, or copy its files into the repository, if they are needed", name)
 }
 
 // complete checks that every object of the commit's tree is present.
@@ -150,7 +166,13 @@ func (t *tree) entries(hash plumbing.Hash) ([]node, error) {
 		if e.Name == "" || e.Name == "." || e.Name == ".." || strings.ContainsAny(e.Name, "/\x00") {
 			return nil, fmt.Errorf("the tree has an entry named %q: the repository is malformed", e.Name)
 		}
-		nodes = append(nodes, node{name: e.Name, mode: e.Mode, hash: e.Hash})
+		n := node{name: e.Name, mode: e.Mode, hash: e.Hash}
+		if n.isSubmodule() && t.modules != nil {
+			if root, ok := t.modules.roots[n.hash]; ok {
+				n.mode, n.hash = filemode.Dir, root
+			}
+		}
+		nodes = append(nodes, n)
 	}
 	slices.SortFunc(nodes, func(a, b node) int { return strings.Compare(a.name, b.name) })
 	for i := 1; i < len(nodes); i++ {

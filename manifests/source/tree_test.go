@@ -166,7 +166,7 @@ func TestTreeBombIsCountedNotWalked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := newTree(st, commit, limits); !errors.Is(err, ErrLimit) {
+	if _, err := newTree(st, commit, nil, limits); !errors.Is(err, ErrLimit) {
 		t.Errorf("%v is not ErrLimit", err)
 	}
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/manifests"
-	"github.com/refloat-dev/refloat/manifests/source"
 	"github.com/refloat-dev/refloat/providers/capi"
 	"github.com/refloat-dev/refloat/recovery/report"
 )
@@ -32,7 +31,7 @@ type Engine interface {
 // RenderRequest says what to render.
 type RenderRequest struct {
 	Source v1alpha1.GitSource
-	Auth   source.Auth
+	Access Access
 	// Commit that is pinned; empty for what Source refers to now.
 	Commit string
 	// ClusterPath is rendered with ${CLUSTER_NAME} and ${NAMESPACE}.
@@ -48,6 +47,8 @@ type RenderRequest struct {
 type Rendered struct {
 	Commit     string
 	CommitTime time.Time
+	// Origin says where the commit came from and who signed it.
+	Origin *v1alpha1.CommitOrigin
 	// Digest of the state and ClusterDigest of the cluster's manifests.
 	Digest, ClusterDigest string
 	// State as rendered. Its number is never 0.

@@ -24,7 +24,7 @@ import (
 
 // EngineOptions of NewEngine.
 type EngineOptions struct {
-	// CacheDir keeps the packs of fetched commits; empty keeps none.
+	// CacheDir keeps the packs of fetched commits, for each namespace apart; empty keeps none.
 	CacheDir string
 	// AllowRemoteBases lets kustomizations name files by URL.
 	AllowRemoteBases bool
@@ -48,16 +48,9 @@ type engine struct{ EngineOptions }
 // Render implements Engine.
 func (e *engine) Render(ctx context.Context, request RenderRequest) (*Rendered, error) {
 	src := request.Source
-	options := source.Options{
-		URL: src.URL, Branch: src.Ref.Branch, Tag: src.Ref.Tag, Commit: src.Ref.Commit,
-		Auth: request.Auth, CacheDir: e.CacheDir,
-	}
-	if request.Commit != "" {
-		options.Branch, options.Tag, options.Commit = "", "", request.Commit
-	}
-	snapshot, err := source.Fetch(ctx, options)
+	snapshot, err := source.Fetch(ctx, fetchOptions(request, e.CacheDir, e.Clock.Now))
 	var unreachable *source.UnreachableError
-	if errors.As(err, &unreachable) && strings.HasPrefix(src.URL, "file:") {
+	if errors.As(err, &unreachable) && strings.HasPrefix(src.URL, "file:") && len(src.Mirrors) == 0 {
 		// A directory that is not there does not come back by itself.
 		return nil, recovery.Faultf("RepositoryUnusable", "%v", err)
 	}
@@ -82,7 +75,7 @@ func (e *engine) Render(ctx context.Context, request RenderRequest) (*Rendered, 
 		return nil, inputFault("StateInvalid", fmt.Errorf("%s%w", at, err))
 	}
 	r := &Rendered{
-		Commit: snapshot.Commit, CommitTime: snapshot.CommitTime, Digest: state.Digest, ClusterDigest: cluster.Digest,
+		Commit: snapshot.Commit, CommitTime: snapshot.CommitTime, Origin: originOf(snapshot), Digest: state.Digest, ClusterDigest: cluster.Digest,
 		State: state.Objects, Waves: len(graph.Waves), SeedNamespaces: request.SeedNamespaces,
 		Warnings: append(append(snapshot.Warnings, state.Warnings...), graph.Warnings...),
 	}

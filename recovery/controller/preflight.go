@@ -69,12 +69,12 @@ func (r *Reconciler) preflight(ctx context.Context, run *v1alpha1.RecoveryRun) (
 // render the commit, or what the plan refers to now when it is empty.
 func (r *Reconciler) render(ctx context.Context, run *v1alpha1.RecoveryRun, commit string) (*materials, error) {
 	plan := run.Status.Pinned.Plan
-	auth, err := r.credentials(ctx, run, plan.Source.SecretRef)
+	access, err := r.access(ctx, run, plan.Source)
 	if err != nil {
 		return nil, err
 	}
 	name := recovery.TargetName(run, plan.Cluster.Name)
-	rendered, err := r.Engine.Render(ctx, renderRequest(plan, run.Namespace, name, commit, auth))
+	rendered, err := r.Engine.Render(ctx, renderRequest(plan, run.Namespace, name, commit, access))
 	if err != nil {
 		return nil, err
 	}
@@ -175,6 +175,7 @@ func (r *Reconciler) recordPreflight(ctx context.Context, o recovery.Observation
 	err = r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) {
 		p := run.Status.Pinned
 		p.Commit, p.RenderDigest, p.ClusterDigest = rendered.Commit, rendered.Digest, rendered.ClusterDigest
+		p.Origin = rendered.Origin
 		p.Objects, p.Waves = int32(len(rendered.State)), int32(rendered.Waves)
 		if !rendered.CommitTime.IsZero() {
 			at := metav1.NewTime(rendered.CommitTime)
@@ -184,7 +185,7 @@ func (r *Reconciler) recordPreflight(ctx context.Context, o recovery.Observation
 		if run.Spec.Operation != v1alpha1.OperationTeardown {
 			run.Status.Target = &v1alpha1.Incarnation{Name: f.materials.cluster.Name}
 		}
-		recovery.RecordAdvance(run, fmt.Sprintf("%d objects in %d waves at commit %s", p.Objects, p.Waves, short(p.Commit)), now)
+		recovery.RecordAdvance(run, fmt.Sprintf("%d objects in %d waves at commit %s%s", p.Objects, p.Waves, short(p.Commit), provenance(p.Origin)), now)
 	})
 	if err != nil {
 		return err

@@ -11,7 +11,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
-	"github.com/refloat-dev/refloat/manifests/source"
 	"github.com/refloat-dev/refloat/recovery"
 )
 
@@ -36,21 +35,6 @@ func unlessDestroyed(run *v1alpha1.RecoveryRun, fault *recovery.Fault) error {
 		return errors.New(fault.Message)
 	}
 	return fault
-}
-
-// credentials for the repository.
-func (r *Reconciler) credentials(ctx context.Context, run *v1alpha1.RecoveryRun, ref *v1alpha1.LocalSecretReference) (source.Auth, error) {
-	if ref == nil {
-		return source.Auth{}, nil
-	}
-	s, err := r.secret(ctx, run, ref.Name, "spec.source.secretRef")
-	if err != nil {
-		return source.Auth{}, err
-	}
-	return source.Auth{
-		Username: string(s.Data["username"]), Password: string(s.Data["password"]), BearerToken: string(s.Data["bearerToken"]),
-		SSHIdentity: s.Data["identity"], SSHKnownHosts: s.Data["known_hosts"], CABundle: s.Data["caFile"],
-	}, nil
 }
 
 // seeds reads the Secrets that Git cannot hold.

@@ -15,9 +15,9 @@ import (
 )
 
 // renderRequest for a plan's copy.
-func renderRequest(plan v1alpha1.RecoveryPlanSpec, namespace, cluster, commit string, auth source.Auth) RenderRequest {
+func renderRequest(plan v1alpha1.RecoveryPlanSpec, namespace, cluster, commit string, access Access) RenderRequest {
 	request := RenderRequest{
-		Source: plan.Source, Auth: auth, Commit: commit,
+		Source: plan.Source, Access: access, Commit: commit,
 		ClusterPath: plan.Cluster.Path, ClusterName: cluster, Namespace: namespace,
 	}
 	for _, s := range plan.State {

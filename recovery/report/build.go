@@ -72,6 +72,13 @@ func (r *Report) pinned(s v1alpha1.RecoveryRunStatus) {
 		at := s.Pinned.CommitTime.UTC()
 		r.CommitTime = &at
 	}
+	if o := s.Pinned.Origin; o != nil {
+		r.Origin = &Origin{From: o.From, Ref: o.Ref, Stale: o.Stale, SignedBy: slices.Clone(o.SignedBy)}
+		if o.FetchedAt != nil {
+			at := o.FetchedAt.UTC()
+			r.Origin.FetchedAt = &at
+		}
+	}
 	if limit := s.Pinned.Plan.Objective.RecoveryTime; limit != nil {
 		r.Objective = &Objective{
 			RecoveryTimeSeconds: limit.Seconds(),

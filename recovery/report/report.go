@@ -23,6 +23,7 @@ type Report struct {
 	Reason       string             `json:"reason,omitempty"`
 	Commit       string             `json:"commit,omitempty"`
 	CommitTime   *time.Time         `json:"commitTime,omitempty"`
+	Origin       *Origin            `json:"origin,omitempty"`
 	RenderDigest string             `json:"renderDigest,omitempty"`
 	Simulated    bool               `json:"simulated,omitempty"`
 	StartedAt    *time.Time         `json:"startedAt,omitempty"`
@@ -39,6 +40,17 @@ type Report struct {
 	Notes     []string `json:"notes,omitempty"`
 	// Truncated says what was left out to keep the report within its bound.
 	Truncated string `json:"truncated,omitempty"`
+}
+
+// Origin of the commit.
+type Origin struct {
+	From      string     `json:"from,omitempty"`
+	Ref       string     `json:"ref,omitempty"`
+	FetchedAt *time.Time `json:"fetchedAt,omitempty"`
+	// Stale is true when the remote was unreachable and the last fetched commit was taken.
+	Stale bool `json:"stale,omitempty"`
+	// SignedBy lists the signatures that were verified.
+	SignedBy []string `json:"signedBy,omitempty"`
 }
 
 // Objective that was promised, and whether it was met.

@@ -151,3 +151,33 @@ func TestFromConfigMapRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestOriginIsSaid holds what a reader must learn of the commit: its age, that no remote
+// answered, and who signed it.
+func TestOriginIsSaid(t *testing.T) {
+	run := finishedRun()
+	made, fetched := metav1.NewTime(t0.Add(-26*time.Hour)), metav1.NewTime(t0.Add(-25*time.Hour))
+	run.Status.Pinned.CommitTime = &made
+	run.Status.Pinned.Origin = &v1alpha1.CommitOrigin{
+		From: "https://mirror.example.com/fleet.git", Ref: "refs/heads/main", FetchedAt: &fetched, Stale: true,
+		SignedBy: []string{"commit signed by dev@example.com, SHA256:abc (SSH)"},
+	}
+	built := Build(run, nil)
+	if o := built.Origin; o == nil || !o.Stale || o.Ref != "refs/heads/main" || !o.FetchedAt.Equal(fetched.Time) || len(o.SignedBy) != 1 {
+		t.Fatalf("origin %+v", o)
+	}
+	var text bytes.Buffer
+	if err := built.WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"(26h0m0s before the run)", "https://mirror.example.com/fleet.git", "REMOTE UNREACHABLE", "signed by dev@example.com, SHA256:abc (SSH)"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the report does not say %q:\n%s", want, text.String())
+		}
+	}
+	run.Status.Pinned.Origin.Stale = false
+	text.Reset()
+	if err := Build(run, nil).WriteText(&text); err != nil || strings.Contains(text.String(), "UNREACHABLE") {
+		t.Errorf("%v:\n%s", err, text.String())
+	}
+}

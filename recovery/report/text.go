@@ -51,6 +51,7 @@ func (r *Report) head(b *bytes.Buffer) {
 	}
 	row("cluster", cluster)
 	row("commit", r.Commit)
+	r.origin(row)
 	if r.StartedAt != nil {
 		row("started", r.StartedAt.Format(time.RFC3339))
 	}
@@ -73,6 +74,31 @@ func (r *Report) head(b *bytes.Buffer) {
 		row("because", r.Failure.Message)
 	}
 	_ = table.Flush() // a bytes.Buffer takes everything
+}
+
+// origin says how old the commit was when the run began, where it came from and who signed it.
+func (r *Report) origin(row func(name, value string)) {
+	if r.CommitTime != nil {
+		text := r.CommitTime.Format(time.RFC3339)
+		if r.StartedAt != nil {
+			text += fmt.Sprintf(" (%s before the run)", max(0, r.StartedAt.Sub(*r.CommitTime)).Round(time.Second))
+		}
+		row("commit made", text)
+	}
+	if r.Origin == nil {
+		return
+	}
+	row("from", r.Origin.From)
+	if r.Origin.FetchedAt != nil {
+		fetched := r.Origin.FetchedAt.Format(time.RFC3339)
+		if r.Origin.Stale {
+			fetched += " (REMOTE UNREACHABLE: the last fetched commit was taken)"
+		}
+		row("fetched", fetched)
+	}
+	for _, signature := range r.Origin.SignedBy {
+		row("signature", signature)
+	}
 }
 
 func (r *Report) phases(b *bytes.Buffer) {

@@ -2,11 +2,14 @@ package crds
 
 import (
 	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	crdvalidation "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
@@ -23,6 +26,19 @@ func TestPlanValidation(t *testing.T) {
 	within := func(d time.Duration) *metav1.Duration { return &metav1.Duration{Duration: d} }
 	url := func(s string) func(*v1alpha1.RecoveryPlanSpec) {
 		return func(p *v1alpha1.RecoveryPlanSpec) { p.Source.URL = s }
+	}
+	mirrors := func(urls ...string) func(*v1alpha1.RecoveryPlanSpec) {
+		return func(p *v1alpha1.RecoveryPlanSpec) {
+			for _, u := range urls {
+				p.Source.Mirrors = append(p.Source.Mirrors, v1alpha1.GitMirror{URL: u})
+			}
+		}
+	}
+	verified := func(mode v1alpha1.GitVerifyMode, ref v1alpha1.GitRef) func(*v1alpha1.RecoveryPlanSpec) {
+		return func(p *v1alpha1.RecoveryPlanSpec) {
+			p.Source.Ref = ref
+			p.Source.Verify = &v1alpha1.GitVerification{Mode: mode, SecretRef: v1alpha1.LocalSecretReference{Name: "signers"}}
+		}
 	}
 	for name, test := range map[string]struct {
 		change  func(*v1alpha1.RecoveryPlanSpec)
@@ -44,6 +60,19 @@ func TestPlanValidation(t *testing.T) {
 		"file":               {change: url("file:///srv/a@b.git")},
 		"optional by name":   {change: func(p *v1alpha1.RecoveryPlanSpec) { p.Waves.Optional = []v1alpha1.ObjectPattern{{Name: "preview-*"}} }},
 		"optional: all":      {func(p *v1alpha1.RecoveryPlanSpec) { p.Waves.Optional = []v1alpha1.ObjectPattern{{Group: "apps"}} }, true},
+		"mirrors":            {change: mirrors("https://git.example.com/a.git", "git@git.example.com:a.git", "file:///srv/a.git")},
+		"mirror with login":  {mirrors("https://user:word@git.example.com/a.git"), true},
+		"mirror elsewhere":   {mirrors("ftp://git.example.com/a.git"), true},
+		"many mirrors":       {mirrors(slices.Repeat([]string{"https://git.example.com/a.git"}, 9)...), true},
+		"version range":      {change: func(p *v1alpha1.RecoveryPlanSpec) { p.Source.Ref.SemVer = ">=1.0.0 <2.0.0" }},
+		"range and tag":      {func(p *v1alpha1.RecoveryPlanSpec) { p.Source.Ref = v1alpha1.GitRef{SemVer: "1.x", Tag: "v1.0.0"} }, true},
+		"long range":         {func(p *v1alpha1.RecoveryPlanSpec) { p.Source.Ref.SemVer = strings.Repeat("1", 129) }, true},
+		"verified commit":    {change: verified("Commit", v1alpha1.GitRef{Branch: "main"})},
+		"verified tag":       {change: verified("Tag", v1alpha1.GitRef{Tag: "v1.0.0"})},
+		"verified range":     {change: verified("TagAndCommit", v1alpha1.GitRef{SemVer: "1.x"})},
+		"verified no tag":    {verified("Tag", v1alpha1.GitRef{Branch: "main"}), true},
+		"verified no ref":    {verified("TagAndCommit", v1alpha1.GitRef{}), true},
+		"verified how":       {verified("HEAD", v1alpha1.GitRef{}), true},
 		"namespace of seeds": {func(p *v1alpha1.RecoveryPlanSpec) { p.Seeds[0].Namespace = "Not_one" }, true},
 	} {
 		spec := v1alpha1.RecoveryPlanSpec{
@@ -54,6 +83,27 @@ func TestPlanValidation(t *testing.T) {
 		test.change(&spec)
 		if errs := refused(spec); (len(errs) > 0) != test.refused {
 			t.Errorf("%s: refused for %v, want refused %t", name, errs, test.refused)
+		}
+	}
+}
+
+// TestDefinitionsAreAccepted holds the definitions against the API server's own checks,
+// the cost of their rules among them.
+func TestDefinitionsAreAccepted(t *testing.T) {
+	all, err := All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, definition := range all {
+		var internal apiextensions.CustomResourceDefinition
+		apiextensionsv1.SetDefaults_CustomResourceDefinition(definition)
+		apiextensionsv1.SetDefaults_CustomResourceDefinitionSpec(&definition.Spec)
+		if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(definition, &internal, nil); err != nil {
+			t.Fatal(err)
+		}
+		internal.Status.StoredVersions = []string{"v1alpha1"}
+		if errs := crdvalidation.ValidateCustomResourceDefinition(t.Context(), &internal); len(errs) > 0 {
+			t.Errorf("%s: %v", definition.Name, errs)
 		}
 	}
 }
