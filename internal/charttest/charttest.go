@@ -21,6 +21,7 @@ import (
 	"encoding/pem"
 	"io"
 	"io/fs"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"path"
@@ -65,16 +66,25 @@ type Request struct {
 func New(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{closed: make(chan struct{})}
-	s.server = httptest.NewServer(http.HandlerFunc(s.serve))
+	s.server = s.unstarted()
+	s.server.Start()
 	t.Cleanup(s.Close)
 	return s
+}
+
+// unstarted does not log what clients do to it: tests do much to it on purpose.
+func (s *Server) unstarted() *httptest.Server {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	return server
 }
 
 // NewTLS starts a server that speaks TLS with a certificate of its own authority.
 func NewTLS(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{closed: make(chan struct{})}
-	s.server = httptest.NewTLSServer(http.HandlerFunc(s.serve))
+	s.server = s.unstarted()
+	s.server.StartTLS()
 	t.Cleanup(s.Close)
 	return s
 }

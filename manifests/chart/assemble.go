@@ -24,7 +24,7 @@ func (j *job) assemble(ctx context.Context, out *output) (*Result, error) {
 	}
 	for _, name := range sortedKeys(out.templates) {
 		if ctx.Err() != nil {
-			return nil, j.stopped(context.Cause(ctx))
+			return nil, j.stopped(context.Cause(ctx), nil)
 		}
 		text := out.templates[name]
 		if strings.HasSuffix(name, "NOTES.txt") || strings.TrimSpace(text) == "" {

@@ -84,7 +84,12 @@ type TemplateError struct {
 	File    string
 	Line    int // of the template, from 1; 0 when not known
 	Message string
+
+	cause error
 }
+
+// Unwrap gives ErrLimit or the cause of a context when the rendering was ended.
+func (e *TemplateError) Unwrap() error { return e.cause }
 
 func (e *TemplateError) Error() string {
 	where := e.File

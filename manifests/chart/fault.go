@@ -27,6 +27,10 @@ func (j *job) failed(c *helmchart.Chart, err error) error {
 		return err
 	}
 	text := err.Error()
+	const most = 64 << 10 // recursion makes messages without end
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "")
+	}
 	fault := &TemplateError{Chart: j.Chart.String(), Message: printable(core(text))}
 	places := position.FindAllStringSubmatch(text, -1)
 	if len(places) == 0 {
@@ -34,7 +38,7 @@ func (j *job) failed(c *helmchart.Chart, err error) error {
 	}
 	// The engine lists the outermost place first.
 	last := places[len(places)-1]
-	fault.File, fault.Line = j.where(strings.TrimPrefix(last[1], "template: ")), 0
+	fault.File = j.where(last[1])
 	fault.Line, _ = strconv.Atoi(last[2])
 	if outer := places[0]; outer[1] != last[1] {
 		fault.Message += " (from " + j.where(outer[1]) + ":" + outer[2] + ")"

@@ -40,7 +40,14 @@ func TestFaultsNameThePlace(t *testing.T) {
 				"templates/b.yaml":  "# first\n{{ include \"check\" . }}\n",
 				"templates/c~.yaml": configMap,
 			},
-			[]string{"templates/_h.tpl:2: no such mode (from ", "templates/b.yaml:2)"},
+			[]string{"templates/b.yaml:2: no such mode"},
+		},
+		"nil pointer in a named template": {
+			map[string]string{
+				"templates/_h.tpl": "{{- define \"deep\" }}\n{{- .Values.a.b }}\n{{- end }}",
+				"templates/b.yaml": "# first\n{{ include \"deep\" . }}\n",
+			},
+			[]string{"templates/_h.tpl:2: nil pointer", "(from chart demo-1.0.0: templates/b.yaml:2)"},
 		},
 		"missing template": {
 			map[string]string{"templates/a.yaml": "{{ include \"nowhere\" . }}"},
@@ -188,7 +195,7 @@ func TestBombsEndInAnError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			req := request(chartOf(t, map[string]string{"templates/a.yaml": template}))
-			req.Limits = Limits{RenderTime: time.Second, Memory: 128 << 20}
+			req.Limits = Limits{RenderTime: 300 * time.Millisecond, Memory: 128 << 20}
 			start := time.Now()
 			_, err := Render(t.Context(), req)
 			if err == nil {
@@ -200,9 +207,21 @@ func TestBombsEndInAnError(t *testing.T) {
 			if strings.Contains(err.Error(), tick) || len(err.Error()) > 500 {
 				t.Errorf("the message is no help: %v", err)
 			}
-			contains(t, err.Error(), "chart demo")
+			contains(t, err.Error(), "chart demo-1.0.0: templates/a.yaml")
 		})
 	}
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	req := request(chartOf(t, map[string]string{
+		"templates/a.yaml": "\n" + `{{ $s := "0123456789abcdef" }}{{ range until 60 }}{{ $s = printf "%s%s" $s $s }}{{ end }}{{ $s }}`,
+	}))
+	req.Limits = Limits{RenderTime: time.Minute, Memory: 64 << 20}
+	_, err := Render(t.Context(), req)
+	if !errors.Is(err, ErrLimit) {
+		t.Fatalf("got %v", err)
+	}
+	contains(t, err.Error(), "templates/a.yaml:2: cannot be rendered: it takes more than 64 MiB of memory")
 }
 
 func TestMutualRecursionDoesNotEndTheProcess(t *testing.T) {
@@ -212,7 +231,7 @@ func TestMutualRecursionDoesNotEndTheProcess(t *testing.T) {
 		b.WriteString(`{{ define "` + word(i) + `" }}{{ include "` + word((i+1)%names) + `" . }}{{ end }}`)
 	}
 	req := request(chartOf(t, map[string]string{"templates/a.yaml": b.String() + `{{ include "` + word(0) + `" . }}`}))
-	req.Limits = Limits{RenderTime: 30 * time.Second}
+	req.Limits = Limits{RenderTime: time.Minute}
 	_, err := Render(t.Context(), req)
 	if !errors.Is(err, ErrLimit) {
 		t.Fatalf("got %v", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/metrics"
 	"sync"
 	"time"
@@ -14,8 +15,10 @@ var errRenderTime = errors.New("the time to render a chart is over")
 const (
 	// sampleEvery is how often a running template looks at memory and time.
 	sampleEvery = time.Millisecond
-	// mostStack is how much stacks may grow by. The runtime ends the process at 1 GB.
-	mostStack = 192 << 20
+	// mostFrames is how deep the stack may be, about 1,500 templates in each other: the
+	// engine's own limit is 1,000, but it counts each name apart. An error that comes up
+	// from far below grows with every level, and at 1 GB of stack the process ends.
+	mostFrames = 40_000
 	// grace is how long an abandoned rendering is waited for: most stop within a tick.
 	grace = 2 * time.Second
 )
@@ -25,30 +28,25 @@ const (
 type guard struct {
 	ctx    context.Context
 	limits Limits
-	start  usage
+	start  uint64 // bytes of live heap
 	last   time.Time
 
 	mu    sync.Mutex
 	cause error
 }
 
-// usage of memory by the process.
-type usage struct{ heap, stacks uint64 }
-
-func measured() usage {
-	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
-	metrics.Read(samples)
-	var u usage
-	for i, into := range []*uint64{&u.heap, &u.stacks} {
-		if samples[i].Value.Kind() == metrics.KindUint64 {
-			*into = samples[i].Value.Uint64()
-		}
+// liveHeap is how much memory the process held when it last looked for garbage.
+func liveHeap() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(sample)
+	if sample[0].Value.Kind() != metrics.KindUint64 {
+		return 0
 	}
-	return u
+	return sample[0].Value.Uint64()
 }
 
 func newGuard(ctx context.Context, limits Limits) *guard {
-	return &guard{ctx: ctx, limits: limits, start: measured()}
+	return &guard{ctx: ctx, limits: limits, start: liveHeap()}
 }
 
 // tick is called from templates; an error ends the rendering.
@@ -61,11 +59,11 @@ func (g *guard) tick() (string, error) {
 	if g.ctx.Err() != nil {
 		return "", g.stop(context.Cause(g.ctx))
 	}
-	u := measured()
+	var frame [1]uintptr
 	switch {
-	case u.heap > g.start.heap+uint64(g.limits.Memory):
+	case liveHeap() > g.start+uint64(g.limits.Memory):
 		return "", g.stop(fmt.Errorf("it takes more than %d MiB of memory: %w", g.limits.Memory>>20, ErrLimit))
-	case u.stacks > g.start.stacks+mostStack:
+	case runtime.Callers(mostFrames, frame[:]) > 0:
 		return "", g.stop(fmt.Errorf("templates include each other too deep: %w", ErrLimit))
 	}
 	return "", nil

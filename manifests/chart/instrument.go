@@ -20,19 +20,19 @@ const tick = "refloatTick"
 const mostNesting = 1000
 
 // instrument adds ticks to all templates of a chart and the charts in it.
-func instrument(c *helmchart.Chart) error {
+func (j *job) instrument(c *helmchart.Chart) error {
 	for _, f := range c.Templates {
 		if f == nil {
 			continue
 		}
 		text := string(f.Data)
 		if err := shallow(text); err != nil {
-			return &TemplateError{Chart: "chart " + c.Name(), File: f.Name, Message: err.Error()}
+			return &TemplateError{Chart: j.Chart.String(), File: j.where(c.ChartFullPath() + "/" + f.Name), Message: err.Error(), cause: ErrLimit}
 		}
 		*f = common.File{Name: f.Name, ModTime: f.ModTime, Data: []byte(ticking(f.Name, text))}
 	}
 	for _, d := range c.Dependencies() {
-		if err := instrument(d); err != nil {
+		if err := j.instrument(d); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	ocidigest "github.com/opencontainers/go-digest"
@@ -148,6 +149,9 @@ func (r *address) ociFailed(ctx context.Context, err error) error {
 	}
 	if errors.Is(err, content.ErrMismatchedDigest) || errors.Is(err, content.ErrInvalidDescriptorSize) || errors.Is(err, content.ErrTrailingData) {
 		return &InvalidError{Message: fmt.Sprintf("chart repository %s sent bytes that do not have the digest it announced: it is damaged, or something on the way changes them", r.display)}
+	}
+	if errors.Is(err, auth.ErrBasicCredentialNotFound) {
+		return r.status(http.StatusUnauthorized, false)
 	}
 	var answer *errcode.ErrorResponse
 	if ctx.Err() != nil || !errors.As(err, &answer) {

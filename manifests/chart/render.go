@@ -148,7 +148,7 @@ func (j *job) shown(err error) error {
 	case text == err.Error():
 		return err
 	case errors.As(err, &template):
-		return &TemplateError{Chart: template.Chart, File: template.File, Line: template.Line, Message: j.hidden.clean(template.Message)}
+		return &TemplateError{Chart: template.Chart, File: template.File, Line: template.Line, Message: j.hidden.clean(template.Message), cause: template.cause}
 	case errors.As(err, &values):
 		faults := make([]string, len(values.Faults))
 		for i, f := range values.Faults {
@@ -170,7 +170,7 @@ func (j *job) once(ctx context.Context) (*Result, error) {
 		return err
 	})
 	if cause := g.stopped(); cause != nil {
-		return nil, j.stopped(cause)
+		return nil, j.stopped(cause, err)
 	}
 	if err != nil {
 		return nil, err
@@ -178,12 +178,18 @@ func (j *job) once(ctx context.Context) (*Result, error) {
 	return j.assemble(ctx, out)
 }
 
-// stopped says that the rendering was ended, and why.
-func (j *job) stopped(cause error) error {
+// stopped says that the rendering was ended, why, and where it was when the engine says so.
+func (j *job) stopped(cause, err error) error {
+	message := "cannot be rendered: " + printable(cause.Error())
 	if errors.Is(cause, errRenderTime) {
-		return fmt.Errorf("%s was not rendered within %v: a template may loop without end: %w", j.Chart, j.limits.RenderTime, ErrLimit)
+		cause = ErrLimit
+		message = fmt.Sprintf("was not rendered within %v: a template may loop without end: %v", j.limits.RenderTime, ErrLimit)
 	}
-	return fmt.Errorf("%s cannot be rendered: %w", j.Chart, cause)
+	var at *TemplateError
+	if !errors.As(err, &at) {
+		at = &TemplateError{}
+	}
+	return &TemplateError{Chart: j.Chart.String(), File: at.File, Line: at.Line, Message: message, cause: cause}
 }
 
 // output of the engine.
@@ -222,7 +228,7 @@ func (j *job) templates(g *guard) (output, error) {
 	if err != nil {
 		return none, err
 	}
-	if err := instrument(c); err != nil {
+	if err := j.instrument(c); err != nil {
 		return none, err
 	}
 	e := engine.Engine{CustomTemplateFuncs: g.functions(&said, j.Now)}

@@ -149,7 +149,7 @@ func guarded(name string, parse func() error) (err error) {
 			err = fault
 		}
 	}()
-	if parse() != nil {
+	if name == "" || parse() != nil {
 		return fault
 	}
 	return nil
