@@ -15,10 +15,13 @@ var errRenderTime = errors.New("the time to render a chart is over")
 const (
 	// sampleEvery is how often a running template looks at memory and time.
 	sampleEvery = time.Millisecond
-	// mostFrames is how deep the stack may be, about 1,500 templates in each other: the
+	// mostFrames is how deep the stack may be, about 2,000 templates in each other: the
 	// engine's own limit is 1,000, but it counts each name apart. An error that comes up
 	// from far below grows with every level, and at 1 GB of stack the process ends.
-	mostFrames = 40_000
+	mostFrames = 30_000
+	// depthEvery is after how many ticks the stack is measured: it takes as many to get
+	// as many templates deeper.
+	depthEvery = 512
 	// grace is how long an abandoned rendering is waited for: most stop within a tick.
 	grace = 2 * time.Second
 )
@@ -30,6 +33,7 @@ type guard struct {
 	limits Limits
 	start  uint64 // bytes of live heap
 	last   time.Time
+	ticks  int
 
 	mu    sync.Mutex
 	cause error
@@ -51,6 +55,12 @@ func newGuard(ctx context.Context, limits Limits) *guard {
 
 // tick is called from templates; an error ends the rendering.
 func (g *guard) tick() (string, error) {
+	if g.ticks++; g.ticks%depthEvery == 0 {
+		var frame [1]uintptr
+		if runtime.Callers(mostFrames, frame[:]) > 0 {
+			return "", g.stop(fmt.Errorf("templates include each other too deep: %w", ErrLimit))
+		}
+	}
 	now := time.Now()
 	if now.Sub(g.last) < sampleEvery {
 		return "", nil
@@ -59,12 +69,8 @@ func (g *guard) tick() (string, error) {
 	if g.ctx.Err() != nil {
 		return "", g.stop(context.Cause(g.ctx))
 	}
-	var frame [1]uintptr
-	switch {
-	case liveHeap() > g.start+uint64(g.limits.Memory):
+	if liveHeap() > g.start+uint64(g.limits.Memory) {
 		return "", g.stop(fmt.Errorf("it takes more than %d MiB of memory: %w", g.limits.Memory>>20, ErrLimit))
-	case runtime.Callers(mostFrames, frame[:]) > 0:
-		return "", g.stop(fmt.Errorf("templates include each other too deep: %w", ErrLimit))
 	}
 	return "", nil
 }
