@@ -32,6 +32,9 @@ func (r *renderer) parse(file string, d document) (*yaml.Node, error) {
 		return nil, nil
 	}
 	c := checker{file: file, doc: d, limits: r.limits, expanded: map[*yaml.Node]weight{}}
+	if r.lastKeyWins {
+		c.twice = func(fault error) { r.warnings.add(fault.Error() + "; the last one is taken") }
+	}
 	if _, err := c.check(root, 1); err != nil {
 		return nil, err
 	}
@@ -87,6 +90,8 @@ type checker struct {
 	doc      document
 	limits   Limits
 	expanded map[*yaml.Node]weight
+	// twice is told of a key that is written twice; without it that is an error.
+	twice func(fault error)
 }
 
 func (c *checker) fault(n *yaml.Node, format string, args ...any) error {
@@ -151,7 +156,11 @@ func (c *checker) keys(n *yaml.Node) error {
 			return c.fault(key, "has a key that is not a plain value")
 		}
 		if first, twice := seen[key.Value]; twice {
-			return c.fault(key, "has the key %q twice, first on line %d: remove one", key.Value, c.doc.line+first-1)
+			fault := c.fault(key, "has the key %q twice, first on line %d: remove one", key.Value, c.doc.line+first-1)
+			if c.twice == nil {
+				return fault
+			}
+			c.twice(fault)
 		}
 		seen[key.Value] = key.Line
 	}

@@ -21,18 +21,22 @@ func (r *renderer) objects(unit, file string, d document) ([]manifests.Object, e
 	if d.root.Kind != yaml.MappingNode {
 		return nil, inputErrorf(file, d.at(d.root), "is %s, not a Kubernetes object", kindOfNode(d.root))
 	}
-	content, err := decode(file, d)
+	content, err := decode(file, d, !r.lastKeyWins)
 	if err != nil {
 		return nil, err
 	}
 	return r.expand(item{unit: unit, file: file, line: d.at(d.root), node: d.root, doc: d, content: content})
 }
 
-func decode(file string, d document) (map[string]any, error) {
+func decode(file string, d document, strict bool) (map[string]any, error) {
 	text := d.text
 	if !d.json {
+		toJSON := sigsyaml.YAMLToJSON
+		if strict {
+			toJSON = sigsyaml.YAMLToJSONStrict
+		}
 		var err error
-		if text, err = sigsyaml.YAMLToJSONStrict(d.text); err != nil {
+		if text, err = toJSON(d.text); err != nil {
 			return nil, syntaxError(file, d, err)
 		}
 	}

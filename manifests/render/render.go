@@ -145,6 +145,8 @@ type renderer struct {
 	limits   Limits
 	budget   budget
 	warnings warnings
+	// lastKeyWins accepts keys that are written twice, with a warning.
+	lastKeyWins bool
 	// builtBy is the kustomization that built an object. One file built by two
 	// overlays gives two objects of the same origin.
 	builtBy map[*unstructured.Unstructured]string

@@ -9,7 +9,6 @@ import (
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/manifests"
-	"github.com/refloat-dev/refloat/manifests/source"
 	"github.com/refloat-dev/refloat/recovery"
 	"github.com/refloat-dev/refloat/recovery/report"
 )

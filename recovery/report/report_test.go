@@ -38,7 +38,7 @@ func finishedRun() *v1alpha1.RecoveryRun {
 
 func TestBuildStoreAndRead(t *testing.T) {
 	earlier := &Report{
-		Waves:        WavesOf([]Object{{ID: "b", Wave: 2, Status: "Healthy"}, {ID: "a", Wave: 1, Status: "Healthy", Seconds: 1.5}, {ID: "c", Wave: 2, Status: "NotProvable", Adopted: true},
+		Waves: WavesOf([]Object{{ID: "b", Wave: 2, Status: "Healthy"}, {ID: "a", Wave: 1, Status: "Healthy", Seconds: 1.5}, {ID: "c", Wave: 2, Status: "NotProvable", Adopted: true},
 			{ID: "d", Wave: 2, Status: "Missing", Optional: true, Origin: "d.yaml:4", Message: "refused"}}),
 		Verification: &Verification{Rendered: 3, Matched: 3, Healthy: 2, NotProvable: 1, Details: Details{NotProvable: []Finding{{ID: "c", Origin: "a.yaml:3", Detail: "simulated"}}}},
 	}
