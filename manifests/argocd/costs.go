@@ -160,4 +160,3 @@ func regexReplaceCost(args []any) int {
 	each := 1 + length(args, 2) + times(count(args, 2, "$"), length(args, 1))
 	return times(1+length(args, 1), each)
 }
-

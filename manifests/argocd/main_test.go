@@ -55,23 +55,23 @@ func (r *repository) Files(_ context.Context, q FilesRequest) (Rendered, error) 
 		if err != nil {
 			return out, err
 		}
-		out.Objects = append(out.Objects, parse(string(data), name)...)
+		out.Objects = append(out.Objects, parseAll(string(data), name)...)
 	}
 	return out, nil
 }
 
 func (r *repository) Kustomize(_ context.Context, q KustomizeRequest) (Rendered, error) {
 	r.kustomize = append(r.kustomize, q)
-	return Rendered{Objects: parse("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: built}\n", q.Path+"/kustomization.yaml")}, nil
+	return Rendered{Objects: parseAll("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: built}\n", q.Path+"/kustomization.yaml")}, nil
 }
 
 func (r *repository) Helm(_ context.Context, q HelmRequest) (Rendered, error) {
 	r.helm = append(r.helm, q)
-	return Rendered{Objects: parse("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: "+q.Release+"}\n", "chart")}, nil
+	return Rendered{Objects: parseAll("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: "+q.Release+"}\n", "chart")}, nil
 }
 
-// parse reads documents; each knows a line, from 1.
-func parse(text, file string) []manifests.Object {
+// parseAll reads documents; each knows a line, from 1.
+func parseAll(text, file string) []manifests.Object {
 	var all []manifests.Object
 	line := 1
 	for _, doc := range strings.Split(text, "---\n") {
@@ -89,7 +89,7 @@ func parse(text, file string) []manifests.Object {
 
 func object(t *testing.T, text string) manifests.Object {
 	t.Helper()
-	all := parse(text, "apps.yaml")
+	all := parseAll(text, "apps.yaml")
 	if len(all) != 1 {
 		t.Fatalf("%d objects in %q", len(all), text)
 	}
@@ -119,7 +119,7 @@ func expand(t *testing.T, r *repository, s *Settings, o manifests.Object) *Expan
 
 func settings(t *testing.T, text string) *Settings {
 	t.Helper()
-	s, warnings := ReadSettings(parse(text, "argocd.yaml"))
+	s, warnings := ReadSettings(parseAll(text, "argocd.yaml"))
 	if len(warnings) > 0 {
 		t.Fatal(warnings)
 	}

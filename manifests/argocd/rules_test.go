@@ -1,7 +1,6 @@
 package argocd
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -20,7 +19,9 @@ func annotated(t *testing.T, annotations ...string) manifests.Object {
 }
 
 func TestRulesOf(t *testing.T) {
-	hook := func(phase manifests.Phase, h manifests.Hook) *manifests.Rules { return &manifests.Rules{Phase: phase, Hook: &h} }
+	hook := func(phase manifests.Phase, h manifests.Hook) *manifests.Rules {
+		return &manifests.Rules{Phase: phase, Hook: &h}
+	}
 	never := &manifests.Rules{Write: manifests.WriteNever}
 	for name, test := range map[string]struct {
 		annotations []string
@@ -112,7 +113,7 @@ func FuzzRulesOf(f *testing.F) {
 		}
 		for _, w := range warnings {
 			if !strings.HasPrefix(w, "Job.batch") {
-				t.Error(fmt.Sprintf("warning %q names no object", w))
+				t.Errorf("warning %q names no object", w)
 			}
 		}
 	})
