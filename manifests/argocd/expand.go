@@ -41,7 +41,7 @@ type Limits struct {
 	TemplateBytes int
 	// OutputBytes that all templates of one ApplicationSet make together: 64 MiB.
 	OutputBytes int
-	// Steps of loops in the templates of one ApplicationSet: 5,000,000.
+	// Steps of loops in the templates of one ApplicationSet: 2,000,000.
 	Steps int
 	// Time for one ApplicationSet: 30 s.
 	Time time.Duration
@@ -57,7 +57,7 @@ func (l Limits) withDefaults() Limits {
 		fallback int
 	}{
 		{&l.Applications, 10_000}, {&l.TemplateBytes, 1 << 20}, {&l.OutputBytes, 64 << 20},
-		{&l.Steps, 5_000_000}, {&l.Files, 100_000},
+		{&l.Steps, 2_000_000}, {&l.Files, 100_000},
 	} {
 		if *d.value <= 0 {
 			*d.value = d.fallback

@@ -62,16 +62,26 @@ func (g *globber) next() {
 		g.class(rest)
 	case c == '\\' && len(rest) > 1:
 		g.emit(regexp.QuoteMeta(rest[1:2]), 2)
-	case g.options.braces && c == '{':
-		g.depth++
-		g.emit("(?:", 1)
-	case g.options.braces && c == '}' && g.depth > 0:
-		g.depth--
-		g.emit(")", 1)
-	case g.options.braces && c == ',' && g.depth > 0:
-		g.emit("|", 1)
+	case g.options.braces && strings.IndexByte("{,}", c) >= 0:
+		g.brace(c)
 	default:
 		g.emit(regexp.QuoteMeta(rest[:1]), 1)
+	}
+}
+
+// brace translates {a,b}; a comma or a closing brace outside is itself.
+func (g *globber) brace(c byte) {
+	switch {
+	case c == '{':
+		g.depth++
+		g.emit("(?:", 1)
+	case g.depth == 0:
+		g.emit(regexp.QuoteMeta(string(c)), 1)
+	case c == '}':
+		g.depth--
+		g.emit(")", 1)
+	default:
+		g.emit("|", 1)
 	}
 }
 

@@ -98,23 +98,8 @@ func (s *Settings) Ignored(id manifests.ID) []manifests.IgnoredFields { return i
 func ReadSettings(objects []manifests.Object) (*Settings, []string) {
 	r := &settingsReader{settings: &Settings{}}
 	for _, o := range objects {
-		if o.Unstructured == nil {
-			continue
-		}
-		switch id := o.ID(); {
-		case id.Group == "" && id.Kind == "ConfigMap" && id.Name == SettingsName:
-			r.configMap(o)
-		case id.Group == "" && id.Kind == "ConfigMap" && id.Name == parametersName:
-			r.settings.pathGlobs = data(o)["applicationsetcontroller.enable.new.git.file.globbing"] == "true"
-		case id.Group == "" && id.Kind == "Secret" && o.GetLabels()["argocd.argoproj.io/secret-type"] == "cluster":
-			r.cluster(o)
-		case id.Group == Group && id.Kind == KindAppProject:
-			p := &project{}
-			if err := decode(o, p); err != nil {
-				r.warnings = append(r.warnings, err.Error())
-				continue
-			}
-			r.settings.projects = append(r.settings.projects, p)
+		if o.Unstructured != nil {
+			r.object(o)
 		}
 	}
 	slices.SortFunc(r.settings.Clusters, func(a, b Cluster) int {
@@ -124,11 +109,39 @@ func ReadSettings(objects []manifests.Object) (*Settings, []string) {
 	return r.settings, r.warnings
 }
 
+var (
+	secretKind    = schema.GroupKind{Kind: "Secret"}
+	configMapKind = schema.GroupKind{Kind: "ConfigMap"}
+)
+
 // settingsReader is the state of one call of ReadSettings.
 type settingsReader struct {
 	settings *Settings
 	found    *manifests.Object
 	warnings []string
+}
+
+// object reads one object that may hold settings.
+func (r *settingsReader) object(o manifests.Object) {
+	id := o.ID()
+	switch gk := id.GroupKind(); {
+	case gk.Group == Group && gk.Kind == KindAppProject:
+		p := &project{}
+		if err := decode(o, p); err != nil {
+			r.warnings = append(r.warnings, err.Error())
+			return
+		}
+		r.settings.projects = append(r.settings.projects, p)
+	case gk == secretKind:
+		if o.GetLabels()["argocd.argoproj.io/secret-type"] == "cluster" {
+			r.cluster(o)
+		}
+	case gk != configMapKind:
+	case id.Name == SettingsName:
+		r.configMap(o)
+	case id.Name == parametersName:
+		r.settings.pathGlobs = data(o)["applicationsetcontroller.enable.new.git.file.globbing"] == "true"
+	}
 }
 
 func (r *settingsReader) warn(o manifests.Object, format string, args ...any) {

@@ -2,6 +2,7 @@ package argocd
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/refloat-dev/refloat/manifests"
@@ -165,7 +166,8 @@ func decode(o manifests.Object, into any) error {
 
 // fieldOf says which field of a document has the wrong type.
 func fieldOf(err error) string {
-	if t, ok := err.(*json.UnmarshalTypeError); ok && t.Field != "" { //nolint:errorlint // encoding/json returns it as it is
+	var t *json.UnmarshalTypeError
+	if errors.As(err, &t) && t.Field != "" {
 		return fmt.Sprintf("field %s must be of type %s", t.Field, t.Type)
 	}
 	return "cannot be read: a field has the wrong type"
