@@ -185,6 +185,7 @@ func TestFaults(t *testing.T) {
 		"no kustomization":       {source("path: shop, kustomize: {namePrefix: a}"), "has no kustomization.yaml"},
 		"values file missing":    {source("path: chart, helm: {valueFiles: [none.yaml]}"), "none.yaml cannot be read: file does not exist"},
 		"no values match":        {source("path: chart, helm: {valueFiles: ['none-*.yaml']}"), "nothing matches"},
+		"no directory matches":   {source("path: chart, helm: {valueFiles: ['gone/*.yaml']}"), "nothing matches"},
 		"values outside":         {source("path: chart, helm: {valueFiles: ['../../x']}"), "leaves the repository"},
 		"values are no mapping":  {source("path: chart, helm: {values: '- CANARY'}"), "helm.values is no YAML mapping"},
 		"ref to nothing":         {source("path: chart, helm: {valueFiles: ['$values/x.yaml']}"), `the ref "values"`},

@@ -155,9 +155,6 @@ func (j *sourceJob) matching(p place, pattern string) ([]string, error) {
 	}
 	// Only what lies below the part without wildcards has to be looked at.
 	dir := path.Dir(p.file[:strings.IndexAny(p.file, "*?[")] + "x")
-	if _, err := fs.Stat(p.tree.FS, dir); err != nil {
-		return nil, nil //nolint:nilerr // a directory that does not exist holds no match
-	}
 	var files []string
 	err = walk(p.tree.FS, dir, j.options.Limits.Files, func(name string, d fs.DirEntry) error {
 		if !d.IsDir() && match(name) {
@@ -165,7 +162,8 @@ func (j *sourceJob) matching(p place, pattern string) ([]string, error) {
 		}
 		return nil
 	})
-	if err != nil {
+	// A directory that does not exist holds no match.
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("helm.valueFiles %q: %w", cut(pattern), err)
 	}
 	slices.Sort(files)
