@@ -8,25 +8,21 @@ import (
 	"time"
 )
 
-// explode expands a bomb and checks that it ends early, in a sentence, and in little
-// memory.
+// explode expands a bomb and checks that it ends in a sentence and in little memory.
+// Steps are few and time is long, so that a busy machine changes nothing.
 func explode(t *testing.T, spec, want string) {
 	t.Helper()
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	start := time.Now()
-	g, err := NewExpander(tree(), nil, Options{}).ApplicationSet(context.Background(), appSet(t, spec))
-	took := time.Since(start)
+	limits := Limits{Steps: 200_000, Time: time.Hour}
+	g, err := NewExpander(tree(), nil, Options{Limits: limits}).ApplicationSet(context.Background(), appSet(t, spec))
 	runtime.ReadMemStats(&after)
 	if err == nil {
 		t.Fatalf("made %d Applications", len(g.Applications))
 	}
 	if !strings.Contains(err.Error(), want) || len(err.Error()) > 1000 {
 		t.Errorf("error %.1000s, want %q", err, want)
-	}
-	if took > 25*time.Second {
-		t.Errorf("took %s", took)
 	}
 	if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > 1500 {
 		t.Errorf("allocated %d MiB", used)
@@ -57,7 +53,7 @@ func TestManyApplicationsAreFine(t *testing.T) {
 func TestTemplateBombs(t *testing.T) {
 	const big = `{{$x := repeat 100000 "aaaaaaaa"}}`
 	for name, test := range map[string]struct{ template, want string }{
-		"loops":              {`{{range until 1000}}{{range until 1000}}{{range until 1000}}{{end}}{{end}}{{end}}`, "take more than 2000000 steps"},
+		"loops":              {`{{range until 1000}}{{range until 1000}}{{range until 1000}}{{end}}{{end}}{{end}}`, "take more than 200000 steps"},
 		"loop over a number": {`{{range 1000000000}}{{end}}`, "take more than"},
 		"nested number":      {`{{range 1000000000}}{{if .}}{{else}}{{end}}{{end}}`, "take more than"},
 		"until":              {`{{until 999999999}}`, "until would make too much"},
