@@ -20,6 +20,8 @@ type jail struct {
 	r   *renderer
 	// overlay replaces files of the repository, by name in it.
 	overlay map[string][]byte
+	// listed files hold resources; they are decrypted when they have become objects.
+	listed map[string]bool
 }
 
 var _ filesys.FileSystem = (*jail)(nil)
@@ -117,6 +119,11 @@ func (j *jail) ReadFile(p string) ([]byte, error) {
 	content, err := j.r.read(name)
 	if err != nil {
 		return nil, err
+	}
+	if d := j.r.options.Decrypter; d != nil && !j.listed[name] && !isKustomizationName(path.Base(name)) {
+		if content, err = d.File(name, content); err != nil {
+			return nil, inputErrorf(name, 0, "cannot be decrypted: %v", err)
+		}
 	}
 	return j.r.substituted(name, content)
 }

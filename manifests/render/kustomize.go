@@ -88,7 +88,7 @@ func (r *renderer) build(ctx context.Context, pre *survey, dir string) (resmap.R
 		}
 		schemaDirty = true // until the build has ended well
 		o.err = recovered(pre.root, func() (err error) {
-			o.built, err = krusty.MakeKustomizer(pre.options()).Run(&jail{ctx: ctx, r: r, overlay: pre.overlay}, inJail(dir))
+			o.built, err = krusty.MakeKustomizer(pre.options()).Run(&jail{ctx: ctx, r: r, overlay: pre.overlay, listed: pre.listed}, inJail(dir))
 			return err
 		})
 		schemaDirty = pre.customSchema || o.err != nil
@@ -137,7 +137,10 @@ func (s *survey) object(res *resource.Resource) (manifests.Object, error) {
 		Unstructured: &unstructured.Unstructured{Object: content},
 		Origin:       s.origin(res, content),
 	}
-	i := item{file: o.Origin.File, line: o.Origin.Line, content: content}
+	i := item{file: o.Origin.File, line: o.Origin.Line, content: content, sealed: s.r.options.Decrypter != nil}
+	if err := s.r.decrypt(i); err != nil {
+		return manifests.Object{}, err
+	}
 	_, kind, err := i.types()
 	if err != nil {
 		return manifests.Object{}, err
@@ -183,6 +186,7 @@ func (s *survey) origin(res *resource.Resource, content map[string]any) manifest
 
 // outline is what a file defines and where.
 type outline struct {
+	sealed bool                      // objects may be encrypted
 	byKind map[string]map[string]int // kind -> name -> line
 }
 

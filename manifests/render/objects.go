@@ -24,7 +24,7 @@ func (r *renderer) objects(unit, file string, d document) ([]manifests.Object, e
 	if err != nil {
 		return nil, err
 	}
-	return r.expand(item{unit: unit, file: file, line: d.at(d.root), node: d.root, doc: d, content: content})
+	return r.expand(item{unit: unit, file: file, line: d.at(d.root), node: d.root, doc: d, content: content, sealed: r.options.Decrypter != nil})
 }
 
 func decode(file string, d document) (map[string]any, error) {
@@ -49,6 +49,7 @@ type item struct {
 	node       *yaml.Node // for positions; may lack what content has
 	doc        document
 	content    map[string]any
+	sealed     bool // it may be encrypted: there is a key
 }
 
 func (i item) fault(format string, args ...any) error {
@@ -68,6 +69,9 @@ func (r *renderer) expand(i item) ([]manifests.Object, error) {
 	if items, isList := i.content["items"]; strings.HasSuffix(kind, "List") && (isList || kind == "List") {
 		return r.list(i, apiVersion, kind, items)
 	}
+	if err := r.decrypt(i); err != nil {
+		return nil, err
+	}
 	if err := i.check(kind); err != nil {
 		return nil, err
 	}
@@ -77,9 +81,20 @@ func (r *renderer) expand(i item) ([]manifests.Object, error) {
 	}}, nil
 }
 
+// decrypt opens an object in place.
+func (r *renderer) decrypt(i item) error {
+	if r.options.Decrypter == nil {
+		return nil
+	}
+	if err := r.options.Decrypter.Object(i.content); err != nil {
+		return i.fault("cannot be decrypted: %v", err)
+	}
+	return nil
+}
+
 // types reads apiVersion and kind, and explains what a document without them may be.
 func (i item) types() (apiVersion, kind string, err error) {
-	if sops, ok := i.content["sops"].(map[string]any); ok && sops["mac"] != nil {
+	if sops, ok := i.content["sops"].(map[string]any); ok && sops["mac"] != nil && !i.sealed {
 		return "", "", i.fault("is encrypted with SOPS: not supported yet")
 	}
 	apiVersion, _ = i.content["apiVersion"].(string)
@@ -108,7 +123,7 @@ func (r *renderer) list(i item, apiVersion, kind string, value any) ([]manifests
 	nodes := field(i.node, "items")
 	var all []manifests.Object
 	for n, v := range items {
-		element := item{unit: i.unit, file: i.file, line: i.line, doc: i.doc}
+		element := item{unit: i.unit, file: i.file, line: i.line, doc: i.doc, sealed: i.sealed}
 		if nodes != nil && n < len(nodes.Content) {
 			element.node = resolved(nodes.Content[n])
 			element.line = i.doc.at(element.node)

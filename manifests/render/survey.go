@@ -95,6 +95,9 @@ func (s *survey) directory(ctx context.Context, dir string, from place, forConfi
 	if !ok {
 		return
 	}
+	if dir == s.dir && s.r.changes != nil {
+		s.change(k, dir)
+	}
 	if forConfigs {
 		s.onlyResources(k)
 	}
@@ -238,7 +241,7 @@ func (s *survey) outlines(ctx context.Context) error {
 }
 
 func (s *survey) outline(file string) (outline, error) {
-	o := outline{byKind: map[string]map[string]int{}}
+	o := outline{byKind: map[string]map[string]int{}, sealed: s.r.options.Decrypter != nil}
 	data, ok := s.overlay[file]
 	if !ok {
 		var err error
@@ -269,7 +272,7 @@ func (o outline) add(file string, d document, n *yaml.Node) error {
 	if n.Kind != yaml.MappingNode {
 		return inputErrorf(file, d.at(n), "is %s, not a Kubernetes object", kindOfNode(n))
 	}
-	i := item{file: file, line: d.at(n), content: map[string]any{}}
+	i := item{file: file, line: d.at(n), content: map[string]any{}, sealed: o.sealed}
 	for _, name := range []string{"apiVersion", "kind"} {
 		if v := field(n, name); v != nil {
 			i.content[name] = v.Value
