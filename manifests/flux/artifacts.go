@@ -35,7 +35,7 @@ func (e *Expander) externalArtifact(ctx context.Context, r *reader, field string
 			}
 		}
 	}
-	return nil, r.notYetf(field, "names %s, which no ArtifactGenerator in the state makes", id)
+	return nil, &NotYetError{Theirs: true, Err: r.faultf(field, "names %s, which no ArtifactGenerator in the state makes", id)}
 }
 
 // generate copies files from sources into a tree, as source-watcher does.

@@ -39,6 +39,9 @@ func sourceKind(kind string) schema.GroupKind {
 	return schema.GroupKind{Group: sourceGroup, Kind: kind}
 }
 
+// Tool is what people call it.
+const Tool = "Flux"
+
 // Owns says whether a kind is one of Flux's own, which only a cluster with Flux has.
 func Owns(gk schema.GroupKind) bool {
 	switch gk.Group {
@@ -156,6 +159,9 @@ type NotYetError struct {
 	Err error
 	// Optional inputs may stay missing.
 	Optional bool
+	// Theirs is set when the input is no seed, so that the tool itself may know it: its
+	// unit can be left to the tool where the state installs that.
+	Theirs bool
 }
 
 func (e *NotYetError) Error() string { return e.Err.Error() }

@@ -75,7 +75,7 @@ func (e *Expander) sourceWithin(ctx context.Context, r *reader, field string, re
 
 // missing is the error for a source that no unit rendered so far.
 func missing(r *reader, field string, id manifests.ID) error {
-	return r.notYetf(field, "names %s, which nothing in the state defines", id)
+	return &NotYetError{Theirs: true, Err: r.faultf(field, "names %s, which nothing in the state defines", id)}
 }
 
 func (e *Expander) gitRepository(ctx context.Context, r *reader, field string, id manifests.ID, above []string) (*sourceTree, error) {
