@@ -43,6 +43,9 @@ func (d *driver) units() ([]*planned, error) {
 	if err := d.resolve(all, byName); err != nil {
 		return nil, err
 	}
+	for _, p := range all {
+		inherit(p, byName, map[string]bool{})
+	}
 	d.widen(all, byName)
 	return sorted(all, byName)
 }
@@ -93,6 +96,23 @@ func (d *driver) resolve(all []*planned, byName map[string]*planned) error {
 		p.After = kept
 	}
 	return joined(faults)
+}
+
+// inherit makes a unit wait for what its parent waits for: its definition comes to be
+// only then.
+func inherit(p *planned, byName map[string]*planned, done map[string]bool) {
+	parent := byName[p.parent]
+	if p.declared == nil || parent == nil || parent == p || done[p.Name] {
+		return
+	}
+	done[p.Name] = true
+	inherit(parent, byName, done)
+	for _, dep := range parent.After {
+		if dep.Unit == p.Name || slices.ContainsFunc(p.After, func(has manifests.Dependency) bool { return has.Unit == dep.Unit }) {
+			continue
+		}
+		p.After = append(p.After, manifests.Dependency{Unit: dep.Unit, Reason: dep.Reason + " of " + parent.Name + ", which declares it"})
+	}
 }
 
 // widen lets those that wait for a unit wait for the units behind the definitions whose
