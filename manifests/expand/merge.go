@@ -40,6 +40,9 @@ func (d *driver) result(rendered *render.Result) (*Result, error) {
 			d.warn(p.declared.Warnings...)
 		}
 	}
+	if len(r.Objects) == 0 {
+		return nil, d.nothing(skipped)
+	}
 	if len(units) > len(d.paths) || len(r.Objects) != len(rendered.Objects) {
 		if r.Digest, err = digest(r); err != nil {
 			return nil, err
@@ -47,6 +50,15 @@ func (d *driver) result(rendered *render.Result) (*Result, error) {
 	}
 	r.Warnings = slices.Sorted(maps.Keys(d.warnings))
 	return r, nil
+}
+
+// nothing is the error for a state of which no object is left.
+func (d *driver) nothing(skipped []Skipped) error {
+	said := "all that it holds is for a tool that nothing in the state installs"
+	if len(skipped) > 0 {
+		said = skipped[0].Reason
+	}
+	return fmt.Errorf("path %q leaves no object to apply; a cluster cannot be rebuilt from nothing: %s", d.paths[0].Name, said)
 }
 
 // claim is one unit's rendering of an object.
