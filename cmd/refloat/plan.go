@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/manifests/expand"
 	"github.com/refloat-dev/refloat/manifests/order"
 	"github.com/refloat-dev/refloat/manifests/order/text"
 	"github.com/refloat-dev/refloat/manifests/render"
@@ -174,7 +175,7 @@ func openRepository(ctx context.Context, git, ref string) (*source.Snapshot, err
 
 // show renders, orders and prints.
 func (o *planOptions) show(ctx context.Context, t terminal, snapshot *source.Snapshot, paths []string) error {
-	rendered, err := render.Render(ctx, snapshot, paths, render.Options{AllowRemoteBases: o.remote})
+	rendered, err := expand.Expand(ctx, snapshot, paths, expand.Options{Options: render.Options{AllowRemoteBases: o.remote}})
 	if err != nil {
 		return badInput(err)
 	}
@@ -187,6 +188,9 @@ func (o *planOptions) show(ctx context.Context, t terminal, snapshot *source.Sna
 	}
 	for _, warning := range append(snapshot.Warnings, rendered.Warnings...) {
 		say(t.Err, "warning: %s", warning)
+	}
+	for _, s := range rendered.Skipped {
+		say(t.Err, "not expanded: %s", s.Reason)
 	}
 	view := graph.View()
 	if o.output.structured() {

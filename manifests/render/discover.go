@@ -37,8 +37,9 @@ func isManifestName(name string) bool {
 }
 
 // discover walks a directory. One that has a kustomization of its own is not
-// entered: what kustomize makes of it counts, as with Flux.
-func (r *renderer) discover(ctx context.Context, dir string) (found, error) {
+// entered: what kustomize makes of it counts, as with Flux. Hidden files count only
+// when all do.
+func (r *renderer) discover(ctx context.Context, dir string, hidden bool) (found, error) {
 	var all found
 	err := fs.WalkDir(r.files, dir, func(name string, d fs.DirEntry, err error) error {
 		switch {
@@ -46,9 +47,9 @@ func (r *renderer) discover(ctx context.Context, dir string) (found, error) {
 			return context.Cause(ctx)
 		case err != nil:
 			return inputErrorf(name, 0, "cannot be read: %v", reason(err))
-		case strings.HasPrefix(d.Name(), ".") && name != dir && d.IsDir():
+		case !hidden && strings.HasPrefix(d.Name(), ".") && name != dir && d.IsDir():
 			return fs.SkipDir
-		case strings.HasPrefix(d.Name(), ".") && name != dir:
+		case !hidden && strings.HasPrefix(d.Name(), ".") && name != dir:
 			return nil
 		case d.IsDir():
 			return r.enter(&all, name)

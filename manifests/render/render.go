@@ -99,10 +99,7 @@ type Result struct {
 //
 // Errors about content are *InputError, possibly several joined.
 func Render(ctx context.Context, snap *source.Snapshot, paths []string, o Options) (*Result, error) {
-	r := &renderer{
-		files: snap.FS, where: where(snap), options: o, limits: o.Limits.withDefaults(),
-		builtBy: map[*unstructured.Unstructured]string{},
-	}
+	r := newRenderer(snap.FS, where(snap), o)
 	if len(paths) == 0 {
 		paths = []string{"."}
 	}
@@ -123,8 +120,13 @@ func Render(ctx context.Context, snap *source.Snapshot, paths []string, o Option
 			return nil, &InputError{File: unit, Message: fmt.Sprintf("more than %d objects in all", r.limits.Objects)}
 		}
 	}
+	return r.result(all)
+}
+
+// result brings objects into the form in which they are handed out.
+func (r *renderer) result(all []manifests.Object) (*Result, error) {
 	for i := range all {
-		r.warnings.add(normalise(&all[i], o.DefaultNamespace)...)
+		r.warnings.add(normalise(&all[i], r.options.DefaultNamespace)...)
 	}
 	all, err := r.deduplicate(all)
 	if err != nil {
@@ -137,6 +139,13 @@ func Render(ctx context.Context, snap *source.Snapshot, paths []string, o Option
 	return &Result{Objects: all, Digest: digest, Warnings: r.warnings.sorted()}, nil
 }
 
+func newRenderer(files fs.FS, where string, o Options) *renderer {
+	return &renderer{
+		files: files, where: where, options: o, limits: o.Limits.withDefaults(),
+		builtBy: map[*unstructured.Unstructured]string{},
+	}
+}
+
 // renderer is the state of one call of Render.
 type renderer struct {
 	files    fs.FS
@@ -147,6 +156,8 @@ type renderer struct {
 	warnings warnings
 	// lastKeyWins accepts keys that are written twice, with a warning.
 	lastKeyWins bool
+	// changes are made to the kustomization of the rendered directory; nil for none.
+	changes *Changes
 	// builtBy is the kustomization that built an object. One file built by two
 	// overlays gives two objects of the same origin.
 	builtBy map[*unstructured.Unstructured]string
@@ -189,7 +200,7 @@ func (r *renderer) unit(ctx context.Context, unit string) ([]manifests.Object, e
 		}
 		return r.plainFiles(ctx, unit, []string{unit})
 	}
-	found, err := r.discover(ctx, unit)
+	found, err := r.discover(ctx, unit, false)
 	if err != nil {
 		return nil, err
 	}

@@ -95,6 +95,9 @@ func (s *survey) directory(ctx context.Context, dir string, from place, forConfi
 	if !ok {
 		return
 	}
+	if dir == s.dir && s.r.changes != nil {
+		s.change(k, dir)
+	}
 	if forConfigs {
 		s.onlyResources(k)
 	}

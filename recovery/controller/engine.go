@@ -9,6 +9,7 @@ import (
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/expand"
 	"github.com/refloat-dev/refloat/providers/capi"
 	"github.com/refloat-dev/refloat/recovery/report"
 )
@@ -41,6 +42,9 @@ type RenderRequest struct {
 	SeedNamespaces []string
 	// Optional objects of the state may fail.
 	Optional []manifests.Pattern
+	// Seeds are what will be on the cluster by then, for definitions that take values or
+	// keys from it.
+	Seeds []expand.Seed
 }
 
 // Rendered is a frozen rendering.
@@ -53,6 +57,8 @@ type Rendered struct {
 	Digest, ClusterDigest string
 	// State as rendered. Its number is never 0.
 	State []manifests.Object
+	// Units that the state is made of, each after those that it waits for.
+	Units []manifests.Unit
 	// Waves is the number of levels of the state's graph.
 	Waves   int
 	Cluster []capi.Source

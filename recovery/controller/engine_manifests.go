@@ -13,6 +13,8 @@ import (
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/apply"
+	"github.com/refloat-dev/refloat/manifests/expand"
+	"github.com/refloat-dev/refloat/manifests/flux"
 	"github.com/refloat-dev/refloat/manifests/order"
 	"github.com/refloat-dev/refloat/manifests/render"
 	"github.com/refloat-dev/refloat/manifests/source"
@@ -58,7 +60,7 @@ func (e *engine) Render(ctx context.Context, request RenderRequest) (*Rendered, 
 		return nil, inputFault("RepositoryUnusable", err)
 	}
 	at := fmt.Sprintf("commit %.12s: ", snapshot.Commit)
-	state, err := render.Render(ctx, snapshot, request.StatePaths, render.Options{AllowRemoteBases: e.AllowRemoteBases})
+	state, err := expand.Expand(ctx, snapshot, request.StatePaths, e.expandOptions(request))
 	if err != nil {
 		return nil, inputFault("StateInvalid", fmt.Errorf("%s%w", at, err))
 	}
@@ -76,13 +78,25 @@ func (e *engine) Render(ctx context.Context, request RenderRequest) (*Rendered, 
 	}
 	r := &Rendered{
 		Commit: snapshot.Commit, CommitTime: snapshot.CommitTime, Origin: originOf(snapshot), Digest: state.Digest, ClusterDigest: cluster.Digest,
-		State: state.Objects, Waves: len(graph.Waves), SeedNamespaces: request.SeedNamespaces,
+		State: state.Objects, Units: state.Units, Waves: len(graph.Waves), SeedNamespaces: request.SeedNamespaces,
 		Warnings: append(append(snapshot.Warnings, state.Warnings...), graph.Warnings...),
+	}
+	for _, s := range state.Skipped {
+		r.Warnings = append(r.Warnings, "not expanded: "+s.Reason)
 	}
 	for _, o := range cluster.Objects {
 		r.Cluster = append(r.Cluster, capi.Source{Object: o.Unstructured, From: o.Origin.String()})
 	}
 	return r, nil
+}
+
+// expandOptions say what is known about the cluster before the state is applied.
+func (e *engine) expandOptions(request RenderRequest) expand.Options {
+	return expand.Options{
+		Options:    render.Options{AllowRemoteBases: e.AllowRemoteBases},
+		Repository: flux.Repository{URLs: []string{request.Source.URL}},
+		Seeds:      request.Seeds,
+	}
 }
 
 func orderOptions(seedNamespaces []string, simulated bool) order.Options {

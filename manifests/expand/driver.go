@@ -1,0 +1,287 @@
+package expand
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/flux"
+	"github.com/refloat-dev/refloat/manifests/render"
+	"github.com/refloat-dev/refloat/manifests/source"
+)
+
+// driver carries an expansion to its fixed point.
+type driver struct {
+	options  Options
+	tool     *flux.Expander
+	state    *state
+	paths    []manifests.Unit
+	given    []manifests.Object // seeds and what the state paths hold
+	warnings map[string]bool
+
+	// turns are the definitions in the sequence of their expansion, from 1.
+	turns   []manifests.ID
+	objects int // rendered so far
+	attempt map[manifests.ID]*attempt
+}
+
+// attempt is what came of a definition.
+type attempt struct {
+	// spec is the definition's content when it was read.
+	spec   []byte
+	origin manifests.Origin
+	depth  int
+	turn   int
+	// Exactly one of the following is set. Waiting attempts are made again.
+	declared *flux.Expansion
+	skipped  *flux.SkippedError
+	waiting  *flux.NotYetError
+	fault    error
+}
+
+func newDriver(snap *source.Snapshot, o Options) *driver {
+	inner := o.Options
+	inner.Decrypt, inner.DefaultNamespace = nil, ""
+	return &driver{
+		options: o, state: newState(), warnings: map[string]bool{},
+		turns: make([]manifests.ID, 1), attempt: map[manifests.ID]*attempt{},
+		tool: &flux.Expander{
+			Snapshot: snap, Repository: o.Repository, Render: inner,
+			Charts: o.Charts, Git: o.Git, OCI: o.OCI, Decryption: o.Decryption,
+		},
+	}
+}
+
+// start takes in what is known before any definition is read.
+func (d *driver) start(rendered *render.Result, paths []string) error {
+	d.paths = pathUnits(paths)
+	for _, s := range d.options.Seeds {
+		o, err := seedObject(s)
+		if err != nil {
+			return err
+		}
+		d.given = append(d.given, o)
+	}
+	d.given = append(d.given, rendered.Objects...)
+	for _, o := range d.given {
+		d.state.add(o, 0)
+	}
+	d.objects = len(rendered.Objects)
+	d.warn(rendered.Warnings...)
+	return nil
+}
+
+func (d *driver) warn(messages ...string) {
+	for _, m := range messages {
+		d.warnings[m] = true
+	}
+}
+
+// expandAll goes on until no definition is left that could be expanded. While there is
+// progress, definitions wait for what another one may still render, even where they
+// could do without.
+func (d *driver) expandAll(ctx context.Context) error {
+	for {
+		progress, err := d.round(ctx, true)
+		if err == nil && !progress {
+			progress, err = d.round(ctx, false)
+		}
+		if err != nil {
+			return err
+		}
+		if !progress {
+			return nil
+		}
+	}
+}
+
+// round tries all definitions that are new or have changed. An impatient one ends with the first
+// that could be expanded.
+func (d *driver) round(ctx context.Context, patient bool) (progress bool, err error) {
+	for _, id := range d.definitions() {
+		if ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+		done, err := d.try(ctx, id, patient)
+		if err != nil {
+			return false, err
+		}
+		progress = progress || done
+		if done && !patient {
+			return true, nil
+		}
+	}
+	return progress, nil
+}
+
+// definitions known so far: the one from which Flux was installed first, because it
+// may render others anew.
+func (d *driver) definitions() []manifests.ID {
+	var all []manifests.ID
+	for gk, ids := range d.state.kinds {
+		if flux.Defines(gk) {
+			all = slices.AppendSeq(all, maps.Keys(ids))
+		}
+	}
+	slices.SortFunc(all, func(a, b manifests.ID) int {
+		if first := a.Name == a.Namespace; first != (b.Name == b.Namespace) {
+			if first {
+				return -1
+			}
+			return 1
+		}
+		return a.Compare(b)
+	})
+	return all
+}
+
+// try expands one definition, unless that was done. It reports whether something new is known.
+func (d *driver) try(ctx context.Context, id manifests.ID, patient bool) (bool, error) {
+	def := d.state.objects[id]
+	spec, err := json.Marshal(def.object.Object["spec"])
+	if err != nil {
+		return false, fmt.Errorf("%s: %s cannot be read: %w", def.object.Origin, id, err)
+	}
+	before := d.attempt[id]
+	if before != nil && before.waiting == nil && bytes.Equal(before.spec, spec) {
+		return false, nil
+	}
+	a := &attempt{spec: spec, origin: def.object.Origin, depth: 1 + d.depth(def.turn)}
+	if err := d.bounded(id, a); err != nil {
+		return false, err
+	}
+	a.declared, err = d.tool.Expand(ctx, def.object, d.state, patient)
+	switch {
+	case err == nil:
+	case errors.As(err, &a.waiting):
+		d.attempt[id] = a
+		d.forget(before)
+		return false, nil
+	case errors.As(err, &a.skipped):
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return false, err
+	default:
+		if unreachable := (*source.UnreachableError)(nil); errors.As(err, &unreachable) {
+			return false, err
+		}
+		a.fault = err
+	}
+	d.attempt[id] = a
+	d.forget(before)
+	if a.declared == nil {
+		return false, nil
+	}
+	return true, d.take(id, a)
+}
+
+// depth of the unit that was expanded in a turn; 0 for state paths.
+func (d *driver) depth(turn int) int {
+	if a := d.attempt[d.turns[turn]]; a != nil {
+		return a.depth
+	}
+	return 0
+}
+
+func (d *driver) bounded(id manifests.ID, a *attempt) error {
+	b := d.options.Bounds
+	switch {
+	case a.depth > b.Depth:
+		return fmt.Errorf("%s: %s is a definition %d levels below the state paths; at most %d are followed: name a path that is nearer to it",
+			a.origin, flux.UnitName(id), a.depth, b.Depth)
+	case len(d.attempt) >= b.Units && d.attempt[id] == nil:
+		return fmt.Errorf("%s: %s: more than %d units in all", a.origin, flux.UnitName(id), b.Units)
+	case len(d.turns) > 4*b.Units:
+		return fmt.Errorf("%s: %s is rendered differently again and again by the units that render it", a.origin, flux.UnitName(id))
+	}
+	return nil
+}
+
+// take adds what a definition declares.
+func (d *driver) take(id manifests.ID, a *attempt) error {
+	a.turn = len(d.turns)
+	d.turns = append(d.turns, id)
+	x := a.declared
+	if d.objects += len(x.Objects) + len(x.Implied); d.objects > d.options.Bounds.Objects {
+		return fmt.Errorf("%s: %s: more than %d objects in all", a.origin, flux.UnitName(id), d.options.Bounds.Objects)
+	}
+	d.state.place(x.Objects, x.Namespace)
+	for _, o := range x.Objects {
+		d.state.add(o, a.turn)
+	}
+	return nil
+}
+
+// forget takes back what an earlier reading of a definition declared.
+func (d *driver) forget(before *attempt) {
+	if before == nil || before.declared == nil {
+		return
+	}
+	d.objects -= len(before.declared.Objects) + len(before.declared.Implied)
+	d.state = newState()
+	for _, o := range d.given {
+		d.state.add(o, 0)
+	}
+	for _, a := range d.attempt {
+		if a.declared != nil && a.turn != 0 {
+			for _, o := range a.declared.Objects {
+				d.state.add(o, a.turn)
+			}
+		}
+	}
+}
+
+// outcome turns what was not expanded into skipped definitions, or into an error.
+func (d *driver) outcome() ([]Skipped, error) {
+	var skipped []Skipped
+	var faults []error
+	for _, id := range slices.SortedFunc(maps.Keys(d.attempt), manifests.ID.Compare) {
+		a := d.attempt[id]
+		var reason error
+		meant, theirs := false, true
+		switch {
+		case a.fault != nil:
+			reason, theirs = a.fault, false
+		case a.waiting != nil:
+			reason, theirs = a.waiting, a.waiting.Theirs
+		case a.skipped != nil:
+			reason, meant = a.skipped, a.skipped.Meant
+		default:
+			continue
+		}
+		if !meant && !(theirs && d.known(id.GroupKind())) {
+			if theirs {
+				reason = fmt.Errorf("%w; its objects would be missing, because nothing in the state installs %s to make them", reason, flux.Tool)
+			}
+			faults = append(faults, reason)
+			continue
+		}
+		skipped = append(skipped, Skipped{Definition: id, Origin: a.origin, Reason: reason.Error(), Meant: meant})
+	}
+	return skipped, joined(faults)
+}
+
+// known says whether a kind will be on the cluster.
+func (d *driver) known(gk schema.GroupKind) bool {
+	return d.state.installed(gk) || d.options.KnownKind != nil && d.options.KnownKind(gk)
+}
+
+// shownErrors is how many faults are reported at once.
+const shownErrors = 10
+
+func joined(faults []error) error {
+	if more := len(faults) - shownErrors; more > 0 {
+		faults = append(faults[:shownErrors:shownErrors], fmt.Errorf("and %d more", more))
+	}
+	return errors.Join(faults...)
+}
+
+// chain is how people read a sequence of units.
+func chain(names []string) string { return strings.Join(names, " -> ") }

@@ -1,0 +1,140 @@
+// Package expand turns state paths into everything that they say should be on a
+// cluster: what they hold, and what the definitions in it declare, until nothing new
+// appears. It is the only place that knows tools; what comes out is objects, units
+// and rules, which are the same words for every tool.
+//
+// The expansion is bounded in depth, units and objects, and a function of the commit,
+// the seeds and what the interfaces of Options return.
+package expand
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/flux"
+	"github.com/refloat-dev/refloat/manifests/render"
+	"github.com/refloat-dev/refloat/manifests/source"
+)
+
+// Options of an expansion.
+type Options struct {
+	// Options of the rendering of the state paths, and of each unit.
+	render.Options
+	// Repository says under which URLs the snapshot is known to those that refer to it.
+	Repository flux.Repository
+	// Seeds are on the cluster before anything else.
+	Seeds []Seed
+	// Charts, Git, OCI and Decryption do what a rendering by itself cannot. Each may
+	// be nil: what needs it is then skipped, or an error.
+	Charts     flux.Charts
+	Git        flux.Git
+	OCI        flux.OCI
+	Decryption flux.Decryption
+	// KnownKind answers for kinds that the target has without the state defining them.
+	// Optional.
+	KnownKind func(schema.GroupKind) bool
+	Bounds    Bounds
+}
+
+// Seed is a Secret or ConfigMap that will be on the cluster beforehand.
+type Seed struct {
+	// Kind is Secret or ConfigMap.
+	Kind, Namespace, Name string
+	Data                  map[string][]byte
+}
+
+// Bounds of an expansion. Zero values mean the defaults.
+type Bounds struct {
+	// Depth of definitions that other definitions render: 10.
+	Depth int
+	// Units in all: 2,000.
+	Units int
+	// Objects in all: 100,000.
+	Objects int
+}
+
+func (b Bounds) withDefaults() Bounds {
+	for _, d := range []struct {
+		value    *int
+		fallback int
+	}{{&b.Depth, 10}, {&b.Units, 2_000}, {&b.Objects, 100_000}} {
+		if *d.value <= 0 {
+			*d.value = d.fallback
+		}
+	}
+	return b
+}
+
+// Result is everything that should be on a cluster.
+type Result struct {
+	// Objects sorted by ID and API version, each ID once.
+	Objects []manifests.Object
+	// Units: the state paths, then what definitions declare, each after those that it
+	// waits for.
+	Units []manifests.Unit
+	// Digest is that of the objects alone where there is nothing but objects; else it
+	// covers units and rules too.
+	Digest string
+	// Warnings for people.
+	Warnings []string
+	// Skipped definitions, sorted.
+	Skipped []Skipped
+}
+
+// Skipped is a definition that was not expanded.
+type Skipped struct {
+	Definition manifests.ID
+	Origin     manifests.Origin
+	// Reason in a sentence that names file, line and field.
+	Reason string
+	// Meant is set when the definition itself says that nothing is to be done here.
+	Meant bool
+}
+
+// Expand renders paths of a snapshot and all that is declared there. Paths are those
+// of render.Render.
+func Expand(ctx context.Context, snap *source.Snapshot, paths []string, o Options) (*Result, error) {
+	o.Bounds = o.Bounds.withDefaults()
+	rendered, err := render.Render(ctx, snap, paths, o.Options)
+	if err != nil {
+		return nil, err
+	}
+	d := newDriver(snap, o)
+	if err := d.start(rendered, paths); err != nil {
+		return nil, err
+	}
+	if err := d.expandAll(ctx); err != nil {
+		return nil, err
+	}
+	return d.result(rendered)
+}
+
+// pathUnits are the units of the state paths, named as render names them.
+func pathUnits(paths []string) []manifests.Unit {
+	if len(paths) == 0 {
+		paths = []string{"."}
+	}
+	var units []manifests.Unit
+	seen := map[string]bool{}
+	for _, p := range paths {
+		name := path.Clean("./" + strings.TrimLeft(p, "/"))
+		if !seen[name] {
+			seen[name] = true
+			units = append(units, manifests.Unit{Name: name})
+		}
+	}
+	return units
+}
+
+// seedObject makes an object of a seed, so that it is found like any other.
+func seedObject(s Seed) (manifests.Object, error) {
+	if s.Kind != "Secret" && s.Kind != "ConfigMap" {
+		return manifests.Object{}, fmt.Errorf("seed %s %s/%s is neither a Secret nor a ConfigMap", s.Kind, s.Namespace, s.Name)
+	}
+	return manifests.Object{Unstructured: dataObject(s), Origin: manifests.Origin{File: "seeds"}}, nil
+}

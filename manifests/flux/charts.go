@@ -1,0 +1,178 @@
+package flux
+
+import (
+	"context"
+	"io/fs"
+	"strings"
+
+	"github.com/refloat-dev/refloat/manifests"
+)
+
+// Charts renders Helm charts.
+type Charts interface {
+	Render(ctx context.Context, r ChartRequest) (*Chart, error)
+}
+
+// ChartRequest says which chart to render and how, without any word of Flux.
+type ChartRequest struct {
+	// Unit that objects get in their Origin.
+	Unit   string
+	Source ChartSource
+	// Release and Namespace that it is installed as and into. Objects without a
+	// namespace may be left without: they get it later.
+	Release, Namespace string
+	// Values over those of the chart and of ValuesFiles, which lie in the chart or,
+	// for a chart in a repository, are named from the root of that repository.
+	Values                   map[string]any
+	ValuesFiles              []string
+	IgnoreMissingValuesFiles bool
+	// SkipCRDs leaves out the chart's crds directory.
+	SkipCRDs bool
+	// NoHooks leaves out objects that are hooks.
+	NoHooks bool
+	// NoSchema does not check values against the chart's schema.
+	NoSchema bool
+	// Kinds that the state installs, as group/version/kind and group/version: what
+	// templates find in .Capabilities.APIVersions besides Kubernetes' own.
+	Kinds []string
+}
+
+// ChartSource is where a chart is. Exactly one of Repository, OCI and Files is set.
+type ChartSource struct {
+	// From names the source in messages, for example "HelmRepository podinfo/podinfo".
+	From string
+	// Repository is a chart repository by HTTP or OCI.
+	Repository *ChartRepository
+	// OCI is a chart as an artifact of its own.
+	OCI *OCIReference
+	// Files is a tree with a chart at Path, and FilePrefix what stands before its file
+	// names in messages and origins.
+	Files            fs.FS
+	Path, FilePrefix string
+}
+
+// ChartRepository is a repository of charts.
+type ChartRepository struct {
+	// URL begins with https://, http:// or oci://.
+	URL string
+	// Chart and Version; the version may be a range, "" is the latest.
+	Chart, Version string
+	// PassCredentials to other hosts that the index names.
+	PassCredentials bool
+	// Insecure allows plain HTTP for OCI.
+	Insecure bool
+	// Credentials are the data of the Secret that it names; nil for none. Certificates
+	// likewise, those of certSecretRef.
+	Credentials, Certificates map[string][]byte
+}
+
+// Chart is a rendered chart.
+type Chart struct {
+	// CRDs of the chart's crds directory. Helm puts no labels on them.
+	CRDs []manifests.Object
+	// Objects of the templates, hooks among them with Rules.Hook and Rules.Phase.
+	Objects  []manifests.Object
+	Warnings []string
+}
+
+type helmRepositorySpec struct {
+	URL             string `json:"url"`
+	Type            string `json:"type"`
+	SecretRef       *local `json:"secretRef"`
+	CertSecretRef   *local `json:"certSecretRef"`
+	PassCredentials bool   `json:"passCredentials"`
+	Insecure        bool   `json:"insecure"`
+}
+
+type chartSpec struct {
+	Chart                    string    `json:"chart"`
+	Version                  string    `json:"version"`
+	SourceRef                reference `json:"sourceRef"`
+	ValuesFiles              []string  `json:"valuesFiles"`
+	IgnoreMissingValuesFiles bool      `json:"ignoreMissingValuesFiles"`
+	Interval                 any       `json:"interval"`
+	ReconcileStrategy        any       `json:"reconcileStrategy"`
+	Verify                   any       `json:"verify"`
+}
+
+// chart finds the chart of a HelmRelease.
+func (e *Expander) chart(ctx context.Context, r *reader, spec helmReleaseSpec, request *ChartRequest) error {
+	switch {
+	case spec.ChartRef != nil:
+		return e.chartRef(ctx, r, *spec.ChartRef, request)
+	case spec.Chart != nil:
+		return e.chartOf(ctx, r, "spec.chart.spec", r.def.GetNamespace(), spec.Chart.Spec, request)
+	}
+	return r.faultf("spec", "has neither chart nor chartRef")
+}
+
+func (e *Expander) chartRef(ctx context.Context, r *reader, ref reference, request *ChartRequest) error {
+	const field = "spec.chartRef"
+	id := r.id(sourceKind(ref.Kind), ref.Namespace, ref.Name)
+	request.Source.From = UnitName(id)
+	switch ref.Kind {
+	case "OCIRepository":
+		oci, err := e.ociReference(r, field, id)
+		request.Source.OCI = &oci
+		return err
+	case "HelmChart":
+		o, ok := r.state.Get(id)
+		if !ok {
+			return missing(r, field, id)
+		}
+		var spec chartSpec
+		if _, err := decode(o, &spec); err != nil {
+			return r.faultf(field, "names %s at %s, whose spec cannot be read: %w", id, o.Origin, err)
+		}
+		return e.chartOf(ctx, r, field, id.Namespace, spec, request)
+	}
+	t, err := e.source(ctx, r, field, ref)
+	if err != nil {
+		return err
+	}
+	request.Source.Files, request.Source.Path, request.Source.FilePrefix = t.files, ".", t.prefix
+	return nil
+}
+
+func (e *Expander) chartOf(ctx context.Context, r *reader, field, namespace string, spec chartSpec, request *ChartRequest) error {
+	if spec.Chart == "" {
+		return r.faultf(field, "has no chart")
+	}
+	request.ValuesFiles, request.IgnoreMissingValuesFiles = spec.ValuesFiles, spec.IgnoreMissingValuesFiles
+	ref := spec.SourceRef
+	if ref.Namespace == "" {
+		ref.Namespace = namespace
+	}
+	id := r.id(sourceKind(ref.Kind), ref.Namespace, ref.Name)
+	request.Source.From = UnitName(id)
+	if ref.Kind != "HelmRepository" {
+		t, err := e.source(ctx, r, field+".sourceRef", ref)
+		if err != nil {
+			return err
+		}
+		request.Source.Files, request.Source.Path, request.Source.FilePrefix = t.files, clean(spec.Chart), t.prefix
+		return nil
+	}
+	o, ok := r.state.Get(id)
+	if !ok {
+		return missing(r, field+".sourceRef", id)
+	}
+	var repository helmRepositorySpec
+	if _, err := decode(o, &repository); err != nil {
+		return r.faultf(field+".sourceRef", "names %s at %s, whose spec cannot be read: %w", id, o.Origin, err)
+	}
+	credentials, err := r.credentials(id, repository.SecretRef)
+	if err != nil {
+		return err
+	}
+	certificates, err := r.credentials(id, repository.CertSecretRef)
+	if err != nil {
+		return err
+	}
+	request.Source.Repository = &ChartRepository{
+		URL: strings.TrimSpace(repository.URL), Chart: spec.Chart, Version: spec.Version,
+		PassCredentials: repository.PassCredentials, Insecure: repository.Insecure,
+		Credentials: credentials, Certificates: certificates,
+	}
+	return nil
+}
