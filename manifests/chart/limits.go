@@ -29,7 +29,7 @@ type Limits struct {
 }
 
 const (
-	// tags is how many tags of an OCI repository are looked at.
+	// mostTags is how many tags of an OCI repository are looked at.
 	mostTags = 100_000
 	// mostMetadata is the largest manifest or page of tags.
 	mostMetadata = 4 << 20

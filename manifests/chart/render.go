@@ -58,7 +58,7 @@ type Request struct {
 	Twice bool
 	// Now is the time that templates see; nil is the clock.
 	Now func() time.Time
-	// Limits; those of the chart when RenderTime is 0.
+	// Limits; those that the chart was read with when all are 0.
 	Limits Limits
 }
 
