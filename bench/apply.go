@@ -21,6 +21,8 @@ type contender struct {
 	objects int
 	rounds  int
 	apply   func(ctx context.Context, p *planetest.Plane, objects []manifests.Object) (time.Duration, error)
+	// after looks at what was applied, on the same control plane; nil for nothing.
+	after func(ctx context.Context, p *planetest.Plane, objects []manifests.Object, took time.Duration) error
 }
 
 func contenders(s settings) []contender {
@@ -38,6 +40,12 @@ func contenders(s settings) []contender {
 func benchApply(ctx context.Context, out io.Writer, s settings) error {
 	rates := map[string][]float64{}
 	all := contenders(s)
+	var verified verifications
+	for i := range all {
+		if all[i].name == "refloat" {
+			all[i].after = verified.measure
+		}
+	}
 	for round := range s.rounds {
 		for _, c := range all {
 			if round >= c.rounds {
@@ -57,6 +65,7 @@ func benchApply(ctx context.Context, out io.Writer, s settings) error {
 			figure(out, "apply."+c.name+"_ratio", median(ratios(rates["refloat"], rates[c.name])), "x")
 		}
 	}
+	verified.print(out)
 	return nil
 }
 
@@ -71,6 +80,11 @@ func turn(ctx context.Context, c contender) (rate float64, err error) {
 	took, err := c.apply(ctx, plane, objects)
 	if err != nil {
 		return 0, err
+	}
+	if c.after != nil {
+		if err := c.after(ctx, plane, objects, took); err != nil {
+			return 0, err
+		}
 	}
 	return float64(len(objects)) / took.Seconds(), nil
 }

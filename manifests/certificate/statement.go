@@ -177,7 +177,7 @@ func New(r *verify.Report, f Facts) *Statement {
 }
 
 func items(findings []verify.Finding) []Item {
-	out := make([]Item, 0, min(len(findings), maxItems))
+	var out []Item
 	for _, f := range findings[:min(len(findings), maxItems)] {
 		out = append(out, Item{Object: f.ID.String(), Rule: clip(f.Rule), Detail: clip(f.Detail)})
 	}

@@ -71,8 +71,8 @@ func (v *verifier) liveDigest() string {
 	sum := sha256.New()
 	for _, p := range all {
 		writeSized(sum, p.id.String())
-		print := v.prints[p.i]
-		sum.Write(print[:])
+		mark := v.prints[p.i]
+		sum.Write(mark[:])
 	}
 	return hex.EncodeToString(sum.Sum(nil))
 }
