@@ -21,9 +21,10 @@ type contender struct {
 	objects int
 	rounds  int
 	apply   func(ctx context.Context, p *planetest.Plane, objects []manifests.Object) (time.Duration, error)
-	// after looks at what was applied, on the same control plane; nil for nothing.
-	after func(ctx context.Context, p *planetest.Plane, objects []manifests.Object, took time.Duration) error
 }
+
+// afterwards looks at what was applied, on the same control plane.
+type afterwards func(ctx context.Context, p *planetest.Plane, objects []manifests.Object, took time.Duration) error
 
 func contenders(s settings) []contender {
 	out := []contender{
@@ -41,17 +42,13 @@ func benchApply(ctx context.Context, out io.Writer, s settings) error {
 	rates := map[string][]float64{}
 	all := contenders(s)
 	var verified verifications
-	for i := range all {
-		if all[i].name == "refloat" {
-			all[i].after = verified.measure
-		}
-	}
+	after := map[string]afterwards{"refloat": verified.measure}
 	for round := range s.rounds {
 		for _, c := range all {
 			if round >= c.rounds {
 				continue
 			}
-			rate, err := turn(ctx, c)
+			rate, err := turn(ctx, c, after[c.name])
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
@@ -69,8 +66,8 @@ func benchApply(ctx context.Context, out io.Writer, s settings) error {
 	return nil
 }
 
-// turn of one contender on a fresh control plane.
-func turn(ctx context.Context, c contender) (rate float64, err error) {
+// turn of one contender on a fresh control plane, and what is done with the outcome.
+func turn(ctx context.Context, c contender, after afterwards) (rate float64, err error) {
 	plane, err := planetest.Start(ctx, planetest.Options{Nodes: 1})
 	if err != nil {
 		return 0, err
@@ -81,8 +78,8 @@ func turn(ctx context.Context, c contender) (rate float64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if c.after != nil {
-		if err := c.after(ctx, plane, objects, took); err != nil {
+	if after != nil {
+		if err := after(ctx, plane, objects, took); err != nil {
 			return 0, err
 		}
 	}

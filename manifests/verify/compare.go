@@ -47,7 +47,7 @@ func (v *verifier) comparison(ctx context.Context, i int, live *unstructured.Uns
 		return c, v.unprunable(ctx, c, err)
 	}
 	c.found = setByHand(want, have, live.GetManagedFields(), c.ignored, c.used)
-	if rules, ok := o.Object["rules"]; ok && o.Object["aggregationRule"] != nil && !c.proves(rules) {
+	if rules, ok := o.Object["rules"]; ok && o.Object["aggregationRule"] != nil && !c.sameRules(rules) {
 		c.used.add(aggregated, []string{"rules"})
 	}
 	if createdOnly(o) && len(c.found) == 0 {
@@ -59,8 +59,8 @@ func (v *verifier) comparison(ctx context.Context, i int, live *unstructured.Uns
 	return c, nil
 }
 
-// proves tells whether the live rules of an aggregated role are those of the repository.
-func (c *comparison) proves(rules any) bool {
+// sameRules tells whether the live rules of an aggregated role are those rendered.
+func (c *comparison) sameRules(rules any) bool {
 	return len(diff(rules, c.live.Object["rules"], nil)) == 0
 }
 

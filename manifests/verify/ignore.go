@@ -58,11 +58,14 @@ func (u uses) add(rule string, path []string) {
 func (u uses) each(yield func(rule, detail string) bool) {
 	for _, rule := range slices.Sorted(maps.Keys(u)) {
 		fields := slices.Sorted(slices.Values(u[rule]))
-		detail := strings.Join(fields, ", ")
-		if len(fields) == maxDifferences {
-			detail += " and perhaps more"
+		detail := strings.Join(fields, ", ") + " may differ, and does"
+		if len(fields) > 1 {
+			detail = strings.TrimSuffix(detail, "es")
 		}
-		if !yield(rule, detail+" may differ, and does") {
+		if len(fields) == maxDifferences {
+			detail += "; perhaps more"
+		}
+		if !yield(rule, detail) {
 			return
 		}
 	}

@@ -15,7 +15,7 @@ import (
 const (
 	// jqTimeout bounds one expression over one object, maxExpression its length in bytes
 	// and maxPaths how much it may select.
-	jqTimeout     = time.Second
+	jqTimeout     = 2 * time.Second
 	maxExpression = 4 << 10
 	maxPaths      = 1000
 	// maxDepth of a path; objects are not deeper.
