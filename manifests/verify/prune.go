@@ -224,23 +224,32 @@ func (p *pruner) owned(from string, path []string, fields map[string]any, want, 
 			p.both(from, at, []string{name}, want, have)
 			continue
 		}
-		switch h := have[name].(type) {
-		case map[string]any:
-			w, _ := want[name].(map[string]any)
-			if w == nil {
-				w = map[string]any{}
-			}
-			p.owned(from, at, deeper, w, h)
-			if len(h) == 0 && deeper["."] != nil && want[name] == nil {
-				delete(have, name)
-			}
-		case []any:
-			w, _ := want[name].([]any)
-			have[name] = p.elements(from, at, deeper, w, h)
-			if left, _ := have[name].([]any); len(left) == 0 && want[name] == nil {
-				delete(have, name)
-			}
+		p.ownedBelow(from, at, deeper, want, have)
+	}
+}
+
+// ownedBelow is owned for one field that holds more: what is left of it, if nothing,
+// goes too.
+func (p *pruner) ownedBelow(from string, path []string, fields map[string]any, want, have map[string]any) {
+	name := path[len(path)-1]
+	left := -1
+	switch h := have[name].(type) {
+	case map[string]any:
+		w, _ := want[name].(map[string]any)
+		if w == nil {
+			w = map[string]any{}
 		}
+		p.owned(from, path, fields, w, h)
+		if fields["."] != nil {
+			left = len(h)
+		}
+	case []any:
+		w, _ := want[name].([]any)
+		h = p.elements(from, path, fields, w, h)
+		have[name], left = h, len(h)
+	}
+	if left == 0 && want[name] == nil {
+		delete(have, name)
 	}
 }
 
@@ -251,16 +260,17 @@ func (p *pruner) elements(from string, path []string, fields map[string]any, wan
 		if i < 0 {
 			continue
 		}
+		at := append(slices.Clone(path), "["+strconv.Itoa(i)+"]")
 		j := slices.IndexFunc(want, func(e any) bool { return names(key, e, -1) })
 		if j < 0 {
-			p.used.add(from, append(slices.Clone(path), "["+strconv.Itoa(i)+"]"))
+			p.used.add(from, at)
 			have = slices.Delete(have, i, i+1)
 			continue
 		}
 		h, isMap := have[i].(map[string]any)
 		w, alike := want[j].(map[string]any)
 		if isMap && alike {
-			p.owned(from, path, withoutKeys(deeper, key), w, h)
+			p.owned(from, at, withoutKeys(deeper, key), w, h)
 		}
 	}
 	return have
