@@ -23,6 +23,9 @@ type contender struct {
 	apply   func(ctx context.Context, p *planetest.Plane, objects []manifests.Object) (time.Duration, error)
 }
 
+// afterwards looks at what was applied, on the same control plane.
+type afterwards func(ctx context.Context, p *planetest.Plane, objects []manifests.Object, took time.Duration) error
+
 func contenders(s settings) []contender {
 	out := []contender{
 		{"roofline", s.objects, s.rounds, applyBare},
@@ -38,12 +41,14 @@ func contenders(s settings) []contender {
 func benchApply(ctx context.Context, out io.Writer, s settings) error {
 	rates := map[string][]float64{}
 	all := contenders(s)
+	var verified verifications
+	after := map[string]afterwards{"refloat": verified.measure}
 	for round := range s.rounds {
 		for _, c := range all {
 			if round >= c.rounds {
 				continue
 			}
-			rate, err := turn(ctx, c)
+			rate, err := turn(ctx, c, after[c.name])
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
@@ -57,11 +62,12 @@ func benchApply(ctx context.Context, out io.Writer, s settings) error {
 			figure(out, "apply."+c.name+"_ratio", median(ratios(rates["refloat"], rates[c.name])), "x")
 		}
 	}
+	verified.print(out)
 	return nil
 }
 
-// turn of one contender on a fresh control plane.
-func turn(ctx context.Context, c contender) (rate float64, err error) {
+// turn of one contender on a fresh control plane, and what is done with the outcome.
+func turn(ctx context.Context, c contender, after afterwards) (rate float64, err error) {
 	plane, err := planetest.Start(ctx, planetest.Options{Nodes: 1})
 	if err != nil {
 		return 0, err
@@ -71,6 +77,11 @@ func turn(ctx context.Context, c contender) (rate float64, err error) {
 	took, err := c.apply(ctx, plane, objects)
 	if err != nil {
 		return 0, err
+	}
+	if after != nil {
+		if err := after(ctx, plane, objects, took); err != nil {
+			return 0, err
+		}
 	}
 	return float64(len(objects)) / took.Seconds(), nil
 }

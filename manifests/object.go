@@ -10,6 +10,7 @@
 //	apply    the graph and a cluster                         -> applied, gate by gate
 //	health   one live object                                 -> is it ready, and how do we know
 //	verify   the objects and a cluster                       -> missing, changed, extra
+//	certificate  what verify found                           -> a signed statement
 //
 // This package holds the vocabulary that they share.
 package manifests

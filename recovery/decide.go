@@ -278,10 +278,13 @@ func verdict(v *v1alpha1.VerificationSummary) string {
 	for _, part := range []struct {
 		count int32
 		what  string
-	}{{v.Missing, "missing"}, {v.Changed, "changed"}, {v.Extra, "extra"}, {v.NotProvable, "not provable"}} {
+	}{{v.Missing, "missing"}, {v.Changed, "changed"}, {v.Extra, "extra"}, {v.NotProvable, "not provable"}, {v.Skipped, "need not exist"}, {v.Weak, "compared weakly"}} {
 		if part.count > 0 {
 			s += fmt.Sprintf(", %d %s", part.count, part.what)
 		}
+	}
+	if v.StableFor != nil {
+		s += ", stable for " + v.StableFor.Duration.String()
 	}
 	return s
 }

@@ -94,7 +94,7 @@ func (l *linter) success() {
 	if l.run.Spec.Operation != v1alpha1.OperationTeardown {
 		l.check(l.holds(v1alpha1.ConditionVerified) && l.holds(v1alpha1.ConditionStateApplied) && l.holds(v1alpha1.ConditionClusterProvisioned), "it succeeded without being verified, applied and provisioned")
 		l.check(s.RecoveredAt != nil && !s.RecoveredAt.Time.After(s.FinishedAt.Time), "it succeeded without a recovery time before its end")
-		l.check(s.Verification != nil && s.Verification.Rendered > 0 && s.Verification.Matched == s.Verification.Rendered, "it succeeded without a complete match of more than zero objects")
+		l.check(s.Verification != nil && s.Verification.Matched > 0 && s.Verification.Matched+s.Verification.Skipped == s.Verification.Rendered, "it succeeded without a complete match of more than zero objects")
 	}
 	if l.run.Spec.Operation == v1alpha1.OperationDrill {
 		l.check(l.holds(v1alpha1.ConditionCleanedUp), "a drill succeeded without cleaning up")

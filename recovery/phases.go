@@ -18,6 +18,10 @@ const (
 	preflightTimeout = 5 * time.Minute
 	// verifyTimeout bounds the comparison, with its repetitions.
 	verifyTimeout = 10 * time.Minute
+	// longestStable time that is asked for, and how many such times the phase may take
+	// longer for it: a comparison waits three of them, and there may be another one.
+	longestStable = time.Hour
+	stableTries   = 2 * 3
 	// wavesBeyond is how much longer than for one object all waves may take together.
 	wavesBeyond = 24 * time.Hour
 	// longest limit, that the API server enforces too.
@@ -96,9 +100,17 @@ func Deadline(run *v1alpha1.RecoveryRun) time.Time {
 		timeout := WaveTimeout(plan)
 		return from.Add(atMost(2*int64(run.Status.Pinned.Waves)+1, timeout, timeout+wavesBeyond))
 	case v1alpha1.PhaseVerify:
-		return from.Add(verifyTimeout)
+		return from.Add(verifyTimeout + stableTries*StableFor(plan))
 	}
 	return time.Time{}
+}
+
+// StableFor is how long objects have to stay healthy to be verified; 0 asks for nothing.
+func StableFor(plan v1alpha1.RecoveryPlanSpec) time.Duration {
+	if d := plan.Verify.StableFor; d != nil && d.Duration > 0 {
+		return min(d.Duration, longestStable)
+	}
+	return 0
 }
 
 // WaveTimeout of a plan, for one object.

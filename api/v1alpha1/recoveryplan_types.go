@@ -58,6 +58,10 @@ type RecoveryPlanSpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Waves WavePolicy `json:"waves,omitempty"`
+	// Verify says how the new cluster is compared with the repository.
+	//
+	// +optional
+	Verify VerifyPolicy `json:"verify,omitzero"`
 	// Teardown says whether and within what time the cluster may be deleted.
 	//
 	// +optional
@@ -292,6 +296,32 @@ type ObjectPattern struct {
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[-A-Za-z0-9.:*?]+$`
 	Name string `json:"name,omitempty"`
+}
+
+// VerifyPolicy says how the new cluster is compared with the repository.
+type VerifyPolicy struct {
+	// Thorough asks the API server about every object (a server-side dry run), instead
+	// of only where values and field ownership do not prove that nothing would change.
+	//
+	// +optional
+	Thorough bool `json:"thorough,omitempty"`
+	// StableFor is how long every object has to stay healthy before the cluster counts as
+	// verified. The time starts anew when one does not. It is part of the recovery time.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="must be at least 0s and at most 1h"
+	StableFor *metav1.Duration `json:"stableFor,omitempty"`
+	// Certificate asks for a signed record of a complete match, kept in the report.
+	//
+	// +optional
+	Certificate *CertificatePolicy `json:"certificate,omitempty"`
+}
+
+// CertificatePolicy says how certificates are signed.
+type CertificatePolicy struct {
+	// SecretRef names a Secret in the plan's namespace whose key.pem is an unencrypted
+	// private key in PEM (PKCS #8): Ed25519, or ECDSA over P-256.
+	SecretRef LocalSecretReference `json:"secretRef"`
 }
 
 // TeardownRule says whether runs may delete the cluster.

@@ -343,6 +343,28 @@ type VerificationSummary struct {
 	Extra       int32 `json:"extra"`
 	Healthy     int32 `json:"healthy"`
 	NotProvable int32 `json:"notProvable"`
+	// Skipped objects need not exist, by a rule of the repository.
+	//
+	// +optional
+	Skipped int32 `json:"skipped,omitempty"`
+	// Exempt counts what such rules left out: objects, fields and health.
+	//
+	// +optional
+	Exempt int32 `json:"exempt,omitempty"`
+	// Weak objects matched by their rendered fields alone.
+	//
+	// +optional
+	Weak int32 `json:"weak,omitempty"`
+	// StableFor is how long all objects were seen to stay healthy.
+	//
+	// +optional
+	StableFor *metav1.Duration `json:"stableFor,omitempty"`
+	// CertificateKeyID is the SHA-256 of the public key that the certificate in the
+	// report is signed with; empty without one.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	CertificateKeyID string `json:"certificateKeyID,omitempty"`
 }
 
 // LocalConfigMapReference names a ConfigMap in the same namespace.

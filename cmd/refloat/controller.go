@@ -84,7 +84,7 @@ func runController(ctx context.Context, t terminal, a *access, o *controllerOpti
 			return err
 		}
 	}
-	if err := controller.SetupWithManager(mgr, controller.Options{CacheDir: cache, Log: log, AllowRemoteBases: o.remote}); err != nil {
+	if err := controller.SetupWithManager(mgr, controller.Options{CacheDir: cache, Log: log, AllowRemoteBases: o.remote, Version: buildVersion()}); err != nil {
 		return fmt.Errorf("set up the run controller: %w", err)
 	}
 	if o.sandboxDir != "" {

@@ -18,6 +18,7 @@ import (
 
 func newReportCommand(t terminal, a *access) *cobra.Command {
 	var output outputFormat
+	var dir string
 	cmd := &cobra.Command{
 		Use:   "report RUN",
 		Short: "Print the report of a run",
@@ -36,9 +37,19 @@ took, and how the live cluster compared with the repository.`,
 				}
 				return explain(err, "read the run")
 			}
+			if dir != "" {
+				files, err := writeReport(cmd.Context(), c, run, dir)
+				if err != nil {
+					return fmt.Errorf("write the report: %w", err)
+				}
+				for _, f := range files {
+					say(t.Err, "written: %s", f)
+				}
+			}
 			return printReport(cmd.Context(), t, c, run, output)
 		},
 	}
+	cmd.Flags().StringVar(&dir, "report-dir", "", "write the report (JSON and text) and its certificate to this directory, too")
 	output.addFlag(cmd.Flags())
 	return cmd
 }
@@ -89,12 +100,12 @@ func writeReport(ctx context.Context, c client.Client, run *v1alpha1.RecoveryRun
 	for _, f := range []struct {
 		extension string
 		content   []byte
-	}{{".json", data}, {".txt", text.Bytes()}} {
-		file := filepath.Join(dir, run.Name+f.extension)
-		if err := os.WriteFile(file+".next", f.content, 0o600); err != nil {
-			return files, err
+	}{{".json", data}, {".txt", text.Bytes()}, {".certificate.json", r.Certificate}} {
+		if len(f.content) == 0 {
+			continue
 		}
-		if err := os.Rename(file+".next", file); err != nil {
+		file := filepath.Join(dir, run.Name+f.extension)
+		if err := writeWhole(file, f.content); err != nil {
 			return files, err
 		}
 		files = append(files, file)

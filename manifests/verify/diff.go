@@ -1,21 +1,22 @@
 package verify
 
 import (
-	"encoding/json"
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strconv"
-	"strings"
+	"time"
 )
 
 // difference is one path at which two objects differ.
 type difference struct {
-	path       string
+	path       []string
 	want, have any
 	// absent marks a side that has nothing at the path.
 	wantAbsent, haveAbsent bool
+	// manager that set the live value, and when, as far as it is recorded.
+	manager string
+	time    time.Time
 }
 
 // maxDifferences bounds what is collected of one object.
@@ -32,12 +33,20 @@ func diff(want, have any, ignored ignores) []difference {
 type differ struct {
 	found   []difference
 	ignored ignores
+	// used collects the rules that left a difference out.
+	used uses
 	// subset compares only what want has; lenient also lets have lack what is empty.
 	subset, lenient bool
 }
 
 func (d *differ) walk(path []string, want, have any) {
-	if len(d.found) >= maxDifferences || d.ignored.match(path) {
+	if len(d.found) >= maxDifferences {
+		return
+	}
+	if rule := d.ignored.match(path); rule != nil {
+		if !reflect.DeepEqual(want, have) {
+			d.used.add(rule.reason, path)
+		}
 		return
 	}
 	switch w := want.(type) {
@@ -53,7 +62,7 @@ func (d *differ) walk(path []string, want, have any) {
 		}
 	}
 	if !equal(want, have) {
-		d.found = append(d.found, difference{path: render(path), want: want, have: have})
+		d.found = append(d.found, difference{path: path, want: want, have: have})
 	}
 }
 
@@ -63,7 +72,7 @@ func (d *differ) maps(path []string, want, have map[string]any) {
 		if v, ok := have[k]; ok {
 			d.walk(below, want[k], v)
 		} else if !d.lenient || !empty(want[k]) {
-			d.missing(below, difference{want: want[k], haveAbsent: true})
+			d.missing(difference{path: below, want: want[k], haveAbsent: true})
 		}
 	}
 	if d.subset {
@@ -71,7 +80,7 @@ func (d *differ) maps(path []string, want, have map[string]any) {
 	}
 	for _, k := range slices.Sorted(maps.Keys(have)) {
 		if _, ok := want[k]; !ok {
-			d.missing(append(slices.Clone(path), k), difference{have: have[k], wantAbsent: true})
+			d.missing(difference{path: append(slices.Clone(path), k), have: have[k], wantAbsent: true})
 		}
 	}
 }
@@ -81,20 +90,23 @@ func (d *differ) lists(path []string, want, have []any) {
 		below := append(slices.Clone(path), "["+strconv.Itoa(i)+"]")
 		switch {
 		case i >= len(have):
-			d.missing(below, difference{want: want[i], haveAbsent: true})
+			d.missing(difference{path: below, want: want[i], haveAbsent: true})
 		case i >= len(want):
-			d.missing(below, difference{have: have[i], wantAbsent: true})
+			d.missing(difference{path: below, have: have[i], wantAbsent: true})
 		default:
 			d.walk(below, want[i], have[i])
 		}
 	}
 }
 
-func (d *differ) missing(path []string, found difference) {
-	if len(d.found) >= maxDifferences || d.ignored.match(path) {
+func (d *differ) missing(found difference) {
+	if len(d.found) >= maxDifferences {
 		return
 	}
-	found.path = render(path)
+	if rule := d.ignored.match(found.path); rule != nil {
+		d.used.add(rule.reason, found.path)
+		return
+	}
 	d.found = append(d.found, found)
 }
 
@@ -145,66 +157,4 @@ func empty(v any) bool {
 	}
 	n, ok := number(v)
 	return ok && n == 0
-}
-
-func render(path []string) string {
-	var b strings.Builder
-	for _, p := range path {
-		switch {
-		case strings.HasPrefix(p, "["):
-			b.WriteString(p)
-		case strings.ContainsAny(p, "./[]"):
-			fmt.Fprintf(&b, "[%q]", p)
-		default:
-			if b.Len() > 0 {
-				b.WriteByte('.')
-			}
-			b.WriteString(p)
-		}
-	}
-	return b.String()
-}
-
-// maxValue bounds a value in a finding, in bytes.
-const maxValue = 120
-
-// describe says where an object differs, for people. Values of secret objects are
-// left out.
-func describe(found []difference, secret bool) string {
-	parts := make([]string, 0, len(found))
-	for _, f := range found {
-		parts = append(parts, f.describe(secret))
-	}
-	text := strings.Join(parts, "; ")
-	if len(found) == maxDifferences {
-		text += "; perhaps more"
-	}
-	return text
-}
-
-func (f difference) describe(secret bool) string {
-	switch {
-	case secret && f.haveAbsent:
-		return f.path + " is missing"
-	case secret && f.wantAbsent:
-		return f.path + " is not in the repository"
-	case secret:
-		return f.path + " differs (value not shown)"
-	case f.haveAbsent:
-		return fmt.Sprintf("%s: rendered %s, live nothing", f.path, short(f.want))
-	case f.wantAbsent:
-		return fmt.Sprintf("%s: rendered nothing, live %s", f.path, short(f.have))
-	}
-	return fmt.Sprintf("%s: rendered %s, live %s", f.path, short(f.want), short(f.have))
-}
-
-func short(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return "a value that cannot be shown"
-	}
-	if len(b) > maxValue {
-		return strings.ToValidUTF8(string(b[:maxValue]), "") + "…"
-	}
-	return string(b)
 }

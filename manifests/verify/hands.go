@@ -2,10 +2,10 @@ package verify
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // hands are the managers under which people change objects. What they set is in no
@@ -26,32 +26,33 @@ func byHand(manager string) bool {
 var annotationsOfHands = []string{"kubectl.kubernetes.io/last-applied-configuration"}
 
 // setByHand lists fields that a person set and that desired does not have.
-func setByHand(desired map[string]any, live *unstructured.Unstructured, ignored ignores) []difference {
+func setByHand(desired, live map[string]any, record []metav1.ManagedFieldsEntry, ignored ignores, used uses) []difference {
 	var found []difference
-	for _, m := range live.GetManagedFields() {
+	for _, m := range record {
 		if !byHand(m.Manager) || m.Subresource == "status" {
 			continue
 		}
 		if fields, ok := fieldsOf(m); ok {
-			h := hand{manager: m, ignored: ignored}
-			h.walk(nil, fields, desired, live.Object)
+			h := hand{manager: m, ignored: ignored, used: used}
+			h.walk(nil, fields, desired, live)
 			found = append(found, h.found...)
 		}
 	}
+	slices.SortFunc(found, func(a, b difference) int { return slices.Compare(a.path, b.path) })
 	return found[:min(len(found), maxDifferences)]
 }
 
 type hand struct {
 	manager metav1.ManagedFieldsEntry
 	ignored ignores
+	used    uses
 	found   []difference
 }
 
 func (h *hand) walk(path []string, fields map[string]any, desired, live any) {
 	for key, below := range fields {
-		name := strings.TrimPrefix(key, "f:")
-		at := append(slices.Clone(path), name)
-		if key == "." || h.ignored.match(at) || slices.Contains(annotationsOfHands, name) {
+		at := append(slices.Clone(path), placeOf(key, live))
+		if key == "." || slices.Contains(annotationsOfHands, at[len(at)-1]) {
 			continue
 		}
 		have, exists := step(key, live, true)
@@ -60,11 +61,39 @@ func (h *hand) walk(path []string, fields map[string]any, desired, live any) {
 		}
 		deeper, _ := below.(map[string]any)
 		want, rendered := step(key, desired, true)
+		if rule := h.ignored.match(at); rule != nil {
+			if !rendered {
+				h.used.add(rule.reason, at)
+			}
+			continue
+		}
 		switch {
 		case !rendered && have != nil:
-			h.found = append(h.found, difference{path: render(at) + " (set by " + h.manager.Manager + ")", have: have, wantAbsent: true})
+			h.found = append(h.found, h.difference(at, have))
 		case rendered && len(deeper) > 0:
 			h.walk(at, deeper, want, have)
 		}
 	}
+}
+
+func (h *hand) difference(path []string, have any) difference {
+	d := difference{path: path, have: have, wantAbsent: true, manager: h.manager.Manager}
+	if h.manager.Time != nil {
+		d.time = h.manager.Time.Time
+	}
+	return d
+}
+
+// placeOf a recorded path element in the live object: a field, or an index of a list.
+func placeOf(key string, live any) string {
+	if name, ok := strings.CutPrefix(key, "f:"); ok {
+		return name
+	}
+	list, _ := live.([]any)
+	for i, e := range list {
+		if names(key, e, i) {
+			return "[" + strconv.Itoa(i) + "]"
+		}
+	}
+	return key
 }

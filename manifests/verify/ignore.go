@@ -1,6 +1,8 @@
 package verify
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -9,18 +11,25 @@ import (
 	"github.com/refloat-dev/refloat/manifests"
 )
 
-// ignores are paths at which a live object may differ from the rendered one, because
-// somebody else is meant to write there. "*" stands for any one element.
-type ignores [][]string
+// ignore is a path at which a live object may differ from the rendered one, because
+// somebody else is meant to write there. "*" stands for any one element. Without a
+// reason it is no exemption: everybody knows that the server writes there.
+type ignore struct {
+	path   []string
+	reason string
+}
 
-// match tells whether a path is one of them or below one.
-func (g ignores) match(path []string) bool {
-	for _, pattern := range g {
-		if len(path) >= len(pattern) && matches(pattern, path) {
-			return true
+// ignores of one object.
+type ignores []ignore
+
+// match is the rule by which a path, or one above it, is ignored; nil for none.
+func (g ignores) match(path []string) *ignore {
+	for i := range g {
+		if len(path) >= len(g[i].path) && matches(g[i].path, path) {
+			return &g[i]
 		}
 	}
-	return false
+	return nil
 }
 
 func matches(pattern, path []string) bool {
@@ -32,11 +41,42 @@ func matches(pattern, path []string) bool {
 	return true
 }
 
+// uses are the rules that made a difference, each with the fields to which it did.
+type uses map[string][]string
+
+// add is of no effect on a nil map, which asks for no record.
+func (u uses) add(rule string, path []string) {
+	if u == nil || rule == "" {
+		return
+	}
+	if at := pathOf(path); len(u[rule]) < maxDifferences && !slices.Contains(u[rule], at) {
+		u[rule] = append(u[rule], at)
+	}
+}
+
+// each rule in sorted sequence, with its fields in words.
+func (u uses) each(yield func(rule, detail string) bool) {
+	for _, rule := range slices.Sorted(maps.Keys(u)) {
+		fields := slices.Sorted(slices.Values(u[rule]))
+		detail := strings.Join(fields, ", ") + " may differ, and does"
+		if len(fields) > 1 {
+			detail = strings.TrimSuffix(detail, "es")
+		}
+		if len(fields) == maxDifferences {
+			detail += "; perhaps more"
+		}
+		if !yield(rule, detail) {
+			return
+		}
+	}
+}
+
 // always holds what the API server writes itself, for every object.
 var always = ignores{
-	{"metadata", "managedFields"}, {"metadata", "resourceVersion"}, {"metadata", "generation"},
-	{"metadata", "uid"}, {"metadata", "creationTimestamp"}, {"metadata", "selfLink"},
-	{"status"},
+	{path: []string{"metadata", "managedFields"}}, {path: []string{"metadata", "resourceVersion"}},
+	{path: []string{"metadata", "generation"}}, {path: []string{"metadata", "uid"}},
+	{path: []string{"metadata", "creationTimestamp"}}, {path: []string{"metadata", "selfLink"}},
+	{path: []string{"status"}},
 }
 
 // scalers make the number of replicas of what they refer to their own business.
@@ -45,9 +85,9 @@ var scalers = map[schema.GroupKind][]string{
 	{Group: "keda.sh", Kind: "ScaledObject"}:                {"spec", "scaleTargetRef"},
 }
 
-// scaled are the objects whose replicas something in the set decides about.
-func scaled(objects []manifests.Object) map[manifests.ID]bool {
-	out := map[manifests.ID]bool{}
+// scaled are the objects whose replicas something in the set decides about, and what.
+func scaled(objects []manifests.Object) map[manifests.ID]manifests.ID {
+	out := map[manifests.ID]manifests.ID{}
 	for _, o := range objects {
 		path, ok := scalers[o.ID().GroupKind()]
 		if !ok {
@@ -64,38 +104,41 @@ func scaled(objects []manifests.Object) map[manifests.ID]bool {
 		if err != nil {
 			continue
 		}
-		out[manifests.ID{Group: gv.Group, Kind: kind, Namespace: o.GetNamespace(), Name: name}] = true
+		out[manifests.ID{Group: gv.Group, Kind: kind, Namespace: o.GetNamespace(), Name: name}] = o.ID()
 	}
 	return out
 }
 
-// ignoredIn one rendered object.
-func ignoredIn(o manifests.Object, scaled map[manifests.ID]bool) ignores {
-	out := append(ignores{}, always...)
+// ignoredIn one rendered object, whatever the repository says.
+func ignoredIn(o manifests.Object, scaled map[manifests.ID]manifests.ID) ignores {
+	out := slices.Clone(always)
 	id := o.ID()
-	if scaled[id] {
-		out = append(out, []string{"spec", "replicas"})
+	if scaler, ok := scaled[id]; ok {
+		out = append(out, ignore{[]string{"spec", "replicas"}, scaler.String() + " decides about the replicas"})
 	}
+	const bundle = "the caBundle is filled in by a controller"
 	switch id.Group {
 	case "admissionregistration.k8s.io":
 		if injected(o.Unstructured) {
-			out = append(out, []string{"webhooks", "*", "clientConfig", "caBundle"})
+			out = append(out, ignore{[]string{"webhooks", "*", "clientConfig", "caBundle"}, bundle})
 		}
 	case "apiextensions.k8s.io":
 		if injected(o.Unstructured) {
-			out = append(out, []string{"spec", "conversion", "webhook", "clientConfig", "caBundle"})
+			out = append(out, ignore{[]string{"spec", "conversion", "webhook", "clientConfig", "caBundle"}, bundle})
 		}
 	case "apiregistration.k8s.io":
 		if injected(o.Unstructured) {
-			out = append(out, []string{"spec", "caBundle"})
+			out = append(out, ignore{[]string{"spec", "caBundle"}, bundle})
 		}
 	case "rbac.authorization.k8s.io":
 		if o.Object["aggregationRule"] != nil {
-			out = append(out, []string{"rules"})
+			out = append(out, ignore{[]string{"rules"}, aggregated})
 		}
 	}
 	return out
 }
+
+const aggregated = "the rules of an aggregated role are filled in by a controller"
 
 // injected tells whether a controller fills in the caBundle: by annotation, or because
 // the repository leaves it to be filled in.

@@ -8,7 +8,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/builtin"
 )
 
@@ -28,13 +27,17 @@ import (
 //
 // Values that the server rewrites (quantities, defaults inside of a list element's
 // key) fail a condition and are asked about instead.
-func proven(desired map[string]any, live *unstructured.Unstructured) bool {
-	d := differ{subset: true, ignored: ignores{{"apiVersion"}}}
+//
+// ours is the manager under which the object was applied.
+func proven(desired map[string]any, live *unstructured.Unstructured, ours string) bool {
+	d := differ{subset: true, ignored: ignores{{path: []string{"apiVersion"}}}}
 	d.walk(nil, desired, live.Object)
-	if len(d.found) > 0 {
-		return false
-	}
-	owned, ok := ownedByUs(live)
+	return len(d.found) == 0 && nothingToRemove(desired, live, ours)
+}
+
+// nothingToRemove tells whether our manager owns no field that desired does not have.
+func nothingToRemove(desired map[string]any, live *unstructured.Unstructured, ours string) bool {
+	owned, ok := ownedBy(live, ours)
 	if !ok {
 		// No record is kept of an object of which nothing but its name was applied.
 		return bare(desired)
@@ -42,11 +45,11 @@ func proven(desired map[string]any, live *unstructured.Unstructured) bool {
 	return covered(owned, live.Object, false) && covered(owned, desired, builtin.Lookup(live.GroupVersionKind().GroupKind()) != nil)
 }
 
-// ownedByUs is the set of fields of our manager's last apply, in the form of the
-// record; false when there is none, or one of another version.
-func ownedByUs(live *unstructured.Unstructured) (map[string]any, bool) {
+// ownedBy is the set of fields of a manager's last apply, in the form of the record;
+// false when there is none, or one of another version.
+func ownedBy(live *unstructured.Unstructured, manager string) (map[string]any, bool) {
 	for _, m := range live.GetManagedFields() {
-		if m.Manager != manifests.FieldManager || m.Operation != metav1.ManagedFieldsOperationApply || m.Subresource != "" {
+		if m.Manager != manager || m.Operation != metav1.ManagedFieldsOperationApply || m.Subresource != "" {
 			continue
 		}
 		fields, ok := fieldsOf(m)

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sync"
@@ -25,15 +26,21 @@ type verifier struct {
 	kinds   *cluster.Kinds
 	classes *cluster.StorageClasses
 
-	objects  []manifests.Object
-	index    map[manifests.ID]int
-	scaled   map[manifests.ID]bool
+	objects []manifests.Object
+	index   map[manifests.ID]int
+	scaled  map[manifests.ID]manifests.ID
+	// prefixes are the names, with their kinds, of rendered objects that have only the
+	// beginning of one.
+	prefixes map[manifests.ID]bool
 	expected map[manifests.ID]bool
 	// lane bounds the dry runs in flight.
 	lane chan struct{}
+	jq   *jqCache
 
 	mu     sync.Mutex
 	seen   []bool
+	prints map[int][sha256.Size]byte
+	groups map[Group]Group
 	strays []stray
 	report Report
 }
@@ -47,10 +54,14 @@ func newVerifier(objects []manifests.Object, o Options, client *cluster.Client) 
 		objects:  objects,
 		index:    make(map[manifests.ID]int, len(objects)),
 		scaled:   scaled(objects),
+		prefixes: map[manifests.ID]bool{},
 		expected: map[manifests.ID]bool{},
 		lane:     make(chan struct{}, o.Concurrency),
+		jq:       newJQCache(),
 		seen:     make([]bool, len(objects)),
-		report:   Report{Rendered: len(objects)},
+		groups:   map[Group]Group{},
+		prints:   make(map[int][sha256.Size]byte, len(objects)),
+		report:   Report{Rendered: len(objects), Thorough: o.Thorough},
 	}
 	for _, id := range o.Expected {
 		v.expected[id] = true
@@ -61,19 +72,20 @@ func newVerifier(objects []manifests.Object, o Options, client *cluster.Client) 
 // listsAtOnce bounds how many pages of objects are held at a time.
 const listsAtOnce = 4
 
-func (v *verifier) run(ctx context.Context) error {
+// prepare learns what the cluster serves, which tells what the objects are called there.
+func (v *verifier) prepare(ctx context.Context) error {
 	if err := v.discover(ctx); err != nil {
 		return err
 	}
 	if err := v.client.LearnStorageClasses(ctx, v.kinds, v.classes); err != nil {
 		return err
 	}
-	for i, o := range v.objects {
-		id := v.key(o)
-		if other, ok := v.index[id]; ok {
-			return fmt.Errorf("%s is rendered twice, at %s and %s", id, v.objects[other].Origin, o.Origin)
-		}
-		v.index[id] = i
+	return v.indexAll()
+}
+
+func (v *verifier) run(ctx context.Context) error {
+	if err := v.prepare(ctx); err != nil {
+		return err
 	}
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(listsAtOnce)
@@ -87,6 +99,27 @@ func (v *verifier) run(ctx context.Context) error {
 		return err
 	}
 	v.sortOut()
+	return nil
+}
+
+// indexAll objects that are looked for, or known not to be.
+func (v *verifier) indexAll() error {
+	for i, o := range v.objects {
+		id := v.key(o)
+		if rule, detail := unsought(o); rule != "" {
+			v.seen[i] = true
+			v.skip(i, rule, detail)
+			if id.Name == "" {
+				id.Name = o.GetGenerateName()
+				v.prefixes[id] = true
+				continue
+			}
+		}
+		if other, ok := v.index[id]; ok {
+			return fmt.Errorf("%s is rendered twice, at %s and %s", id, v.objects[other].Origin, o.Origin)
+		}
+		v.index[id] = i
+	}
 	return nil
 }
 
@@ -175,6 +208,11 @@ func (v *verifier) read(ctx context.Context, p pass) error {
 	group, ctx := errgroup.WithContext(ctx)
 	_, err := v.client.List(ctx, p.resource, func(u *unstructured.Unstructured) error {
 		i, rendered := v.index[manifests.IDOf(u)]
+		if rendered && u.GetKind() == "Namespace" {
+			v.mu.Lock()
+			v.identify(manifests.IDOf(u), string(u.GetUID()))
+			v.mu.Unlock()
+		}
 		if rendered && v.objects[i].GroupVersionKind() == u.GroupVersionKind() {
 			return v.check(ctx, group, i, u)
 		}
@@ -197,10 +235,12 @@ func (v *verifier) check(ctx context.Context, group *errgroup.Group, i int, live
 		return nil
 	}
 	v.assess(i, live)
-	c := v.comparison(i, live)
+	c, err := v.comparison(ctx, i, live)
+	if err != nil {
+		return err
+	}
 	if c.settled() {
-		v.record(c)
-		return nil
+		return v.record(ctx, c)
 	}
 	select {
 	case v.lane <- struct{}{}:
@@ -212,8 +252,7 @@ func (v *verifier) check(ctx context.Context, group *errgroup.Group, i int, live
 		if err := v.ask(ctx, c); err != nil {
 			return err
 		}
-		v.record(c)
-		return nil
+		return v.record(ctx, c)
 	})
 	return nil
 }
@@ -245,17 +284,15 @@ func (v *verifier) unseen(ctx context.Context) error {
 	return group.Wait()
 }
 
-// missing records an object that is not there. A Job that asks to be removed once it
-// has finished is meant to be gone.
+// missing records an object that is not there.
 func (v *verifier) missing(i int, detail string) {
-	o := v.objects[i]
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	ttl, ok, _ := unstructured.NestedFieldNoCopy(o.Object, "spec", "ttlSecondsAfterFinished")
-	if ok && o.ID().GroupKind() == (schema.GroupKind{Group: "batch", Kind: "Job"}) {
-		v.report.Matched++
-		v.report.NotProvable = append(v.report.NotProvable, v.finding(i,
-			fmt.Sprintf("it is gone, as the repository asks for %v s after it finished; whether it succeeded cannot be seen", ttl)))
+	if rule, excuse := mayBeGone(v.objects[i]); rule != "" {
+		v.skip(i, rule, excuse)
+		if rule != ruleOptional {
+			v.report.NotProvable = append(v.report.NotProvable, v.finding(i, excuse))
+		}
 		return
 	}
 	v.report.Missing = append(v.report.Missing, v.finding(i, detail))
@@ -266,7 +303,27 @@ func (v *verifier) finding(i int, detail string) Finding {
 }
 
 func (v *verifier) assess(i int, live *unstructured.Unstructured) {
-	a := health.Assess(live, health.Environment{
+	a := v.assessment(v.objects[i], live)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	message := string(a.Status) + ": " + a.Message
+	switch a.Status {
+	case health.Healthy:
+		v.report.Healthy++
+	case health.NotProvable:
+		v.report.NotProvable = append(v.report.NotProvable, v.finding(i, a.Message))
+	default:
+		if rule := excused(v.objects[i]); rule != "" {
+			v.exempt(i, rule, message)
+			return
+		}
+		v.report.Unhealthy = append(v.report.Unhealthy, v.finding(i, message))
+	}
+}
+
+// assessment of the health of a rendered object's live one.
+func (v *verifier) assessment(_ manifests.Object, live *unstructured.Unstructured) health.Assessment {
+	return health.Assess(live, health.Environment{
 		Simulated: v.Simulated,
 		StatusSubresource: func(gvk schema.GroupVersionKind) bool {
 			r, ok := v.kinds.Lookup(gvk)
@@ -280,14 +337,4 @@ func (v *verifier) assess(i int, live *unstructured.Unstructured) {
 			return nil
 		},
 	})
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	switch a.Status {
-	case health.Healthy:
-		v.report.Healthy++
-	case health.NotProvable:
-		v.report.NotProvable = append(v.report.NotProvable, v.finding(i, a.Message))
-	default:
-		v.report.Unhealthy = append(v.report.Unhealthy, v.finding(i, string(a.Status)+": "+a.Message))
-	}
 }

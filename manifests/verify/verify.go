@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
@@ -15,10 +16,17 @@ import (
 	"github.com/refloat-dev/refloat/manifests/cluster"
 )
 
+// Manager is the field manager of thorough mode's dry runs. It owns nothing, so what it
+// would set is set by somebody else already when nothing changes.
+const Manager = "refloat-verify"
+
 // Options of Verify.
 type Options struct {
 	// Config of the cluster to read.
 	Config *rest.Config
+	// Thorough asks the API server about every object, under a manager of its own,
+	// instead of trusting the proof of package verify.
+	Thorough bool
 	// Concurrency is how many dry runs are in flight; 0 means 16.
 	Concurrency int
 	// Simulated says that no container runs on the cluster.
@@ -26,6 +34,11 @@ type Options struct {
 	// Expected objects are not in the repository and yet belong there, such as the
 	// seeds that the run wrote itself.
 	Expected []manifests.ID
+	// StableFor is how long a clean cluster's objects have to stay healthy; 0 does not
+	// wait. The comparison is made again after that.
+	StableFor time.Duration
+	// Tell what is waited for meanwhile; nil tells nobody.
+	Tell func(Wait)
 	// Clock for the delays between repeated requests; nil means real time.
 	Clock clock.Clock
 	Log   logr.Logger
@@ -38,16 +51,45 @@ type Finding struct {
 	Origin manifests.Origin
 	// Detail for people, with field paths and values; values of Secrets are left out.
 	Detail string
+	// Rule that exempts the object or the fields, of exempt findings only.
+	Rule string
+	// Changes are the fields that differ, of changed findings only; at most five.
+	Changes []Change
 }
 
-// Report of a verification. Every rendered object is counted once in Matched,
-// Missing or Changed, and those that exist once in Healthy, Unhealthy or NotProvable.
-// The lists are sorted by ID.
+// Change is one field that is not as rendered.
+type Change struct {
+	// Path of the field, as people write it: spec.template.spec.containers[0].image.
+	Path string
+	// Rendered and Live values as JSON, cut where they are long; empty where there is
+	// nothing, and for Secrets.
+	Rendered, Live string
+	// Manager that set the field last and when, by the object's record of ownership;
+	// empty when nobody owns it (any more).
+	Manager string
+	Time    time.Time
+}
+
+// Group of live objects that are not in the repository and belong there all the same.
+type Group struct {
+	Class  Class
+	Reason string
+	Count  int
+	// Example is the first of them by ID.
+	Example manifests.ID
+}
+
+// Report of a verification. Every rendered object is counted once in Matched, Skipped,
+// Missing or Changed, and those that exist once in Healthy, Unhealthy, NotProvable or,
+// for their health, Exempt. The lists are sorted by ID.
 type Report struct {
-	// Rendered objects that were looked for.
+	// Rendered objects, all of them.
 	Rendered int
-	// Matched objects exist with their fields as rendered.
+	// Matched objects exist with their fields as rendered, but for those that a rule
+	// exempts.
 	Matched int
+	// Skipped objects need not exist, by a rule: see Exempt.
+	Skipped int
 	// Healthy objects, by the rules of package health.
 	Healthy int
 	// Missing objects do not exist.
@@ -64,12 +106,28 @@ type Report struct {
 	// Weak objects are counted as matched, but only their rendered fields could be
 	// compared, without what the API server would make of them.
 	Weak []Finding
+	// Exempt lists every exemption that made a difference: an object not looked for, a
+	// field that differs, a health not asked for. An object may be in it repeatedly.
+	Exempt []Finding
+	// Others are the remaining live objects, by why they are there.
+	Others []Group
+	// Thorough tells whether every object was asked about.
+	Thorough bool
+	// LiveDigest is the SHA-256, in hexadecimal digits, over the rendered fields of the
+	// live objects in the sequence of their IDs. Exempt fields are left out. It is empty
+	// unless the cluster is Clean.
+	LiveDigest string
+	// ClusterID is the UID of the namespace kube-system.
+	ClusterID string
+	// StableFor is how long the objects were seen to stay healthy after that.
+	StableFor time.Duration
 }
 
-// Clean tells whether every rendered object is there as rendered and nothing is
-// known to be unhealthy. Extra objects do not count: they are not the repository's.
+// Clean tells whether every rendered object is there as rendered, or exempt, and
+// nothing is known to be unhealthy. Extra objects do not count: they are not the
+// repository's. Where everything is exempt, nothing is proven.
 func (r *Report) Clean() bool {
-	return r.Rendered > 0 && r.Matched == r.Rendered &&
+	return r.Matched > 0 && r.Matched+r.Skipped == r.Rendered &&
 		len(r.Missing) == 0 && len(r.Changed) == 0 && len(r.Unhealthy) == 0
 }
 
@@ -88,11 +146,41 @@ func Verify(ctx context.Context, objects []manifests.Object, o Options) (*Report
 		return nil, err
 	}
 	defer client.Close()
-	v := newVerifier(objects, o, client)
-	if err := v.run(klog.NewContext(ctx, o.Log.V(1))); err != nil {
+	report, err := verifyOnce(ctx, newVerifier(objects, o, client))
+	if err != nil || o.StableFor <= 0 || !report.Clean() {
+		return report, err
+	}
+	return verifyAgain(ctx, objects, o, client)
+}
+
+func verifyOnce(ctx context.Context, v *verifier) (*Report, error) {
+	if err := v.run(klog.NewContext(ctx, v.Log.V(1))); err != nil {
 		return nil, fmt.Errorf("verify the cluster: %w", err)
 	}
 	return v.finish(), nil
+}
+
+// verifyAgain waits until health has lasted and compares anew. What does not last is
+// unhealthy, however it is now.
+func verifyAgain(ctx context.Context, objects []manifests.Object, o Options, client *cluster.Client) (*Report, error) {
+	v := newVerifier(objects, o, client)
+	if err := v.prepare(klog.NewContext(ctx, o.Log.V(1))); err != nil {
+		return nil, fmt.Errorf("verify the cluster: %w", err)
+	}
+	unstable, err := v.settle(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("wait until the cluster is stable: %w", err)
+	}
+	report, err := verifyOnce(ctx, newVerifier(objects, o, client))
+	if err != nil {
+		return nil, err
+	}
+	if len(unstable) > 0 {
+		report.Unhealthy, report.LiveDigest = append(report.Unhealthy, unstable...), ""
+		return report, nil
+	}
+	report.StableFor = o.StableFor
+	return report, nil
 }
 
 // defaultConcurrency is where a 2-core control plane is saturated with dry runs.
@@ -113,8 +201,11 @@ func (o Options) withDefaults() Options {
 
 func (v *verifier) finish() *Report {
 	for _, list := range [][]Finding{v.report.Missing, v.report.Changed, v.report.Extra,
-		v.report.Unhealthy, v.report.NotProvable, v.report.Weak} {
-		slices.SortFunc(list, func(a, b Finding) int { return a.ID.Compare(b.ID) })
+		v.report.Unhealthy, v.report.NotProvable, v.report.Weak, v.report.Exempt} {
+		slices.SortStableFunc(list, func(a, b Finding) int { return a.ID.Compare(b.ID) })
+	}
+	if v.report.Clean() {
+		v.report.LiveDigest = v.liveDigest()
 	}
 	return &v.report
 }

@@ -18,14 +18,18 @@ const settling = time.Minute
 // comparison of the live cluster with the render.
 type comparison struct {
 	verification *report.Verification
+	// certificate of a complete match, if one was asked for, or a note why there is none.
+	certificate []byte
+	note        string
 	// differs is when this process first saw that the cluster does not match.
 	differs time.Time
 }
 
 // compared judges a comparison by the one before, which is nil for the first. The error
 // asks for another one, because what does not match may still come to.
-func compared(before *comparison, v *report.Verification, pinned int, now time.Time) (*comparison, error) {
-	c := &comparison{verification: v, differs: now}
+func compared(before *comparison, found *Verified, note string, pinned int, now time.Time) (*comparison, error) {
+	v := found.Verification
+	c := &comparison{verification: v, certificate: found.Certificate, note: note, differs: now}
 	if v.Matches() || v.Rendered != pinned {
 		return c, nil
 	}
@@ -53,11 +57,11 @@ func same(a, b *report.Verification) bool {
 		maps.Equal(found(a), found(b))
 }
 
-func found(v *report.Verification) map[report.Finding]int {
-	count := map[report.Finding]int{}
+func found(v *report.Verification) map[[2]string]int {
+	count := map[[2]string]int{}
 	for _, list := range [][]report.Finding{v.Details.Missing, v.Details.Changed, v.Details.Unhealthy} {
 		for _, f := range list {
-			count[f]++
+			count[[2]string{f.ID, f.Detail}]++
 		}
 	}
 	return count

@@ -25,8 +25,9 @@ type Engine interface {
 	// Apply applies the state behind its gates. It returns what is known of each object
 	// with the error too.
 	Apply(ctx context.Context, rendered *Rendered, target Target, limits ApplyLimits, tell func(ApplyProgress)) ([]report.Object, error)
-	// Verify compares the live cluster with the state, from fresh reads.
-	Verify(ctx context.Context, rendered *Rendered, target Target) (*report.Verification, error)
+	// Verify compares the live cluster with the state, from fresh reads, and certifies
+	// the outcome. It tells what it waits for.
+	Verify(ctx context.Context, rendered *Rendered, target Target, settings VerifySettings, tell func(ApplyProgress)) (*Verified, error)
 }
 
 // RenderRequest says what to render.

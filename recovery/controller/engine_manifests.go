@@ -11,14 +11,12 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
-	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/apply"
 	"github.com/refloat-dev/refloat/manifests/expand"
 	"github.com/refloat-dev/refloat/manifests/flux"
 	"github.com/refloat-dev/refloat/manifests/order"
 	"github.com/refloat-dev/refloat/manifests/render"
 	"github.com/refloat-dev/refloat/manifests/source"
-	"github.com/refloat-dev/refloat/manifests/verify"
 	"github.com/refloat-dev/refloat/providers/capi"
 	"github.com/refloat-dev/refloat/recovery"
 	"github.com/refloat-dev/refloat/recovery/report"
@@ -30,8 +28,10 @@ type EngineOptions struct {
 	CacheDir string
 	// AllowRemoteBases lets kustomizations name files by URL.
 	AllowRemoteBases bool
-	Clock            clock.WithTicker
-	Log              logr.Logger
+	// Version of Refloat, for certificates.
+	Version string
+	Clock   clock.WithTicker
+	Log     logr.Logger
 }
 
 // NewEngine is the engine of production: the manifests packages.
@@ -166,36 +166,4 @@ func known(t time.Time) *time.Time {
 		return nil
 	}
 	return &t
-}
-
-// Verify implements Engine.
-func (e *engine) Verify(ctx context.Context, rendered *Rendered, target Target) (*report.Verification, error) {
-	if err := target.Guard(ctx); err != nil {
-		return nil, err
-	}
-	r, err := verify.Verify(ctx, rendered.State, verify.Options{Config: target.Config, Simulated: target.Simulated, Log: e.Log})
-	if err != nil {
-		return nil, err
-	}
-	return &report.Verification{
-		Rendered: r.Rendered, Matched: r.Matched, Missing: len(r.Missing), Changed: len(r.Changed), Extra: len(r.Extra),
-		Healthy: r.Healthy, Unhealthy: len(r.Unhealthy), NotProvable: len(r.NotProvable), Weak: len(r.Weak),
-		Details: report.Details{
-			Missing: findingsOf(r.Missing), Changed: findingsOf(r.Changed), Extra: findingsOf(r.Extra),
-			Unhealthy: findingsOf(r.Unhealthy), NotProvable: findingsOf(r.NotProvable),
-			Weak: findingsOf(r.Weak),
-		},
-	}, nil
-}
-
-func findingsOf(list []verify.Finding) []report.Finding {
-	var out []report.Finding
-	for _, f := range list {
-		finding := report.Finding{ID: f.ID.String(), Detail: f.Detail}
-		if f.Origin != (manifests.Origin{}) {
-			finding.Origin = f.Origin.String()
-		}
-		out = append(out, finding)
-	}
-	return out
 }

@@ -33,6 +33,8 @@ type Options struct {
 	Engine Engine
 	// AllowRemoteBases lets kustomizations name files by URL.
 	AllowRemoteBases bool
+	// Version of Refloat, for certificates.
+	Version string
 	// MaxConcurrent reconciles; 0 means 16. Most of them wait for an API server.
 	MaxConcurrent int
 }
@@ -48,7 +50,7 @@ func (o Options) withDefaults() Options {
 		o.MaxConcurrent = 16
 	}
 	if o.Engine == nil {
-		o.Engine = NewEngine(EngineOptions{CacheDir: o.CacheDir, AllowRemoteBases: o.AllowRemoteBases, Clock: o.Clock, Log: o.Log})
+		o.Engine = NewEngine(EngineOptions{CacheDir: o.CacheDir, AllowRemoteBases: o.AllowRemoteBases, Version: o.Version, Clock: o.Clock, Log: o.Log})
 	}
 	return o
 }

@@ -48,6 +48,11 @@ func (r *Reconciler) preflight(ctx context.Context, run *v1alpha1.RecoveryRun) (
 	if _, err = r.seeds(ctx, run); err != nil {
 		return nil, err
 	}
+	if run.Spec.Operation != v1alpha1.OperationTeardown {
+		if _, err = r.signingKey(ctx, run); err != nil {
+			return nil, err
+		}
+	}
 	if f.materials, err = r.render(ctx, run, ""); err != nil {
 		return nil, err
 	}

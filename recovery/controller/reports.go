@@ -36,10 +36,13 @@ func (r *Reconciler) storeInterim(ctx context.Context, o recovery.Observation) (
 			earlier.Waves = report.WavesOf(objects)
 		}
 		if noVerdict == nil {
-			earlier.Verification = compared.verification
+			earlier.Verification, earlier.Certificate = compared.verification, compared.certificate
 		}
 		if m, err := outcome[*materials](r.work, materialsKey(o.Run.UID)); err == nil {
 			earlier.Notes = m.notes()
+		}
+		if noVerdict == nil && compared.note != "" {
+			earlier.Notes = append(earlier.Notes, compared.note)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -80,16 +81,22 @@ func (r *Reconciler) beginVerify(run *v1alpha1.RecoveryRun) error {
 	if err != nil {
 		before = nil // this is the first
 	}
-	r.work.begin(key, client.ObjectKeyFromObject(run), func(ctx context.Context, _ func(advance)) (any, error) {
+	r.work.begin(key, client.ObjectKeyFromObject(run), func(ctx context.Context, tell func(advance)) (any, error) {
 		target, err := r.target(ctx, run)
 		if err != nil {
 			return nil, err
 		}
-		v, err := r.Engine.Verify(ctx, m.rendered, target)
+		settings, note, err := r.verifySettings(ctx, run)
 		if err != nil {
 			return nil, err
 		}
-		return compared(before, v, int(run.Status.Pinned.Objects), r.Clock.Now())
+		v, err := r.Engine.Verify(ctx, m.rendered, target, settings, func(p ApplyProgress) {
+			tell(advance{progress: p.Progress, waiting: p.Waiting, since: p.Since, until: p.Until})
+		})
+		if err != nil {
+			return nil, err
+		}
+		return compared(before, v, note, int(run.Status.Pinned.Objects), r.Clock.Now())
 	})
 	return nil
 }
@@ -110,6 +117,11 @@ func (r *Reconciler) recordVerification(ctx context.Context, o recovery.Observat
 		run.Status.Verification = &v1alpha1.VerificationSummary{
 			Rendered: int32(v.Rendered), Matched: int32(v.Matched), Missing: int32(v.Missing), Changed: int32(v.Changed),
 			Extra: int32(v.Extra), Healthy: int32(v.Healthy), NotProvable: int32(v.NotProvable),
+			Skipped: int32(v.Skipped), Exempt: int32(v.Exempt), Weak: int32(v.Weak),
+			CertificateKeyID: keyOf(c.certificate),
+		}
+		if v.StableSeconds > 0 {
+			run.Status.Verification.StableFor = &metav1.Duration{Duration: recovery.StableFor(run.Status.Pinned.Plan)}
 		}
 		if complete := v.Rendered == int(run.Status.Pinned.Objects); complete && v.Matches() {
 			recovery.RecordVerified(run, now)

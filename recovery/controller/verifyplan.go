@@ -5,15 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/manifests/certificate"
 	"github.com/refloat-dev/refloat/providers/capi"
 	"github.com/refloat-dev/refloat/recovery"
-	"github.com/refloat-dev/refloat/recovery/report"
 )
 
 // VerifyOptions of VerifyPlan.
@@ -23,12 +24,20 @@ type VerifyOptions struct {
 	Namespace, Plan string
 	// Endpoint of the management cluster, which is never taken for a target.
 	Endpoint string
+	// Thorough asks about every object, besides what the plan says.
+	Thorough bool
+	// StableFor is how long objects have to stay healthy; 0 does not wait.
+	StableFor time.Duration
+	// Key signs a certificate of the outcome, whatever it is; nil makes none.
+	Key *certificate.SigningKey
+	// Tell what is waited for.
+	Tell func(ApplyProgress)
 }
 
 // VerifyPlan compares the live cluster of a plan with the commit that its last
 // successful rebuild pinned. It changes nothing. Every error means that it could not be
 // told whether the cluster matches.
-func VerifyPlan(ctx context.Context, c client.Client, o VerifyOptions) (*report.Verification, error) {
+func VerifyPlan(ctx context.Context, c client.Client, o VerifyOptions) (*Verified, error) {
 	run, err := lastRebuild(ctx, c, o)
 	if err != nil {
 		return nil, err
@@ -46,7 +55,15 @@ func VerifyPlan(ctx context.Context, c client.Client, o VerifyOptions) (*report.
 	if m.rendered.Digest != run.Status.Pinned.RenderDigest {
 		return nil, recovery.Faultf("RenderChanged", "commit %s renders to something else than run %s applied; rebuild with this version of Refloat first", run.Status.Pinned.Commit, run.Name)
 	}
-	return o.Engine.Verify(ctx, m.rendered, target)
+	settings := VerifySettings{
+		Thorough:  o.Thorough || run.Status.Pinned.Plan.Verify.Thorough,
+		StableFor: o.StableFor, Key: o.Key, Unmatched: true, Facts: factsOf(run),
+	}
+	tell := o.Tell
+	if tell == nil {
+		tell = func(ApplyProgress) {}
+	}
+	return o.Engine.Verify(ctx, m.rendered, target, settings, tell)
 }
 
 // lastRebuild is the successful rebuild that made the plan's present cluster.

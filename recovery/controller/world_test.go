@@ -26,6 +26,8 @@ import (
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/certificate"
+	"github.com/refloat-dev/refloat/manifests/verify"
 	"github.com/refloat-dev/refloat/providers/capi"
 	"github.com/refloat-dev/refloat/providers/capi/fake"
 	"github.com/refloat-dev/refloat/recovery"
@@ -314,6 +316,8 @@ type scripted struct {
 
 	live  map[string]map[string]bool // by API server: what was applied
 	wrote map[string]int
+
+	settings VerifySettings // of the last verification
 }
 
 func (s *scripted) Render(_ context.Context, request RenderRequest) (*Rendered, error) {
@@ -373,17 +377,30 @@ func (s *scripted) Apply(ctx context.Context, rendered *Rendered, target Target,
 	return objects, s.applyErr
 }
 
-func (s *scripted) Verify(ctx context.Context, rendered *Rendered, target Target) (*report.Verification, error) {
+func (s *scripted) Verify(ctx context.Context, rendered *Rendered, target Target, settings VerifySettings, tell func(ApplyProgress)) (*Verified, error) {
 	if err := errors.Join(s.w.read(), target.Guard(ctx), s.verifyErr); err != nil {
 		return nil, err
 	}
+	s.settings = settings
+	if settings.StableFor > 0 {
+		tell(ApplyProgress{Waiting: "objects to stay healthy"})
+	}
+	v := s.verification(rendered, target)
+	if settings.Key == nil || !v.Matches() {
+		return &Verified{Verification: v}, nil
+	}
+	envelope, err := certificate.Sign(ctx, certificate.New(&verify.Report{Rendered: 1, Matched: 1}, settings.Facts), settings.Key)
+	return &Verified{Verification: v, Certificate: envelope}, err
+}
+
+func (s *scripted) verification(rendered *Rendered, target Target) *report.Verification {
 	if len(s.verdicts) > 0 {
 		first := s.verdicts[0]
 		s.verdicts = s.verdicts[1:]
-		return first, nil
+		return first
 	}
 	if s.verdict != nil {
-		return s.verdict, nil
+		return s.verdict
 	}
 	n := 0
 	for _, o := range rendered.State {
@@ -391,7 +408,7 @@ func (s *scripted) Verify(ctx context.Context, rendered *Rendered, target Target
 			n++
 		}
 	}
-	return &report.Verification{Rendered: len(rendered.State), Matched: n, Healthy: n, Missing: len(rendered.State) - n}, nil
+	return &report.Verification{Rendered: len(rendered.State), Matched: n, Healthy: n, Missing: len(rendered.State) - n}
 }
 
 // outcomeOf a run without what may differ between two that went equally well.

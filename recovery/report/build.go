@@ -20,6 +20,7 @@ func Build(run *v1alpha1.RecoveryRun, earlier *Report) *Report {
 	}
 	if earlier != nil {
 		r.Waves, r.Verification, r.Notes, r.Truncated = earlier.Waves, earlier.Verification, earlier.Notes, earlier.Truncated
+		r.Certificate = earlier.Certificate
 	}
 	if r.Waves == nil {
 		r.Waves = []Wave{}

@@ -7,6 +7,7 @@
 package report
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -34,7 +35,9 @@ type Report struct {
 	Phases              []Phase       `json:"phases"`
 	Waves               []Wave        `json:"waves"`
 	Verification        *Verification `json:"verification,omitempty"`
-	Failure             *Failure      `json:"failure,omitempty"`
+	// Certificate is a DSSE envelope about a complete match; absent without one.
+	Certificate json.RawMessage `json:"certificate,omitempty"`
+	Failure     *Failure        `json:"failure,omitempty"`
 	// CleanedUp is absent when the run had nothing to delete.
 	CleanedUp *bool    `json:"cleanedUp,omitempty"`
 	Notes     []string `json:"notes,omitempty"`
@@ -108,15 +111,28 @@ type Verification struct {
 	NotProvable int `json:"notProvable"`
 	// Weak objects are among the matched, but only their rendered fields could be
 	// compared.
-	Weak    int     `json:"weak,omitempty"`
-	Details Details `json:"details"`
+	Weak int `json:"weak,omitempty"`
+	// Skipped objects need not exist, by a rule; Exempt counts every use of a rule.
+	Skipped int `json:"skipped,omitempty"`
+	Exempt  int `json:"exempt,omitempty"`
+	// Thorough tells whether the API server was asked about every object.
+	Thorough bool `json:"thorough,omitempty"`
+	// StableSeconds is how long all objects were seen to stay healthy.
+	StableSeconds float64 `json:"stableSeconds,omitempty"`
+	// LiveDigest is the SHA-256 over the rendered fields of the live objects, of a
+	// complete match only.
+	LiveDigest string  `json:"liveDigest,omitempty"`
+	Details    Details `json:"details"`
+	// Others counts the live objects that are neither rendered nor extra, by why they
+	// are there.
+	Others []Group `json:"others,omitempty"`
 }
 
 // Matches tells whether the verification proves the state: more than zero objects,
-// all there, none different, none unhealthy. Extra objects are reported, not judged:
-// controllers and users of a live cluster make some.
+// all there unless a rule says otherwise, none different, none unhealthy. Extra objects
+// are reported, not judged: controllers and users of a live cluster make some.
 func (v *Verification) Matches() bool {
-	return v != nil && v.Rendered > 0 && v.Matched == v.Rendered && v.Missing == 0 && v.Changed == 0 && v.Unhealthy == 0
+	return v != nil && v.Matched > 0 && v.Matched+v.Skipped == v.Rendered && v.Missing == 0 && v.Changed == 0 && v.Unhealthy == 0
 }
 
 // Details name the objects that are counted.
@@ -127,6 +143,12 @@ type Details struct {
 	Unhealthy   []Finding `json:"unhealthy,omitempty"`
 	NotProvable []Finding `json:"notProvable,omitempty"`
 	Weak        []Finding `json:"weak,omitempty"`
+	Exempt      []Finding `json:"exempt,omitempty"`
+}
+
+// lists of all findings.
+func (d *Details) lists() []*[]Finding {
+	return []*[]Finding{&d.Missing, &d.Changed, &d.Extra, &d.Unhealthy, &d.NotProvable, &d.Weak, &d.Exempt}
 }
 
 // Finding about one object.
@@ -134,6 +156,29 @@ type Finding struct {
 	ID     string `json:"id"`
 	Origin string `json:"origin,omitempty"`
 	Detail string `json:"detail,omitempty"`
+	// Rule that exempts, of exempt findings.
+	Rule string `json:"rule,omitempty"`
+	// Changes are the fields that differ, of changed findings.
+	Changes []Change `json:"changes,omitempty"`
+}
+
+// Change is one field that is not as rendered. Rendered and Live hold JSON, cut where it
+// is long, and are absent where there is nothing and for Secrets.
+type Change struct {
+	Path     string `json:"path"`
+	Rendered string `json:"rendered,omitempty"`
+	Live     string `json:"live,omitempty"`
+	// Manager that set the field last and when, as far as it is recorded.
+	Manager string     `json:"manager,omitempty"`
+	Time    *time.Time `json:"time,omitempty"`
+}
+
+// Group of live objects that are there for the same reason.
+type Group struct {
+	Class   string `json:"class"`
+	Reason  string `json:"reason"`
+	Count   int    `json:"count"`
+	Example string `json:"example"`
 }
 
 // Failure of the run.

@@ -73,7 +73,7 @@ func shortenDetails(r *Report) {
 	r.Truncated = fmt.Sprintf("the report was too large: at most %d findings of a kind and %d bytes of a message are kept; the counts are complete", keptDetails, keptMessage)
 	if r.Verification != nil {
 		v := *r.Verification
-		for _, list := range []*[]Finding{&v.Details.Missing, &v.Details.Changed, &v.Details.Extra, &v.Details.Unhealthy, &v.Details.NotProvable, &v.Details.Weak} {
+		for _, list := range v.Details.lists() {
 			if len(*list) > keptDetails {
 				*list = (*list)[:keptDetails:keptDetails]
 			}

@@ -150,18 +150,44 @@ func (r *Report) verification(b *bytes.Buffer) {
 	if v == nil {
 		return
 	}
-	fmt.Fprintf(b, "\nverification: %d of %d objects match; %d missing, %d changed, %d extra; %d healthy, %d unhealthy, %d not provable\n",
-		v.Matched, v.Rendered, v.Missing, v.Changed, v.Extra, v.Healthy, v.Unhealthy, v.NotProvable)
+	b.WriteString("\nverification: " + v.Summary() + "\n")
 	for _, list := range []struct {
 		name     string
 		findings []Finding
 	}{
 		{"missing", v.Details.Missing}, {"changed", v.Details.Changed}, {"unhealthy", v.Details.Unhealthy},
 		{"not provable", v.Details.NotProvable}, {"extra", v.Details.Extra},
-		{"compared by rendered fields only", v.Details.Weak},
+		{"compared by rendered fields only", v.Details.Weak}, {"exempt", v.Details.Exempt},
 	} {
 		writeFindings(b, list.name, list.findings)
 	}
+	for _, g := range v.Others {
+		fmt.Fprintf(b, "  %s, not in the repository: %d (%s), for example %s\n", strings.ToLower(g.Class), g.Count, g.Reason, g.Example)
+	}
+	if len(r.Certificate) > 0 {
+		fmt.Fprintf(b, "  certificate: %d bytes in the JSON form of this report\n", len(r.Certificate))
+	}
+}
+
+// Summary counts in one line.
+func (v *Verification) Summary() string {
+	s := fmt.Sprintf("%d of %d objects match; %d missing, %d changed, %d extra; %d healthy, %d unhealthy, %d not provable",
+		v.Matched, v.Rendered, v.Missing, v.Changed, v.Extra, v.Healthy, v.Unhealthy, v.NotProvable)
+	for _, part := range []struct {
+		count int
+		what  string
+	}{{v.Skipped, "need not exist"}, {v.Exempt, "exemptions used"}, {v.Weak, "compared weakly"}} {
+		if part.count > 0 {
+			s += fmt.Sprintf(", %d %s", part.count, part.what)
+		}
+	}
+	if v.Thorough {
+		s += "; every object was asked about"
+	}
+	if v.StableSeconds > 0 {
+		s += "; stable for " + seconds(v.StableSeconds)
+	}
+	return s
 }
 
 // seconds as people compare them.
@@ -178,10 +204,11 @@ func writeFindings(b *bytes.Buffer, name string, findings []Finding) {
 	var details []string
 	sharing := map[string][]Finding{}
 	for _, f := range findings {
-		if _, seen := sharing[f.Detail]; !seen {
-			details = append(details, f.Detail)
+		detail := f.Explained()
+		if _, seen := sharing[detail]; !seen {
+			details = append(details, detail)
 		}
-		sharing[f.Detail] = append(sharing[f.Detail], f)
+		sharing[detail] = append(sharing[detail], f)
 	}
 	for _, detail := range details {
 		line := "  " + name
@@ -193,4 +220,12 @@ func writeFindings(b *bytes.Buffer, name string, findings []Finding) {
 			b.WriteString("    " + strings.TrimRight(f.ID+"  "+f.Origin, " ") + "\n")
 		}
 	}
+}
+
+// Explained is the detail with the rule, if there is one.
+func (f Finding) Explained() string {
+	if f.Rule == "" {
+		return f.Detail
+	}
+	return f.Detail + " (by rule: " + f.Rule + ")"
 }
