@@ -15,7 +15,19 @@ type InputError struct {
 	File    string // within the repository
 	Line    int    // from 1; 0 when not known
 	Message string
+	// Cause is ErrDuplicate or ErrEncrypted where one of them applies.
+	Cause error
 }
+
+var (
+	// ErrDuplicate marks an object that is defined twice with different content.
+	ErrDuplicate = errors.New("defined twice")
+	// ErrEncrypted marks a document that is encrypted.
+	ErrEncrypted = errors.New("encrypted")
+)
+
+// Unwrap lets errors.Is find the cause.
+func (e *InputError) Unwrap() error { return e.Cause }
 
 func (e *InputError) Error() string {
 	if e.Line > 0 {

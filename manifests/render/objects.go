@@ -80,7 +80,7 @@ func (r *renderer) expand(i item) ([]manifests.Object, error) {
 // types reads apiVersion and kind, and explains what a document without them may be.
 func (i item) types() (apiVersion, kind string, err error) {
 	if sops, ok := i.content["sops"].(map[string]any); ok && sops["mac"] != nil {
-		return "", "", i.fault("is encrypted with SOPS: not supported yet")
+		return "", "", &InputError{File: i.file, Line: i.line, Message: "is encrypted with SOPS: not supported yet", Cause: ErrEncrypted}
 	}
 	apiVersion, _ = i.content["apiVersion"].(string)
 	kind, _ = i.content["kind"].(string)
