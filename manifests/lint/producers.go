@@ -2,6 +2,7 @@ package lint
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -92,7 +93,7 @@ var producers = map[schema.GroupKind]func(*products, *item){
 	certificateKind:    at("spec", "secretName"),
 	issuerKind:         acmeAccount, clusterIssuerKind: acmeAccount,
 	ingressKind: annotatedCertificates, gatewayKind: annotatedCertificates,
-	serviceKind: servingCertificate, roleKind: grantedWrites, clusterRoleKind: grantedWrites,
+	statefulSetKind: templateClaims, serviceKind: servingCertificate, roleKind: grantedWrites, clusterRoleKind: grantedWrites,
 	{Group: "external-secrets.io", Kind: "ClusterExternalSecret"}: func(p *products, it *item) {
 		p.make(secretKind, "", cmp.Or(str(it.spec, "externalSecretSpec", "target", "name"), str(it.spec, "externalSecretName"), it.id.Name))
 	},
@@ -186,6 +187,16 @@ func annotatedCertificates(p *products, it *item) {
 	for _, l := range list(it.spec, "listeners") {
 		for _, c := range list(l, "tls", "certificateRefs") {
 			p.make(secretKind, cmp.Or(str(c, "namespace"), it.id.Namespace), str(c, "name"))
+		}
+	}
+}
+
+// templateClaims are made for the pods of a StatefulSet.
+func templateClaims(p *products, it *item) {
+	const most = 1000 // replicas, which is more than anyone refers to by name
+	for _, t := range list(it.spec, "volumeClaimTemplates") {
+		for n := range min(number(it.spec, 1, "replicas"), most) {
+			p.make(claimKind, it.id.Namespace, fmt.Sprintf("%s-%s-%d", str(t, "metadata", "name"), it.id.Name, n))
 		}
 	}
 }

@@ -33,8 +33,8 @@ type reader struct {
 }
 
 func (r reader) add(gk schema.GroupKind, namespace, name, how string, options ...func(*reference)) {
-	if name == "" {
-		return
+	if name == "" || strings.ContainsAny(name, "${}") {
+		return // a variable that somebody else replaces names nothing yet
 	}
 	ref := reference{from: r.from, how: how, to: manifests.ID{Group: gk.Group, Kind: gk.Kind, Namespace: namespace, Name: name}}
 	for _, o := range options {

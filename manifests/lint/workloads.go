@@ -80,7 +80,7 @@ func (s *state) replicas(w *workload) int64 {
 	return 1
 }
 
-// matching lists the lasting workloads in a namespace whose pods a selector selects.
+// matching lists the workloads in a namespace whose pods a selector selects.
 func (s *state) matching(namespace string, selector labels.Selector) []*workload {
 	var out []*workload
 	for _, w := range s.inNamespace[namespace] {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/url"
+	"strings"
 
 	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/lint"
@@ -120,7 +121,7 @@ func Write(w io.Writer, r *lint.Report, toolVersion string) error {
 func resultOf(f lint.Finding, index map[string]int) result {
 	r := result{
 		RuleID: f.Rule, RuleIndex: index[f.Rule], Level: f.Severity,
-		Message:      text{f.Message + ". " + f.Why + " " + f.Fix},
+		Message:      text{strings.TrimSuffix(f.Message, ".") + ". " + f.Why + " " + f.Fix},
 		Fingerprints: map[string]string{fingerprint: f.Fingerprint},
 	}
 	var at location

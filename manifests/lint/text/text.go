@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/lint"
@@ -37,8 +39,7 @@ func finding(w io.Writer, f lint.Finding) {
 	fmt.Fprintf(w, "  what  %s\n  why   %s\n  fix   %s\n\n", printable(sentence(f.Message)), f.Why, printable(f.Fix))
 }
 
-// sentence gives a message its capital and full stop. Names keep their own case: only
-// a word that is not part of one begins a message in lower case.
+// sentence gives a message its capital and full stop.
 func sentence(s string) string {
 	if s == "" {
 		return s
@@ -46,7 +47,8 @@ func sentence(s string) string {
 	if !strings.HasSuffix(s, ".") {
 		s += "."
 	}
-	return strings.ToUpper(s[:1]) + s[1:]
+	first, size := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(first)) + s[size:]
 }
 
 // printable keeps what a repository wrote from moving a terminal's cursor.
