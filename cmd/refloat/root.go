@@ -53,6 +53,7 @@ recovery-time objective; 4 waiting ended, the run goes on.`,
 	access.addFlags(root.PersistentFlags())
 	root.AddCommand(
 		newPlanCommand(t, access),
+		newLintCommand(t),
 		newRunCommand(t, access, rebuildCommand),
 		newRunCommand(t, access, teardownCommand),
 		newRunCommand(t, access, drillCommand),

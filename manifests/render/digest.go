@@ -43,8 +43,10 @@ func (r *renderer) deduplicate(all []manifests.Object) ([]manifests.Object, erro
 			return nil, err
 		}
 		if !same {
-			faults = append(faults, inputErrorf(k.obj.Origin.File, k.obj.Origin.Line,
-				"%s is defined twice with different content, at %s and at %s: keep one", k.id, r.said(first), r.said(k.obj)))
+			fault := inputErrorf(k.obj.Origin.File, k.obj.Origin.Line,
+				"%s is defined twice with different content, at %s and at %s: keep one", k.id, r.said(first), r.said(k.obj))
+			fault.Err = ErrDuplicate
+			faults = append(faults, fault)
 			continue
 		}
 		r.warnings.add(fmt.Sprintf("%s is defined twice, identically, at %s and at %s", k.id, r.said(first), r.said(k.obj)))

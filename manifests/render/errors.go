@@ -15,9 +15,13 @@ type InputError struct {
 	File    string // within the repository
 	Line    int    // from 1; 0 when not known
 	Message string
-	// Err is what the message was made of, where a caller can act on it; else nil.
+	// Err is what the message was made of, where a caller can act on it; else nil:
+	// ErrDuplicate, ErrEncrypted, or what a Decrypter returned.
 	Err error
 }
+
+// ErrDuplicate marks an object that is defined twice with different content.
+var ErrDuplicate = errors.New("defined twice")
 
 // Unwrap gives what the message was made of.
 func (e *InputError) Unwrap() error { return e.Err }

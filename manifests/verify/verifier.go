@@ -322,7 +322,7 @@ func (v *verifier) assess(i int, live *unstructured.Unstructured) {
 }
 
 // assessment of the health of a rendered object's live one.
-func (v *verifier) assessment(_ manifests.Object, live *unstructured.Unstructured) health.Assessment {
+func (v *verifier) assessment(o manifests.Object, live *unstructured.Unstructured) health.Assessment {
 	return health.Assess(live, health.Environment{
 		Simulated: v.Simulated,
 		StatusSubresource: func(gvk schema.GroupVersionKind) bool {
@@ -331,10 +331,10 @@ func (v *verifier) assessment(_ manifests.Object, live *unstructured.Unstructure
 		},
 		WaitsForConsumer: v.classes.WaitsForConsumer,
 		Check: func(manifests.ID) *manifests.HealthCheck {
-			if r := v.objects[i].Rules; r != nil {
-				return r.Health
+			if o.Rules == nil {
+				return nil
 			}
-			return nil
+			return o.Rules.Health
 		},
 	})
 }

@@ -1,0 +1,48 @@
+package lint
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/render"
+)
+
+// FaultsOf takes apart an error of a rendering; none if it is not about the content of
+// files.
+func FaultsOf(err error) []Fault {
+	if all, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the tree is walked, not searched
+		var out []Fault
+		for _, e := range all.Unwrap() {
+			out = append(out, FaultsOf(e)...)
+		}
+		return out
+	}
+	var input *render.InputError
+	if !errors.As(err, &input) {
+		return nil
+	}
+	f := Fault{File: input.File, Line: input.Line, Message: input.Message}
+	switch {
+	case errors.Is(err, render.ErrDuplicate):
+		f.Rule = "duplicate-object"
+	case errors.Is(err, render.ErrEncrypted):
+		f.Rule = "sops-key"
+	}
+	return []Fault{f}
+}
+
+// faults of files become findings like all others.
+func (c *checker) faults() {
+	for _, f := range c.in.Faults {
+		name := f.Rule
+		if name == "" {
+			name = "invalid-manifest"
+		}
+		r := rule(name)
+		c.found = append(c.found, Finding{
+			Rule: name, Severity: r.Severity, Origin: manifests.Origin{File: f.File, Line: f.Line},
+			Message: strings.ReplaceAll(f.Message, "\n", " "), Why: r.Why, Fix: r.Fix,
+		})
+	}
+}
