@@ -13,11 +13,13 @@ import (
 	"path"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/flux"
 	"github.com/refloat-dev/refloat/manifests/render"
+	"github.com/refloat-dev/refloat/manifests/sops"
 	"github.com/refloat-dev/refloat/manifests/source"
 )
 
@@ -29,8 +31,8 @@ type Options struct {
 	Repository flux.Repository
 	// Seeds are on the cluster before anything else.
 	Seeds []Seed
-	// Charts, Git, OCI and Decryption do what a rendering by itself cannot. Each may
-	// be nil: what needs it is then skipped, or an error.
+	// Charts, Git and OCI do what a rendering by itself cannot. Each may be nil: what
+	// needs it is then skipped, or an error. Decryption is by SOPS unless it is given.
 	Charts     flux.Charts
 	Git        flux.Git
 	OCI        flux.OCI
@@ -100,7 +102,15 @@ type Skipped struct {
 // of render.Render.
 func Expand(ctx context.Context, snap *source.Snapshot, paths []string, o Options) (*Result, error) {
 	o.Bounds = o.Bounds.withDefaults()
-	rendered, err := render.Render(ctx, snap, paths, o.Options)
+	first := o.Options
+	if first.Decrypt == nil {
+		// A unit that renders the same file may have the key; the result is checked.
+		first.Decrypt = closed{}
+	}
+	if o.Decryption == nil {
+		o.Decryption = withSOPS{}
+	}
+	rendered, err := render.Render(ctx, snap, paths, first)
 	if err != nil {
 		return nil, err
 	}
@@ -112,6 +122,34 @@ func Expand(ctx context.Context, snap *source.Snapshot, paths []string, o Option
 		return nil, err
 	}
 	return d.result(rendered)
+}
+
+// closed leaves what is encrypted as it is.
+type closed struct{}
+
+// File implements render.Decrypter.
+func (closed) File(_ string, content []byte) ([]byte, bool, error) { return content, false, nil }
+
+// Object implements render.Decrypter.
+func (closed) Object(*unstructured.Unstructured) (bool, error) { return false, nil }
+
+// withSOPS is the decryption of Flux.
+type withSOPS struct{}
+
+// Decrypter implements flux.Decryption.
+func (withSOPS) Decrypter(_ string, keys map[string][]byte) (render.Decrypter, error) {
+	return sops.ReadKeys(keys)
+}
+
+// opened is an error when an object is still encrypted.
+func opened(objects []manifests.Object) error {
+	var faults []error
+	for _, o := range objects {
+		if sops, ok := o.Object["sops"].(map[string]any); ok && sops["mac"] != nil && (o.Rules == nil || o.Rules.Write != manifests.WriteNever) {
+			faults = append(faults, &render.InputError{File: o.Origin.File, Line: o.Origin.Line, Message: render.ErrEncrypted.Error(), Err: render.ErrEncrypted})
+		}
+	}
+	return joined(faults)
 }
 
 // pathUnits are the units of the state paths, named as render names them.

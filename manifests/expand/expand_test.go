@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/refloat-dev/refloat/manifests/render"
@@ -277,6 +278,27 @@ func TestSeedsAreFoundAndNotApplied(t *testing.T) {
 	if _, err := Expand(context.Background(), repo.snapshot(), []string{"s"}, Options{Seeds: []Seed{{Kind: "Pod"}}}); err == nil {
 		t.Error("a Pod is taken for a seed")
 	}
+}
+
+// opening is a decryption that takes the seal off.
+type opening struct{}
+
+func (opening) Decrypter(string, map[string][]byte) (render.Decrypter, error) { return opening{}, nil }
+func (opening) File(_ string, content []byte) ([]byte, bool, error)           { return content, false, nil }
+func (opening) Object(u *unstructured.Unstructured) (bool, error) {
+	delete(u.Object, "sops")
+	return true, nil
+}
+
+func TestAnEncryptedStatePathIsOpenedByItsUnit(t *testing.T) {
+	repo := files{"s/sealed.yaml": cm("sealed") + "sops: {mac: ENC}\n", "s/self.yaml": kustomization("self", "s", "decryption: {provider: sops}")}
+	r := expanded(t, repo, Options{Decryption: opening{}}, "s")
+	if o := object(t, r, "ConfigMap x/sealed"); o.Object["sops"] != nil {
+		t.Errorf("still sealed: %v", o.Object)
+	}
+	refused(t, repo, Options{}, "s", "s/sealed.yaml:1: ")
+	delete(repo, "s/self.yaml")
+	refused(t, repo, Options{Decryption: opening{}}, "s", "s/sealed.yaml:1: is encrypted with SOPS, and no keys are given")
 }
 
 func TestKnownKindsAreApplied(t *testing.T) {

@@ -33,6 +33,9 @@ func (d *driver) result(rendered *render.Result) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := opened(objects); err != nil {
+		return nil, err
+	}
 	r := &Result{Objects: d.applicable(objects), Skipped: skipped, Digest: rendered.Digest}
 	for _, p := range units {
 		r.Units = append(r.Units, p.Unit)

@@ -26,6 +26,8 @@ func (r *reader) data(field, kind, name string, optional bool) (map[string][]byt
 	id := r.id(gk, "", name)
 	o, ok := r.state.Get(id)
 	switch {
+	case ok && sealed(o.Object):
+		return nil, r.notYetf(field, "needs %s, which is encrypted at %s and which nothing decrypts before it is needed: add it to the seeds", id, o.Origin)
 	case ok:
 		data, err := dataOf(o)
 		if err != nil {
@@ -113,18 +115,20 @@ type locked string
 
 func (l locked) File(_ string, content []byte) ([]byte, bool, error) {
 	if bytes.Contains(content, []byte("ENC[AES256_GCM,")) {
-		return nil, false, l.sealed()
+		return nil, false, fmt.Errorf("is encrypted and cannot be decrypted: %s", string(l))
 	}
 	return content, false, nil
 }
 
 func (l locked) Object(u *unstructured.Unstructured) (bool, error) {
-	if sops, ok := u.Object["sops"].(map[string]any); ok && sops["mac"] != nil {
-		return false, l.sealed()
+	if sealed(u.Object) {
+		return false, fmt.Errorf("is encrypted and cannot be decrypted: %s", string(l))
 	}
 	return false, nil
 }
 
-func (l locked) sealed() error {
-	return fmt.Errorf("is encrypted and cannot be decrypted: %s", string(l))
+// sealed says whether an object is encrypted.
+func sealed(object map[string]any) bool {
+	sops, ok := object["sops"].(map[string]any)
+	return ok && sops["mac"] != nil
 }

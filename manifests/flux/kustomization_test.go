@@ -140,7 +140,7 @@ const configs = `---
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: vars, namespace: flux-system}
-data: {TAG: "5", HOST: "a\n"}
+data: {TAG: five, HOST: "a\n"}
 ---
 apiVersion: v1
 kind: Secret
@@ -152,7 +152,7 @@ func TestPostBuild(t *testing.T) {
 	repo := files{"app/c.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata:\n  tag: \"${TAG}\"\n  host: ${HOST:=none}\n"}
 	for spec, want := range map[string]string{
 		"{substitute: {TAG: one}}":                                                             "one none",
-		"{substituteFrom: [{kind: ConfigMap, name: vars}]}":                                    "5 a",
+		"{substituteFrom: [{kind: ConfigMap, name: vars}]}":                                    "five a",
 		"{substituteFrom: [{kind: ConfigMap, name: vars}, {kind: Secret, name: vars}]}":        canary + " a",
 		"{substitute: {TAG: last}, substituteFrom: [{kind: ConfigMap, name: vars}]}":           "last a",
 		"{substituteFrom: [{kind: ConfigMap, name: none, optional: true}]}":                    "${TAG} ${HOST:=none}",

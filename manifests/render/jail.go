@@ -20,8 +20,6 @@ type jail struct {
 	r   *renderer
 	// overlay replaces files of the repository, by name in it.
 	overlay map[string][]byte
-	// listed files hold resources; they are decrypted when they have become objects.
-	listed map[string]bool
 }
 
 var _ filesys.FileSystem = (*jail)(nil)

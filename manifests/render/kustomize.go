@@ -88,7 +88,7 @@ func (r *renderer) build(ctx context.Context, pre *survey, dir string) (resmap.R
 		}
 		schemaDirty = true // until the build has ended well
 		o.err = recovered(pre.root, func() (err error) {
-			o.built, err = krusty.MakeKustomizer(pre.options()).Run(&jail{ctx: ctx, r: r, overlay: pre.overlay, listed: pre.listed}, inJail(dir))
+			o.built, err = krusty.MakeKustomizer(pre.options()).Run(&jail{ctx: ctx, r: r, overlay: pre.overlay}, inJail(dir))
 			return err
 		})
 		schemaDirty = pre.customSchema || o.err != nil

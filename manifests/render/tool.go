@@ -70,8 +70,7 @@ func Kustomization(ctx context.Context, t Target, c Changes, o Options) (*Result
 	for i := range objects {
 		objects[i].Origin.File = tree.OriginIn(t.Files, objects[i].Origin.File)
 	}
-	result, err := r.result(objects)
-	return result, relocated(t.Files, err)
+	return r.result(objects)
 }
 
 func (r *renderer) hasKustomization(dir string) bool {
@@ -106,8 +105,8 @@ func (r *renderer) generate(ctx context.Context, dir string) ([]byte, error) {
 
 // relocated names the files of an error as they are called where they come from.
 func relocated(files fs.FS, err error) error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, e := range joined.Unwrap() {
+	if several := interface{ Unwrap() []error }(nil); errors.As(err, &several) {
+		for _, e := range several.Unwrap() {
 			_ = relocated(files, e)
 		}
 		return err

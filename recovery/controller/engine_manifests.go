@@ -95,9 +95,18 @@ func (e *engine) Render(ctx context.Context, request RenderRequest) (*Rendered, 
 func (e *engine) expandOptions(request RenderRequest) expand.Options {
 	return expand.Options{
 		Options:    render.Options{AllowRemoteBases: e.AllowRemoteBases},
-		Repository: flux.Repository{URLs: []string{request.Source.URL}},
+		Repository: flux.Repository{URLs: knownAs(request.Source)},
 		Seeds:      request.Seeds,
 	}
+}
+
+// knownAs are the addresses of a repository and of its mirrors.
+func knownAs(src v1alpha1.GitSource) []string {
+	urls := []string{src.URL}
+	for _, m := range src.Mirrors {
+		urls = append(urls, m.URL)
+	}
+	return urls
 }
 
 func orderOptions(seedNamespaces []string, simulated bool) order.Options {
