@@ -114,7 +114,7 @@ func (o *lintOptions) run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	in, warnings, err := lintInput(ctx, snapshot, paths, render.Options{AllowRemoteBases: o.remote})
+	in, warnings, err := lintInput(ctx, snapshot, paths, render.Options{AllowRemoteBases: o.remote, Decrypt: lint.Closed{}})
 	if err != nil {
 		return badInput(err)
 	}

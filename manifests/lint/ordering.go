@@ -152,6 +152,7 @@ func (c *checker) cycles() {
 		}
 	}
 	_, err := order.Build(graphed, order.Options{
+		Units:             c.in.Units,
 		KnownKind:         func(gvk schema.GroupVersionKind) (bool, bool) { return scopes[gvk.GroupKind()], true },
 		ExistingNamespace: func(string) bool { return true },
 	})
@@ -210,9 +211,10 @@ func (c *checker) orderFault(fault error) {
 		}
 		path = append(path, fmt.Sprintf("%s (%s)", name, s.Reason))
 	}
-	if at != nil {
-		c.report(at, finding{rule: "dependency-cycle", message: "each of these waits for the next, and the last for the first: " + strings.Join(path, " → ")})
+	if at == nil { // a circle of units
+		at = &item{Object: manifests.Object{Origin: cycle.Steps[0].Origin}}
 	}
+	c.report(at, finding{rule: "dependency-cycle", message: "each of these waits for the next, and the last for the first: " + strings.Join(path, " → ")})
 }
 
 // fluxCycles are circles of dependsOn, which Flux waits out for ever.
