@@ -14,10 +14,19 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/storage/memory"
+
 	"github.com/refloat-dev/refloat/manifests/source"
 )
 
-const gitFiles = 50_000
+const (
+	gitFiles  = 50_000
+	gitFolder = 100 // files in a directory
+)
 
 // benchGit fetches a large repository at depth 1 over smart HTTP on loopback and reads
 // every file. The fetch runs in a process of its own, whose peak memory counts: the
@@ -64,23 +73,108 @@ func benchGit(ctx context.Context, out io.Writer, s settings) error {
 	return nil
 }
 
-// makeRepository has 500 directories of 100 manifests, no two alike, and some history.
+// makeRepository has 500 directories of 100 manifests, no two alike, and a commit
+// before the one that counts. Its pack is written here, because git's own ways of
+// importing take minutes for so many files.
 func makeRepository(ctx context.Context, dir string) error {
-	if text, err := exec.CommandContext(ctx, "git", "init", "-q", "--bare", "-b", "main", dir).CombinedOutput(); err != nil {
-		return fmt.Errorf("git init: %w: %s", err, text)
+	git := func(args ...string) error {
+		text, err := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("git %v: %w: %s", args, err, text)
+		}
+		return nil
 	}
-	cmd := exec.CommandContext(ctx, "git", "-C", dir, "fast-import", "--quiet")
-	in, err := cmd.StdinPipe()
+	if err := git("init", "-q", "--bare", "-b", "main"); err != nil {
+		return err
+	}
+	r := &packed{objects: memory.NewStorage()}
+	var tip plumbing.Hash
+	for version := range 2 {
+		var err error
+		if tip, err = r.commit(version, tip); err != nil {
+			return err
+		}
+	}
+	name := filepath.Join(dir, "objects", "pack", "pack-bench.pack")
+	f, err := os.Create(name)
 	if err != nil {
 		return err
 	}
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
+	defer f.Close()
+	w := bufio.NewWriterSize(f, 1<<20)
+	if _, err := packfile.NewEncoder(w, r.objects, false).Encode(r.hashes, 0); err != nil {
 		return err
 	}
-	w := bufio.NewWriter(in)
-	blob := func(n, version int) {
-		text := fmt.Sprintf(`apiVersion: v1
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if err := git("index-pack", name); err != nil {
+		return err
+	}
+	return git("update-ref", "refs/heads/main", tip.String())
+}
+
+// packed collects the objects of a repository.
+type packed struct {
+	objects *memory.Storage
+	hashes  []plumbing.Hash
+}
+
+func (r *packed) add(encode func(plumbing.EncodedObject) error) (plumbing.Hash, error) {
+	o := r.objects.NewEncodedObject()
+	if err := encode(o); err != nil {
+		return plumbing.ZeroHash, err
+	}
+	if r.objects.HasEncodedObject(o.Hash()) == nil {
+		return o.Hash(), nil
+	}
+	hash, err := r.objects.SetEncodedObject(o)
+	r.hashes = append(r.hashes, hash)
+	return hash, err
+}
+
+func (r *packed) commit(version int, parent plumbing.Hash) (plumbing.Hash, error) {
+	root := &object.Tree{}
+	for team := range gitFiles / gitFolder {
+		folder := &object.Tree{}
+		for n := team * gitFolder; n < (team+1)*gitFolder; n++ {
+			changed := 0
+			if n%gitFolder == 0 {
+				changed = version
+			}
+			hash, err := r.add(func(o plumbing.EncodedObject) error {
+				o.SetType(plumbing.BlobObject)
+				w, err := o.Writer()
+				if err == nil {
+					_, err = io.WriteString(w, manifest(n, changed))
+				}
+				return err
+			})
+			if err != nil {
+				return hash, err
+			}
+			folder.Entries = append(folder.Entries, object.TreeEntry{Name: fmt.Sprintf("settings-%05d.yaml", n), Mode: filemode.Regular, Hash: hash})
+		}
+		hash, err := r.add(folder.Encode)
+		if err != nil {
+			return hash, err
+		}
+		root.Entries = append(root.Entries, object.TreeEntry{Name: fmt.Sprintf("team-%03d", team), Mode: filemode.Dir, Hash: hash})
+	}
+	tree, err := r.add(root.Encode)
+	if err != nil {
+		return tree, err
+	}
+	who := object.Signature{Name: "bench", Email: "bench@example.com", When: time.Unix(1_700_000_000+int64(version), 0).UTC()}
+	c := &object.Commit{Author: who, Committer: who, Message: "change\n", TreeHash: tree}
+	if !parent.IsZero() {
+		c.ParentHashes = []plumbing.Hash{parent}
+	}
+	return r.add(c.Encode)
+}
+
+func manifest(n, version int) string {
+	return fmt.Sprintf(`apiVersion: v1
 kind: ConfigMap
 metadata:
   name: settings-%d
@@ -90,24 +184,7 @@ data:
   endpoint: https://service-%x.example.com:%d/path/%d
   token-name: %x
   mode: %q
-`, n, n/100, n%997, n%31, version, n*2654435761, 1024+n%50000, n, n*40503*(version+7), []string{"fast", "safe", "both"}[n%3])
-		fmt.Fprintf(w, "M 100644 inline clusters/team-%d/settings-%d.yaml\ndata %d\n%s\n", n/100, n, len(text), text)
-	}
-	for version := range 5 {
-		fmt.Fprintf(w, "commit refs/heads/main\ncommitter bench <bench@example.com> %d +0000\ndata 7\nchange\n\n", 1_700_000_000+version)
-		for n := range gitFiles {
-			if version == 0 || n%1000 == version {
-				blob(n, version)
-			}
-		}
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	if err := in.Close(); err != nil {
-		return err
-	}
-	return cmd.Wait()
+`, n, n/gitFolder, n%997, n%31, version, n*2654435761, 1024+n%50000, n, n*40503*(version+7), []string{"fast", "safe", "both"}[n%3])
 }
 
 // serveGit serves one repository, read-only, over smart HTTP.
