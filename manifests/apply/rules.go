@@ -6,7 +6,6 @@ import (
 	"runtime/debug"
 	"time"
 
-
 	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/builtin"
 	"github.com/refloat-dev/refloat/manifests/cluster"
