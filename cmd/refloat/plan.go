@@ -182,7 +182,7 @@ func (o *planOptions) show(ctx context.Context, t terminal, snapshot *source.Sna
 	if len(rendered.Objects) == 0 {
 		return usageError("%s holds no Kubernetes object", strings.Join(paths, ", "))
 	}
-	graph, err := order.Build(rendered.Objects, order.Options{Simulated: o.simulated})
+	graph, err := order.Build(rendered.Objects, order.Options{Simulated: o.simulated, Units: rendered.Units})
 	if err != nil {
 		return badInput(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 
@@ -51,9 +50,6 @@ type Options struct {
 	// MaxFailures is how many optional objects may fail before the run ends; 0 sets no
 	// limit.
 	MaxFailures int
-	// Check assesses a live object by the rule that its Rules carry, in place of the
-	// common rules of health. nil leaves such objects to the common rules.
-	Check func(manifests.HealthCheck, *unstructured.Unstructured, health.Environment) health.Assessment
 }
 
 // Progress of a run under way. Counts are of objects.

@@ -6,8 +6,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/builtin"
 	"github.com/refloat-dev/refloat/manifests/cluster"
@@ -34,15 +32,6 @@ func (e *engine) timeout(i int) time.Duration {
 	return e.Timeout
 }
 
-// assess a live object, by the rule that the repository gives for it if there is one.
-func (e *engine) assess(object manifests.Object, live *unstructured.Unstructured) health.Assessment {
-	check := rulesOf(object).Health
-	if check == nil || e.Check == nil || live == nil || live.GetDeletionTimestamp() != nil {
-		return health.Assess(live, e.environment())
-	}
-	return e.Check(*check, live, e.environment())
-}
-
 // unminded objects count as soon as they were accepted. A definition is not one of
 // them: its kind must be served before its objects can be written.
 func unminded(object manifests.Object) bool {
@@ -56,7 +45,7 @@ func (e *engine) needsWatch(object manifests.Object, r cluster.Resource) bool {
 	switch rules := rulesOf(object); {
 	case unminded(object):
 		return false
-	case rules.Health != nil && e.Check != nil:
+	case rules.Health != nil:
 		return true
 	case once(object):
 		return true // its UID is needed to remove it, and that it went away is expected

@@ -165,7 +165,7 @@ func (w *watcher) take(ctx context.Context, u *unstructured.Unstructured, delete
 
 func (w *watcher) tell(ctx context.Context, item int, u *unstructured.Unstructured) {
 	w.send(ctx, event{observed: &observed{item: item, observation: observation{
-		version: u.GetResourceVersion(), uid: u.GetUID(), Assessment: w.e.assess(w.e.graph.Nodes[item].Object, u)}}})
+		version: u.GetResourceVersion(), uid: u.GetUID(), Assessment: health.Assess(u, w.e.environment())}}})
 }
 
 func (w *watcher) gone(ctx context.Context, item int, version string) {

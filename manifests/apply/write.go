@@ -83,7 +83,7 @@ func (e *engine) write(ctx context.Context, j job) *answer {
 		return a.judged(object)
 	case live != nil:
 		a.doomed = live.GetDeletionTimestamp() != nil
-		a.seen = observation{version: live.GetResourceVersion(), uid: live.GetUID(), Assessment: e.assess(object, live)}
+		a.seen = observation{version: live.GetResourceVersion(), uid: live.GetUID(), Assessment: health.Assess(live, e.environment())}
 	case unminded(object):
 		a.seen = observation{Assessment: health.Assessment{Status: health.Healthy, Message: "accepted; its health is not asked for, as a rule says"}}
 	default:

@@ -73,7 +73,7 @@ func (e *engine) Render(ctx context.Context, request RenderRequest) (*Rendered, 
 		return nil, inputFault("ClusterManifestsInvalid", fmt.Errorf("%s%w", at, err))
 	}
 	state.Objects = manifests.Optional(state.Objects, request.Optional)
-	graph, err := order.Build(state.Objects, orderOptions(request.SeedNamespaces, false))
+	graph, err := order.Build(state.Objects, orderOptions(request.SeedNamespaces, state.Units, false))
 	if err != nil {
 		return nil, inputFault("StateInvalid", fmt.Errorf("%s%w", at, err))
 	}
@@ -109,12 +109,12 @@ func knownAs(src v1alpha1.GitSource) []string {
 	return urls
 }
 
-func orderOptions(seedNamespaces []string, simulated bool) order.Options {
+func orderOptions(seedNamespaces []string, units []manifests.Unit, simulated bool) order.Options {
 	seeded := map[string]bool{}
 	for _, name := range seedNamespaces {
 		seeded[name] = true
 	}
-	return order.Options{Simulated: simulated, ExistingNamespace: func(name string) bool { return seeded[name] }}
+	return order.Options{Simulated: simulated, Units: units, ExistingNamespace: func(name string) bool { return seeded[name] }}
 }
 
 // inputFault makes an error final, unless the same request may end well later: a
@@ -129,7 +129,7 @@ func inputFault(reason string, err error) error {
 
 // Apply implements Engine.
 func (e *engine) Apply(ctx context.Context, rendered *Rendered, target Target, limits ApplyLimits, tell func(ApplyProgress)) ([]report.Object, error) {
-	graph, err := order.Build(rendered.State, orderOptions(rendered.SeedNamespaces, target.Simulated))
+	graph, err := order.Build(rendered.State, orderOptions(rendered.SeedNamespaces, rendered.Units, target.Simulated))
 	if err != nil {
 		return nil, inputFault("StateInvalid", err)
 	}
