@@ -45,7 +45,7 @@ func findGo(o Options) (*goCommand, error) {
 // file pins or the machine that is built for. Compilers that collect their garbage half
 // as often save a tenth of their time.
 func (g *goCommand) environment() []string {
-	environment := append(os.Environ(), "GOFLAGS=", "GOWORK=off", "GO111MODULE=on", "GOEXPERIMENT=",
+	environment := append(os.Environ(), "GOFLAGS=", "GOWORK=off", "GO111MODULE=on", "GOEXPERIMENT=", "CGO_ENABLED=",
 		"GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
 	if os.Getenv("GOGC") == "" {
 		environment = append(environment, "GOGC=200")
