@@ -262,7 +262,7 @@ func (d *driver) outcome() ([]Skipped, error) {
 		case a.fault != nil:
 			reason, theirs = a.fault, false
 		case a.waiting != nil:
-			reason, theirs = a.waiting, a.waiting.Theirs
+			reason, theirs = a.waiting, a.waiting.Theirs || d.options.Partial
 		case a.skipped != nil:
 			reason, meant = a.skipped, a.skipped.Meant
 		default:

@@ -33,10 +33,13 @@ func (d *driver) result(rendered *render.Result, charts []ChartPin) (*Result, er
 	if err != nil {
 		return nil, err
 	}
-	if err := opened(objects); err != nil {
-		return nil, err
+	if !d.options.Partial {
+		if err := opened(objects); err != nil {
+			return nil, err
+		}
+		objects = d.applicable(objects)
 	}
-	r := &Result{Objects: d.applicable(objects), Skipped: skipped, Digest: rendered.Digest, Charts: charts}
+	r := &Result{Objects: objects, Skipped: skipped, Digest: rendered.Digest, Charts: charts}
 	for _, p := range units {
 		r.Units = append(r.Units, p.Unit)
 		if p.declared != nil {
