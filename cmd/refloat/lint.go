@@ -186,7 +186,8 @@ func lintInput(ctx context.Context, snapshot *source.Snapshot, paths []string, o
 // what cannot be expanded here is left out and named.
 func (o *lintOptions) expandOptions(seeds []manifests.ID) (expand.Options, error) {
 	options, err := o.state.options()
-	options.AllowRemoteBases, options.Decrypt, options.Decryption, options.Partial = o.remote, lint.Closed{}, closed{}, true
+	options.AllowRemoteBases, options.Decrypt, options.Decryption = o.remote, lint.Closed{}, closed{}
+	options.Partial, options.Everything = true, true
 	for _, id := range seeds {
 		if !slices.ContainsFunc(options.Seeds, func(s expand.Seed) bool { return s.Kind == id.Kind && s.Namespace == id.Namespace && s.Name == id.Name }) {
 			options.Seeds = append(options.Seeds, expand.Seed{Kind: id.Kind, Namespace: id.Namespace, Name: id.Name})

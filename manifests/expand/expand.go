@@ -44,7 +44,10 @@ type Options struct {
 	// Partial leaves out what cannot be expanded here instead of refusing the whole: for
 	// those who look at a state and apply nothing.
 	Partial bool
-	Bounds  Bounds
+	// Everything keeps definitions that nothing installs and what is encrypted: for those
+	// who look at what is written, not at what is applied.
+	Everything bool
+	Bounds     Bounds
 }
 
 // Seed is a Secret or ConfigMap that will be on the cluster beforehand.

@@ -33,7 +33,7 @@ func (d *driver) result(rendered *render.Result, charts []ChartPin) (*Result, er
 	if err != nil {
 		return nil, err
 	}
-	if !d.options.Partial {
+	if !d.options.Everything {
 		if err := opened(objects); err != nil {
 			return nil, err
 		}
