@@ -53,6 +53,13 @@ type RecoveryPlanSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
 	Seeds []Seed `json:"seeds,omitempty"`
+	// ChartMirrors are asked for Helm charts instead of the repositories that the state
+	// names. Of several that fit, the longest counts.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	ChartMirrors []ChartMirror `json:"chartMirrors,omitempty"`
 	// Waves bounds how the state is applied.
 	//
 	// +optional
@@ -237,6 +244,32 @@ type Seed struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Namespace string `json:"namespace"`
+}
+
+// ChartMirror says where charts are read instead of where the state says.
+//
+// +kubebuilder:validation:XValidation:rule="!self.from.startsWith('oci://') || self.to.startsWith('oci://')",message="the mirror of an OCI registry must be an oci address too"
+type ChartMirror struct {
+	// From is an address of chart repositories, or the beginning of one that ends with a
+	// part of its path: oci://quay.io stands for all of that registry.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(https?|oci)://[^/?#@]+(/[^?#@]*)?$')",message="must be an https, http or oci address without credentials"
+	From string `json:"from"`
+	// To takes its place. Plain http is for this machine only; an OCI registry of this
+	// machine is spoken to without TLS.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(https|oci)://[^/?#@]+(/[^?#@]*)?$') || self.matches('^http://(127[.][0-9.]+|localhost|[[]::1[]])(:[0-9]+)?(/[^?#@]*)?$')",message="must be an https or oci address without credentials, or http on this machine"
+	To string `json:"to"`
+	// SecretRef names a Secret in the plan's namespace with username and password, or
+	// .dockerconfigjson, and ca.crt for a private authority. Credentials of the state
+	// never go to a mirror.
+	//
+	// +optional
+	SecretRef *LocalSecretReference `json:"secretRef,omitempty"`
 }
 
 // WavePolicy bounds how the state is applied.

@@ -215,6 +215,12 @@ type PinnedInputs struct {
 	RenderDigest string `json:"renderDigest"`
 	// ClusterDigest is the SHA-256 over the rendered Cluster API manifests.
 	ClusterDigest string `json:"clusterDigest"`
+	// Charts that were fetched. They are taken again by their digests.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=256
+	Charts []PinnedChart `json:"charts,omitempty"`
 	// Objects is the number of rendered objects.
 	Objects int32 `json:"objects"`
 	// Waves is the number of levels of the object graph.
@@ -224,6 +230,37 @@ type PinnedInputs struct {
 	PlanGeneration int64     `json:"planGeneration"`
 	// Plan is the copy that the run works from.
 	Plan RecoveryPlanSpec `json:"plan"`
+}
+
+// PinnedChart is a Helm chart as the state asks for it, and what came.
+type PinnedChart struct {
+	// Repository that the state names.
+	//
+	// +kubebuilder:validation:MaxLength=2048
+	Repository string `json:"repository"`
+	// Name of the chart in it; empty when the repository is the chart itself.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Name string `json:"name,omitempty"`
+	// Requested version, range, tag or digest.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Requested string `json:"requested,omitempty"`
+	// Version that came.
+	//
+	// +kubebuilder:validation:MaxLength=256
+	Version string `json:"version"`
+	// Digest of the archive, sha256:….
+	//
+	// +kubebuilder:validation:MaxLength=128
+	Digest string `json:"digest"`
+	// Manifest is the digest of the OCI manifest.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Manifest string `json:"manifest,omitempty"`
 }
 
 // CommitOrigin says where a commit came from and who signed it.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/expand"
 	"github.com/refloat-dev/refloat/manifests/lint"
 	"github.com/refloat-dev/refloat/manifests/lint/sarif"
 	"github.com/refloat-dev/refloat/manifests/lint/text"
@@ -29,6 +30,7 @@ type lintOptions struct {
 	failOn   string
 	rules    bool
 	output   string
+	state    stateFlags
 }
 
 func newLintCommand(t terminal) *cobra.Command {
@@ -62,6 +64,7 @@ the repository cannot be read.`,
 	flags.StringVarP(&o.file, "filename", "f", "", "file with a RecoveryPlan to read source, paths and seeds from")
 	flags.BoolVar(&o.remote, "allow-remote-bases", false, "let kustomizations read from other repositories")
 	flags.StringArrayVar(&o.seeds, "seed", nil, "Secret that the new cluster gets before anything else, as NAMESPACE/NAME; may be given more than once")
+	o.state.addFlags(flags)
 	flags.StringVar(&o.release, "kubernetes-version", "", "release of Kubernetes to expect, for example 1.34")
 	flags.StringVar(&o.severity, "severity", string(lint.Note), "least severity to print: error, warning or note")
 	flags.StringVar(&o.failOn, "fail-on", string(lint.Error), "least severity that makes the exit code 1: error, warning or note")
@@ -114,11 +117,15 @@ func (o *lintOptions) run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	in, warnings, err := lintInput(ctx, snapshot, paths, render.Options{AllowRemoteBases: o.remote, Decrypt: lint.Closed{}})
+	options, err := o.expandOptions(seeds)
+	if err != nil {
+		return err
+	}
+	in, warnings, err := lintInput(ctx, snapshot, paths, options)
 	if err != nil {
 		return badInput(err)
 	}
-	in.Seeds, in.Release = seeds, o.release
+	in.Seeds, in.Release = idsOf(options.Seeds), o.release
 	report, err := lint.Run(in)
 	if err != nil {
 		return badInput(err)
@@ -159,8 +166,8 @@ func (o *lintOptions) open(ctx context.Context) (*source.Snapshot, []string, []m
 
 // lintInput renders. Faults of single files are findings; any other error means that
 // there is nothing to lint.
-func lintInput(ctx context.Context, snapshot *source.Snapshot, paths []string, o render.Options) (lint.Input, []string, error) {
-	rendered, err := render.Render(ctx, snapshot, paths, o)
+func lintInput(ctx context.Context, snapshot *source.Snapshot, paths []string, o expand.Options) (lint.Input, []string, error) {
+	rendered, err := expand.Expand(ctx, snapshot, paths, o)
 	if err != nil {
 		faults := lint.FaultsOf(err)
 		if len(faults) == 0 {
@@ -168,7 +175,41 @@ func lintInput(ctx context.Context, snapshot *source.Snapshot, paths []string, o
 		}
 		return lint.Input{Faults: faults}, []string{"the other rules need files that can be rendered: they were not applied"}, nil
 	}
-	return lint.Input{Objects: rendered.Objects}, rendered.Warnings, nil
+	warnings := rendered.Warnings
+	for _, s := range rendered.Skipped {
+		warnings = append(warnings, "not expanded: "+s.Reason)
+	}
+	return lint.Input{Objects: rendered.Objects, Units: rendered.Units}, warnings, nil
+}
+
+// expandOptions look at everything and open nothing: what is encrypted stays so, and
+// what cannot be expanded here is left out and named.
+func (o *lintOptions) expandOptions(seeds []manifests.ID) (expand.Options, error) {
+	options, err := o.state.options()
+	options.AllowRemoteBases, options.Decrypt, options.Decryption = o.remote, lint.Closed{}, closed{}
+	options.Partial, options.Everything = true, true
+	for _, id := range seeds {
+		if !slices.ContainsFunc(options.Seeds, func(s expand.Seed) bool { return s.Kind == id.Kind && s.Namespace == id.Namespace && s.Name == id.Name }) {
+			options.Seeds = append(options.Seeds, expand.Seed{Kind: id.Kind, Namespace: id.Namespace, Name: id.Name})
+		}
+	}
+	return options, err
+}
+
+func idsOf(seeds []expand.Seed) []manifests.ID {
+	ids := make([]manifests.ID, len(seeds))
+	for i, s := range seeds {
+		ids[i] = manifests.ID{Kind: s.Kind, Namespace: s.Namespace, Name: s.Name}
+	}
+	return ids
+}
+
+// closed has no keys and asks for none.
+type closed struct{}
+
+// Decrypter implements flux.Decryption.
+func (closed) Decrypter(string, map[string][]byte) (render.Decrypter, error) {
+	return lint.Closed{}, nil
 }
 
 // lintView is the report for programs.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,7 +17,6 @@ import (
 	"github.com/refloat-dev/refloat/manifests/expand"
 	"github.com/refloat-dev/refloat/manifests/order"
 	"github.com/refloat-dev/refloat/manifests/order/text"
-	"github.com/refloat-dev/refloat/manifests/render"
 	"github.com/refloat-dev/refloat/manifests/source"
 )
 
@@ -28,7 +28,11 @@ type planOptions struct {
 	simulated bool
 	remote    bool
 	all       bool
-	output    outputFormat
+	state     stateFlags
+	// mirrors and seeds of the plan that was read.
+	mirrors []v1alpha1.ChartMirror
+	seeds   []v1alpha1.Seed
+	output  outputFormat
 }
 
 func newPlanCommand(t terminal, a *access) *cobra.Command {
@@ -58,6 +62,7 @@ as it is, and a directory that is a Git work tree at its HEAD commit.`,
 	flags.BoolVar(&o.simulated, "simulated", false, "order as for a cluster of the sandbox, where no container runs")
 	flags.BoolVar(&o.remote, "allow-remote-bases", false, "let kustomizations read from other repositories")
 	flags.BoolVar(&o.all, "all-edges", false, "print every edge on a line of its own")
+	o.state.addFlags(flags)
 	o.output.addFlag(flags)
 	return cmd
 }
@@ -92,6 +97,7 @@ func (o *planOptions) open(ctx context.Context, a *access, args []string) (*sour
 	if err != nil {
 		return nil, nil, err
 	}
+	o.mirrors, o.seeds = plan.Spec.ChartMirrors, plan.Spec.Seeds
 	paths := make([]string, len(plan.Spec.State))
 	for i, s := range plan.Spec.State {
 		paths[i] = s.Path
@@ -175,14 +181,18 @@ func openRepository(ctx context.Context, git, ref string) (*source.Snapshot, err
 
 // show renders, orders and prints.
 func (o *planOptions) show(ctx context.Context, t terminal, snapshot *source.Snapshot, paths []string) error {
-	rendered, err := expand.Expand(ctx, snapshot, paths, expand.Options{Options: render.Options{AllowRemoteBases: o.remote}})
+	options, err := o.expandOptions()
+	if err != nil {
+		return err
+	}
+	rendered, err := expand.Expand(ctx, snapshot, paths, options)
 	if err != nil {
 		return badInput(err)
 	}
 	if len(rendered.Objects) == 0 {
 		return usageError("%s holds no Kubernetes object", strings.Join(paths, ", "))
 	}
-	graph, err := order.Build(rendered.Objects, order.Options{Simulated: o.simulated, Units: rendered.Units})
+	graph, err := order.Build(rendered.Objects, order.Options{Simulated: o.simulated, Units: rendered.Units, ExistingNamespace: o.seeded(options)})
 	if err != nil {
 		return badInput(err)
 	}
@@ -204,6 +214,24 @@ func (o *planOptions) show(ctx context.Context, t terminal, snapshot *source.Sna
 		return err
 	}
 	return text.Write(t.Out, view, text.Options{All: o.all})
+}
+
+// expandOptions of the flags and of the plan that was read.
+func (o *planOptions) expandOptions() (expand.Options, error) {
+	options, err := o.state.options()
+	options.AllowRemoteBases = o.remote
+	for _, m := range o.mirrors {
+		options.Helm.Mirrors = append(options.Helm.Mirrors, expand.ChartMirror{From: m.From, To: m.To})
+	}
+	return options, err
+}
+
+// seeded knows the namespaces that seeds make.
+func (o *planOptions) seeded(options expand.Options) func(string) bool {
+	return func(name string) bool {
+		return slices.ContainsFunc(options.Seeds, func(s expand.Seed) bool { return s.Namespace == name }) ||
+			slices.ContainsFunc(o.seeds, func(s v1alpha1.Seed) bool { return s.Namespace == name })
+	}
 }
 
 // planView is the plan for programs.

@@ -8,7 +8,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/refloat-dev/refloat/manifests/certificate"
-	"github.com/refloat-dev/refloat/manifests/render"
+	"github.com/refloat-dev/refloat/manifests/expand"
 	"github.com/refloat-dev/refloat/recovery/controller"
 )
 
@@ -18,6 +18,7 @@ type targetOptions struct {
 	git, ref            string
 	paths               []string
 	simulated           bool
+	state               stateFlags
 }
 
 func (o *targetOptions) addFlags(flags *pflag.FlagSet) {
@@ -26,6 +27,7 @@ func (o *targetOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.git, "git", "", "repository to compare with: a directory or URL")
 	flags.StringVar(&o.ref, "ref", "", "branch, tag or full commit of --git")
 	flags.StringArrayVar(&o.paths, "path", nil, "directory of --git with the state; may be repeated")
+	o.state.addFlags(flags)
 	flags.BoolVar(&o.simulated, "target-simulated", false, "no container runs on the cluster, so what depends on one is not provable")
 }
 
@@ -51,7 +53,11 @@ func (o *verifyOptions) verifyTarget(ctx context.Context, t terminal, key *certi
 	if err != nil {
 		return nil, err
 	}
-	rendered, err := render.Render(ctx, snapshot, o.target.paths, render.Options{})
+	options, err := o.target.state.options()
+	if err != nil {
+		return nil, err
+	}
+	rendered, err := expand.Expand(ctx, snapshot, o.target.paths, options)
 	if err != nil {
 		return nil, badInput(err)
 	}
@@ -60,6 +66,9 @@ func (o *verifyOptions) verifyTarget(ctx context.Context, t terminal, key *certi
 	}
 	for _, warning := range rendered.Warnings {
 		say(t.Err, "warning: %s", warning)
+	}
+	for _, s := range rendered.Skipped {
+		say(t.Err, "not expanded: %s", s.Reason)
 	}
 	state := &controller.Rendered{Commit: snapshot.Commit, CommitTime: snapshot.CommitTime, Digest: rendered.Digest, State: rendered.Objects}
 	engine := controller.NewEngine(controller.EngineOptions{Version: buildVersion()})

@@ -218,3 +218,19 @@ func (c *Chart) ReadFile(name string) ([]byte, error) {
 }
 
 var errNoFile = errors.New("check the name")
+
+// WithValues is the same chart with another values.yaml.
+func (c *Chart) WithValues(text []byte) *Chart {
+	const name = "values.yaml"
+	other := *c
+	other.files = slices.DeleteFunc(slices.Clone(c.files), func(f file) bool { return f.name == name })
+	other.files = append(other.files, file{name, slices.Clone(text)})
+	return &other
+}
+
+// Mentions says whether a text occurs in any template of the chart or of the charts in it.
+func (c *Chart) Mentions(text string) bool {
+	return slices.ContainsFunc(c.files, func(f file) bool {
+		return strings.Contains("/"+f.name, "/templates/") && bytes.Contains(f.data, []byte(text))
+	})
+}

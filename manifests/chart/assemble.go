@@ -55,6 +55,7 @@ func (j *job) assemble(ctx context.Context, out *output) (*Result, error) {
 		}
 	}
 	if j.IncludeCRDs {
+		result.Definitions = len(definitions)
 		result.Objects = append(definitions, result.Objects...)
 	}
 	result.Warnings = append(result.Warnings, j.namespaces(result.Objects, definitions)...)

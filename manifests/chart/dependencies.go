@@ -47,7 +47,7 @@ func (t *treeReader) fetch(c *Chart, lock *helmchart.Lock, want *helmchart.Depen
 	case strings.HasPrefix(repository, "@"), strings.HasPrefix(repository, "alias:"):
 		return nil, &InvalidError{Message: fmt.Sprintf("its repository %s is an alias of somebody's own configuration: write the address, or commit the chart to the charts directory",
 			printable(repository))}
-	case t.options.Fetcher == nil:
+	case t.options.Fetcher == nil && t.options.Fetch == nil:
 		return nil, &InvalidError{Message: "it is not in the charts directory and nothing may be fetched here: commit it there"}
 	}
 	if lock != nil {
@@ -61,11 +61,16 @@ func (t *treeReader) fetch(c *Chart, lock *helmchart.Lock, want *helmchart.Depen
 	if t.options.Auth != nil {
 		ref.Auth, ref.PassCredentials = t.options.Auth(repository)
 	}
-	fetched, err := t.options.Fetcher.Fetch(t.ctx, ref)
+	get := t.options.Fetch
+	if get == nil {
+		get = t.options.Fetcher.Fetch
+	}
+	fetched, err := get(t.ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	sub := fetched.Chart
+	own := *fetched.Chart // whoever fetched it may give it to others too
+	sub := &own
 	t.unpack.files += len(sub.files)
 	for _, f := range sub.files {
 		t.unpack.bytes -= int64(len(f.data))

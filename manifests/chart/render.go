@@ -66,6 +66,8 @@ type Request struct {
 type Result struct {
 	// Objects in the order of templates; those of crds directories first.
 	Objects []manifests.Object
+	// Definitions is how many of the objects are from crds directories.
+	Definitions int
 	// LeftOut lists what the chart has and a rebuild does not need.
 	LeftOut []LeftOut
 	// NonDeterministic lists what differed in a second rendering.

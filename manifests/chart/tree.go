@@ -22,6 +22,8 @@ type TreeOptions struct {
 	// Fetcher gets dependencies that the repository does not hold; without one they
 	// are an error.
 	Fetcher *Fetcher
+	// Fetch gets a dependency in the Fetcher's stead; nil for the Fetcher itself.
+	Fetch func(ctx context.Context, ref Ref) (*Fetched, error)
 	// Auth gives the credentials of a dependency's repository; nil means none.
 	Auth   func(repository string) (auth Auth, passCredentials bool)
 	Limits Limits

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/chart"
 	"github.com/refloat-dev/refloat/manifests/flux"
 	"github.com/refloat-dev/refloat/manifests/render"
 	"github.com/refloat-dev/refloat/manifests/source"
@@ -30,6 +31,7 @@ type driver struct {
 	// turns are the definitions in the sequence of their expansion, from 1.
 	turns   []manifests.ID
 	objects int // rendered so far
+	settled bool
 	attempt map[manifests.ID]*attempt
 }
 
@@ -40,6 +42,8 @@ type attempt struct {
 	origin manifests.Origin
 	depth  int
 	turn   int
+	// kinds that the state installed then.
+	kinds int
 	// Exactly one of the following is set. Waiting attempts are made again.
 	declared *flux.Expansion
 	skipped  *flux.SkippedError
@@ -97,9 +101,10 @@ func (d *driver) expandAll(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !progress {
+		if !progress && d.settled {
 			return nil
 		}
+		d.settled = !progress
 	}
 }
 
@@ -151,10 +156,10 @@ func (d *driver) try(ctx context.Context, id manifests.ID, patient bool) (bool, 
 		return false, fmt.Errorf("%s: %s cannot be read: %w", def.object.Origin, id, err)
 	}
 	before := d.attempt[id]
-	if before != nil && before.waiting == nil && bytes.Equal(before.spec, spec) {
+	if before != nil && before.waiting == nil && bytes.Equal(before.spec, spec) && !d.outdated(before) {
 		return false, nil
 	}
-	a := &attempt{spec: spec, origin: def.object.Origin, depth: 1 + d.depth(def.turn)}
+	a := &attempt{spec: spec, origin: def.object.Origin, depth: 1 + d.depth(def.turn), kinds: len(d.state.scopes)}
 	if err := d.bounded(id, a); err != nil {
 		return false, err
 	}
@@ -169,7 +174,7 @@ func (d *driver) try(ctx context.Context, id manifests.ID, patient bool) (bool, 
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return false, err
 	default:
-		if unreachable := (*source.UnreachableError)(nil); errors.As(err, &unreachable) {
+		if unreachable := (*source.UnreachableError)(nil); errors.As(err, &unreachable) || chart.Temporary(err) {
 			return false, err
 		}
 		a.fault = err
@@ -180,6 +185,13 @@ func (d *driver) try(ctx context.Context, id manifests.ID, patient bool) (bool, 
 		return false, nil
 	}
 	return true, d.take(id, a)
+}
+
+// outdated says whether a chart was rendered when the state was not known to install all
+// the kinds that it does. Kinds come and never go, so this ends; and it waits until
+// nothing else is left to do, so that it happens once.
+func (d *driver) outdated(a *attempt) bool {
+	return d.settled && a.declared != nil && a.declared.AsksForKinds && a.kinds != len(d.state.scopes)
 }
 
 // depth of the unit that was expanded in a turn; 0 for state paths.
@@ -250,13 +262,13 @@ func (d *driver) outcome() ([]Skipped, error) {
 		case a.fault != nil:
 			reason, theirs = a.fault, false
 		case a.waiting != nil:
-			reason, theirs = a.waiting, a.waiting.Theirs
+			reason, theirs = a.waiting, a.waiting.Theirs || d.options.Partial
 		case a.skipped != nil:
 			reason, meant = a.skipped, a.skipped.Meant
 		default:
 			continue
 		}
-		if !meant && !(theirs && d.known(id.GroupKind())) {
+		if !meant && !(theirs && (d.known(id.GroupKind()) || d.options.Partial)) {
 			if theirs {
 				reason = fmt.Errorf("%w; its objects would be missing, because nothing in the state installs %s to make them", reason, flux.Tool)
 			}

@@ -10,8 +10,6 @@ package expand
 import (
 	"context"
 	"fmt"
-	"path"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -31,8 +29,11 @@ type Options struct {
 	Repository flux.Repository
 	// Seeds are on the cluster before anything else.
 	Seeds []Seed
-	// Charts, Git and OCI do what a rendering by itself cannot. Each may be nil: what
-	// needs it is then skipped, or an error. Decryption is by SOPS unless it is given.
+	// Helm says how charts are fetched and rendered.
+	Helm ChartOptions
+	// Git and OCI do what a rendering by itself cannot. Each may be nil: what needs it is
+	// then skipped, or an error. Charts are rendered as Helm says and decryption is by
+	// SOPS, unless they are given.
 	Charts     flux.Charts
 	Git        flux.Git
 	OCI        flux.OCI
@@ -40,7 +41,13 @@ type Options struct {
 	// KnownKind answers for kinds that the target has without the state defining them.
 	// Optional.
 	KnownKind func(schema.GroupKind) bool
-	Bounds    Bounds
+	// Partial leaves out what cannot be expanded here instead of refusing the whole: for
+	// those who look at a state and apply nothing.
+	Partial bool
+	// Everything keeps definitions that nothing installs and what is encrypted: for those
+	// who look at what is written, not at what is applied.
+	Everything bool
+	Bounds     Bounds
 }
 
 // Seed is a Secret or ConfigMap that will be on the cluster beforehand.
@@ -86,6 +93,8 @@ type Result struct {
 	Warnings []string
 	// Skipped definitions, sorted.
 	Skipped []Skipped
+	// Charts that were fetched, sorted: what they were asked for and what came.
+	Charts []ChartPin
 }
 
 // Skipped is a definition that was not expanded.
@@ -110,7 +119,11 @@ func Expand(ctx context.Context, snap *source.Snapshot, paths []string, o Option
 	if o.Decryption == nil {
 		o.Decryption = withSOPS{}
 	}
-	rendered, err := render.Render(ctx, snap, paths, first)
+	charts := NewCharts(o.Helm)
+	if o.Charts == nil {
+		o.Charts = charts
+	}
+	rendered, err := renderPaths(ctx, snap, paths, first, charts)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +134,7 @@ func Expand(ctx context.Context, snap *source.Snapshot, paths []string, o Option
 	if err := d.expandAll(ctx); err != nil {
 		return nil, err
 	}
-	return d.result(rendered)
+	return d.result(rendered, charts.Taken())
 }
 
 // closed leaves what is encrypted as it is.
@@ -160,7 +173,7 @@ func pathUnits(paths []string) []manifests.Unit {
 	var units []manifests.Unit
 	seen := map[string]bool{}
 	for _, p := range paths {
-		name := path.Clean("./" + strings.TrimLeft(p, "/"))
+		name := cleaned(p)
 		if !seen[name] {
 			seen[name] = true
 			units = append(units, manifests.Unit{Name: name})

@@ -106,12 +106,14 @@ func TestWhatCannotBeExpanded(t *testing.T) {
 		"another repository": {other, "s/k.yaml:9: Kustomization flux-system/apps: spec.sourceRef names GitRepository.source.toolkit.fluxcd.io flux-system/other, which is another repository"},
 		"bucket":             {strings.ReplaceAll(kustomization("apps", "apps"), "kind: GitRepository, name: flux-system}", "kind: Bucket, name: b}"), "buckets are read only by Flux itself"},
 		"no source":          {strings.ReplaceAll(kustomization("apps", "apps"), "name: flux-system}", "name: gone}"), "which nothing in the state defines"},
-		"chart":              {helmRelease("web"), "Helm charts are not rendered here"},
+		"chart": {helmRelease("web", "chart: {spec: {chart: web, version: 1.x, sourceRef: {kind: HelmRepository, name: r}}}") +
+			fluxObject("source.toolkit.fluxcd.io/v1", "HelmRepository", "r", "url: https://charts.example.com"),
+			"spec.chart (HelmRepository flux-system/r) is chart web 1.x of https://charts.example.com, and nothing is fetched here"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			repo := files{"s/k.yaml": c.text, "apps/a.yaml": cm("a")}
-			refused(t, repo, Options{}, "s", c.want, "nothing in the state installs Flux")
-			r := expanded(t, repo.with(files{"s/flux.yaml": installFlux()}), Options{}, "s")
+			refused(t, repo, Options{Helm: ChartOptions{Offline: true}}, "s", c.want, "nothing in the state installs Flux")
+			r := expanded(t, repo.with(files{"s/flux.yaml": installFlux()}), Options{Helm: ChartOptions{Offline: true}}, "s")
 			if len(r.Skipped) != 1 || !strings.Contains(r.Skipped[0].Reason, c.want) || r.Skipped[0].Meant {
 				t.Errorf("skipped %+v", r.Skipped)
 			}

@@ -20,7 +20,7 @@ import (
 )
 
 // result puts the objects of all units together.
-func (d *driver) result(rendered *render.Result) (*Result, error) {
+func (d *driver) result(rendered *render.Result, charts []ChartPin) (*Result, error) {
 	skipped, err := d.outcome()
 	if err != nil {
 		return nil, err
@@ -33,10 +33,13 @@ func (d *driver) result(rendered *render.Result) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := opened(objects); err != nil {
-		return nil, err
+	if !d.options.Everything {
+		if err := opened(objects); err != nil {
+			return nil, err
+		}
+		objects = d.applicable(objects)
 	}
-	r := &Result{Objects: d.applicable(objects), Skipped: skipped, Digest: rendered.Digest}
+	r := &Result{Objects: objects, Skipped: skipped, Digest: rendered.Digest, Charts: charts}
 	for _, p := range units {
 		r.Units = append(r.Units, p.Unit)
 		if p.declared != nil {
@@ -46,7 +49,7 @@ func (d *driver) result(rendered *render.Result) (*Result, error) {
 	if len(r.Objects) == 0 {
 		return nil, d.nothing(skipped)
 	}
-	if len(units) > len(d.paths) || len(r.Objects) != len(rendered.Objects) {
+	if len(units) > len(d.paths) || len(r.Objects) != len(rendered.Objects) || r.Digest == "" {
 		if r.Digest, err = digest(r); err != nil {
 			return nil, err
 		}
@@ -213,8 +216,13 @@ func digest(r *Result) (string, error) {
 		return "", err
 	}
 	for _, o := range r.Objects {
-		if err := encoder.Encode([]any{o.Origin.Unit, o.Object, unplaced(o.Rules)}); err != nil {
+		if err := encoder.Encode([]any{o.Origin.Unit, steady(o), unplaced(o.Rules)}); err != nil {
 			return "", fmt.Errorf("%s: %s cannot be written as JSON: %w", o.Origin, o.ID(), err)
+		}
+	}
+	for _, c := range r.Charts {
+		if err := encoder.Encode(c); err != nil {
+			return "", err
 		}
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/refloat-dev/refloat/manifests"
 )
 
@@ -35,6 +37,13 @@ type ChartRequest struct {
 	// Kinds that the state installs, as group/version/kind and group/version: what
 	// templates find in .Capabilities.APIVersions besides Kubernetes' own.
 	Kinds []string
+	// Namespaced knows the scope of those kinds.
+	Namespaced func(schema.GroupKind) (namespaced, known bool)
+	// Redact lists texts from Secrets among the values: no message may hold one.
+	Redact []string
+	// PostRender changes the objects of templates, before they are put into a namespace;
+	// nil for nothing.
+	PostRender func(context.Context, []manifests.Object) ([]manifests.Object, error)
 }
 
 // ChartSource is where a chart is. Exactly one of Repository, OCI and Files is set.
@@ -73,6 +82,8 @@ type Chart struct {
 	// Objects of the templates, hooks among them with Rules.Hook and Rules.Phase.
 	Objects  []manifests.Object
 	Warnings []string
+	// AsksForKinds is set when the outcome may depend on the kinds that the state installs.
+	AsksForKinds bool
 }
 
 type helmRepositorySpec struct {

@@ -124,6 +124,8 @@ type Expansion struct {
 	// renderings that differ only in them are the same.
 	Ownership []string
 	Warnings  []string
+	// AsksForKinds is set when the objects may depend on the kinds that the state installs.
+	AsksForKinds bool
 }
 
 // Expand renders one definition. While patient, it would rather wait for an optional
@@ -204,6 +206,8 @@ type reader struct {
 	state    State
 	patient  bool
 	warnings []string
+	// redact lists what Secrets gave to the values of a chart.
+	redact []string
 }
 
 func (r *reader) faultf(field, format string, args ...any) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -97,7 +98,7 @@ func (e *Expander) helmRelease(ctx context.Context, r *reader) (*Expansion, erro
 	request := ChartRequest{
 		Unit: r.unit, Release: releaseName(r.def, spec), Namespace: spec.TargetNamespace,
 		SkipCRDs: spec.Install.SkipCRDs || spec.Install.CRDs == "Skip", NoHooks: spec.Install.DisableHooks,
-		NoSchema: spec.Install.DisableSchemaValidation, Kinds: installed(r.state),
+		NoSchema: spec.Install.DisableSchemaValidation, Kinds: installed(r.state), Namespaced: scopes(r.state),
 	}
 	if request.Namespace == "" {
 		request.Namespace = r.def.GetNamespace()
@@ -109,15 +110,21 @@ func (e *Expander) helmRelease(ctx context.Context, r *reader) (*Expansion, erro
 	if request.Values, err = r.values(spec); err != nil {
 		return nil, err
 	}
+	request.Redact = r.redact
+	if len(spec.PostRenderers) > 0 {
+		request.PostRender = func(ctx context.Context, objects []manifests.Object) ([]manifests.Object, error) {
+			return e.postRendered(ctx, r, spec, objects)
+		}
+	}
 	chart, err := e.Charts.Render(ctx, request)
-	if err != nil {
+	var skipped *SkippedError
+	switch {
+	case errors.As(err, &skipped):
+		return nil, &SkippedError{Meant: skipped.Meant, Err: r.faultf("spec.chart", "(%s) %w", request.Source.From, skipped.Err)}
+	case err != nil:
 		return nil, r.faultf("spec.chart", "(%s) cannot be rendered: %w", request.Source.From, err)
 	}
-	objects, err := e.postRendered(ctx, r, spec, chart.Objects)
-	if err != nil {
-		return nil, err
-	}
-	return r.release(spec, request, chart, objects)
+	return r.release(spec, request, chart, chart.Objects)
 }
 
 // releaseName as helm-controller makes it.
@@ -152,6 +159,21 @@ func installed(s State) []string {
 		}
 	}
 	return all
+}
+
+// scopes knows which of the kinds that the state defines have a namespace.
+func scopes(s State) func(schema.GroupKind) (namespaced, known bool) {
+	all := map[schema.GroupKind]bool{}
+	for _, crd := range s.List(schema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}) {
+		group, _, _ := unstructured.NestedString(crd.Object, "spec", "group")
+		kind, _, _ := unstructured.NestedString(crd.Object, "spec", "names", "kind")
+		scope, _, _ := unstructured.NestedString(crd.Object, "spec", "scope")
+		all[schema.GroupKind{Group: group, Kind: kind}] = scope == "Namespaced"
+	}
+	return func(gk schema.GroupKind) (namespaced, known bool) {
+		namespaced, known = all[gk]
+		return namespaced, known
+	}
 }
 
 // postRendered applies spec.postRenderers in their order.
@@ -214,7 +236,7 @@ func (r *reader) release(spec helmReleaseSpec, request ChartRequest, chart *Char
 	if err := r.ignored("spec.driftDetection.ignore", all, spec.DriftDetection.Ignore); err != nil {
 		return nil, err
 	}
-	x := &Expansion{Objects: all, Namespace: request.Namespace, Ownership: ownership(helmGroup), Warnings: chart.Warnings}
+	x := &Expansion{Objects: all, Namespace: request.Namespace, Ownership: ownership(helmGroup), Warnings: chart.Warnings, AsksForKinds: chart.AsksForKinds}
 	x.Unit.After = r.after(helmReleaseKind.Kind, spec.DependsOn)
 	x.Unit.Ready.All = !spec.Install.DisableWait
 	if spec.Install.CreateNamespace {

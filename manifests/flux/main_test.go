@@ -140,12 +140,18 @@ type charts struct {
 	chart *Chart
 }
 
-func (c *charts) Render(_ context.Context, r ChartRequest) (*Chart, error) {
+func (c *charts) Render(ctx context.Context, r ChartRequest) (*Chart, error) {
 	c.asked = r
 	if c.chart == nil {
 		return &Chart{}, nil
 	}
-	return c.chart, nil
+	if r.PostRender == nil {
+		return c.chart, nil
+	}
+	out := *c.chart
+	var err error
+	out.Objects, err = r.PostRender(ctx, c.chart.Objects)
+	return &out, err
 }
 
 func read(t *testing.T, files fs.FS, name string) string {

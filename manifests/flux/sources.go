@@ -39,8 +39,9 @@ type OCIReference struct {
 	Copy bool
 	// Insecure allows plain HTTP.
 	Insecure bool
-	// Credentials are the data of the Secret that it names; nil for none.
-	Credentials map[string][]byte
+	// Credentials are the data of the Secret that it names; nil for none. Certificates
+	// likewise, those of certSecretRef.
+	Credentials, Certificates map[string][]byte
 }
 
 // source finds the files behind a reference.
@@ -283,9 +284,13 @@ func (e *Expander) ociReference(r *reader, field string, id manifests.ID) (OCIRe
 	if err != nil {
 		return OCIReference{}, err
 	}
+	certificates, err := r.credentials(id, spec.CertSecretRef)
+	if err != nil {
+		return OCIReference{}, err
+	}
 	return OCIReference{
 		URL: spec.URL, Digest: spec.Ref.Digest, Tag: spec.Ref.Tag, SemVer: spec.Ref.SemVer, SemverFilter: spec.Ref.SemverFilter,
 		MediaType: spec.LayerSelector.MediaType, Copy: spec.LayerSelector.Operation == "copy", Insecure: spec.Insecure,
-		Credentials: credentials,
+		Credentials: credentials, Certificates: certificates,
 	}, nil
 }

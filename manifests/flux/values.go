@@ -37,6 +37,9 @@ func (r *reader) values(spec helmReleaseSpec) (map[string]any, error) {
 			key = "values.yaml"
 		}
 		text, ok := data[key]
+		if from.Kind == "Secret" {
+			r.redact = append(r.redact, textsOf(text)...)
+		}
 		switch {
 		case !ok && from.Optional:
 			continue
@@ -60,6 +63,40 @@ func (r *reader) values(spec helmReleaseSpec) (map[string]any, error) {
 	}
 	merge(merged, runtime.DeepCopyJSON(normal(spec.Values)))
 	return merged, nil
+}
+
+// textsOf lists what a value from a Secret could be quoted as: its lines, and the texts in
+// it when it is YAML.
+func textsOf(text []byte) []string {
+	var all []string
+	for line := range strings.Lines(string(text)) {
+		all = append(all, strings.TrimSpace(line))
+	}
+	var parsed any
+	if len(text) <= maxValuesBytes && yaml.Unmarshal(text, &parsed) == nil {
+		all = append(all, leaves(parsed)...)
+	}
+	return all
+}
+
+func leaves(v any) []string {
+	var all []string
+	switch v := v.(type) {
+	case map[string]any:
+		for _, below := range v {
+			all = append(all, leaves(below)...)
+		}
+	case []any:
+		for _, below := range v {
+			all = append(all, leaves(below)...)
+		}
+	case string:
+		all = append(all, v)
+	case nil, bool: // not worth hiding: it would garble messages
+	default:
+		all = append(all, fmt.Sprint(v))
+	}
+	return all
 }
 
 // normal is a mapping that is never nil.

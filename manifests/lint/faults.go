@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/flux"
 	"github.com/refloat-dev/refloat/manifests/render"
 )
 
@@ -21,7 +22,13 @@ func FaultsOf(err error) []Fault {
 		return out
 	}
 	var input *render.InputError
-	if !errors.As(err, &input) {
+	var definition *flux.DefinitionError
+	switch {
+	case errors.As(err, &input):
+	case errors.As(err, &definition):
+		message := strings.TrimPrefix(definition.Error(), definition.Origin.String()+": ")
+		return []Fault{{File: definition.Origin.File, Line: definition.Origin.Line, Message: message}}
+	default:
 		return nil
 	}
 	f := Fault{File: input.File, Line: input.Line, Message: input.Message}

@@ -46,6 +46,9 @@ type RenderRequest struct {
 	// Seeds are what will be on the cluster by then, for definitions that take values or
 	// keys from it.
 	Seeds []expand.Seed
+	// ChartMirrors are asked for charts, and Charts are those that are pinned.
+	ChartMirrors []expand.ChartMirror
+	Charts       []expand.ChartPin
 }
 
 // Rendered is a frozen rendering.
@@ -60,6 +63,8 @@ type Rendered struct {
 	State []manifests.Object
 	// Units that the state is made of, each after those that it waits for.
 	Units []manifests.Unit
+	// Charts that were fetched for it.
+	Charts []expand.ChartPin
 	// Waves is the number of levels of the state's graph.
 	Waves   int
 	Cluster []capi.Source

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/apply"
+	"github.com/refloat-dev/refloat/manifests/chart"
 	"github.com/refloat-dev/refloat/manifests/expand"
 	"github.com/refloat-dev/refloat/manifests/flux"
 	"github.com/refloat-dev/refloat/manifests/order"
@@ -79,7 +81,7 @@ func (e *engine) Render(ctx context.Context, request RenderRequest) (*Rendered, 
 	}
 	r := &Rendered{
 		Commit: snapshot.Commit, CommitTime: snapshot.CommitTime, Origin: originOf(snapshot), Digest: state.Digest, ClusterDigest: cluster.Digest,
-		State: state.Objects, Units: state.Units, Waves: len(graph.Waves), SeedNamespaces: request.SeedNamespaces,
+		State: state.Objects, Units: state.Units, Charts: state.Charts, Waves: len(graph.Waves), SeedNamespaces: request.SeedNamespaces,
 		Warnings: append(append(snapshot.Warnings, state.Warnings...), graph.Warnings...),
 	}
 	for _, s := range state.Skipped {
@@ -93,7 +95,13 @@ func (e *engine) Render(ctx context.Context, request RenderRequest) (*Rendered, 
 
 // expandOptions say what is known about the cluster before the state is applied.
 func (e *engine) expandOptions(request RenderRequest) expand.Options {
+	helm := expand.ChartOptions{Mirrors: request.ChartMirrors, Pins: request.Charts}
+	if e.CacheDir != "" {
+		// No namespace has a dot in its name, so this is none's cache of commits.
+		helm.CacheDir = filepath.Join(e.CacheDir, "charts.cache", request.Namespace)
+	}
 	return expand.Options{
+		Helm:       helm,
 		Options:    render.Options{AllowRemoteBases: e.AllowRemoteBases},
 		Repository: flux.Repository{URLs: knownAs(request.Source)},
 		Seeds:      request.Seeds,
@@ -121,7 +129,7 @@ func orderOptions(seedNamespaces []string, units []manifests.Unit, simulated boo
 // repository that cannot be reached now, or a context that ended.
 func inputFault(reason string, err error) error {
 	var unreachable *source.UnreachableError
-	if errors.As(err, &unreachable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.As(err, &unreachable) || chart.Temporary(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return recovery.Faultf(reason, "%v", err)

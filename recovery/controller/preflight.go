@@ -79,9 +79,22 @@ func (r *Reconciler) render(ctx context.Context, run *v1alpha1.RecoveryRun, comm
 		return nil, err
 	}
 	name := recovery.TargetName(run, plan.Cluster.Name)
-	rendered, err := r.Engine.Render(ctx, renderRequest(plan, run.Namespace, name, commit, access))
+	request := renderRequest(plan, run.Namespace, name, commit, access)
+	if request.Seeds, err = r.seedData(ctx, run); err != nil {
+		return nil, err
+	}
+	if request.ChartMirrors, err = r.chartMirrors(ctx, run); err != nil {
+		return nil, err
+	}
+	if commit != "" {
+		request.Charts = chartPins(run.Status.Pinned.Charts)
+	}
+	rendered, err := r.Engine.Render(ctx, request)
 	if err != nil {
 		return nil, err
+	}
+	if len(rendered.Charts) > mostCharts {
+		return nil, recovery.Faultf("TooManyCharts", "commit %s needs %d charts; at most %d can be pinned: split the plan, or commit charts to the repository", rendered.Commit, len(rendered.Charts), mostCharts)
 	}
 	if len(rendered.State) == 0 {
 		return nil, recovery.Faultf("NothingToApply", "commit %s has no object in the state paths; a cluster cannot be verified against nothing", rendered.Commit)
@@ -180,7 +193,7 @@ func (r *Reconciler) recordPreflight(ctx context.Context, o recovery.Observation
 	err = r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) {
 		p := run.Status.Pinned
 		p.Commit, p.RenderDigest, p.ClusterDigest = rendered.Commit, rendered.Digest, rendered.ClusterDigest
-		p.Origin = rendered.Origin
+		p.Origin, p.Charts = rendered.Origin, pinnedCharts(rendered.Charts)
 		p.Objects, p.Waves = int32(len(rendered.State)), int32(rendered.Waves)
 		if !rendered.CommitTime.IsZero() {
 			at := metav1.NewTime(rendered.CommitTime)
@@ -217,7 +230,7 @@ func (r *Reconciler) beginPrepare(run *v1alpha1.RecoveryRun) {
 		}
 		p := run.Status.Pinned
 		if m.rendered.Digest != p.RenderDigest || m.rendered.ClusterDigest != p.ClusterDigest {
-			return nil, recovery.Faultf("RenderChanged", "commit %s renders to something else than the run pinned (digest %s, not %s); was Refloat upgraded, or a remote base changed? start another run",
+			return nil, recovery.Faultf("RenderChanged", "commit %s renders to something else than the run pinned (digest %s, not %s); was Refloat upgraded, or did a seed or a remote base change? start another run",
 				p.Commit, short(m.rendered.Digest+"/"+m.rendered.ClusterDigest), short(p.RenderDigest+"/"+p.ClusterDigest))
 		}
 		return m, nil

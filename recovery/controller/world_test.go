@@ -26,6 +26,7 @@ import (
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/expand"
 	"github.com/refloat-dev/refloat/manifests/certificate"
 	"github.com/refloat-dev/refloat/manifests/verify"
 	"github.com/refloat-dev/refloat/providers/capi"
@@ -318,9 +319,13 @@ type scripted struct {
 	wrote map[string]int
 
 	settings VerifySettings // of the last verification
+
+	charts []expand.ChartPin
+	asked  RenderRequest // of the last rendering
 }
 
 func (s *scripted) Render(_ context.Context, request RenderRequest) (*Rendered, error) {
+	s.asked = request
 	if err := errors.Join(s.w.read(), s.renderErr); err != nil {
 		return nil, s.renderErr
 	}
@@ -328,7 +333,7 @@ func (s *scripted) Render(_ context.Context, request RenderRequest) (*Rendered, 
 	if s.sources != nil {
 		sources = s.sources
 	}
-	r := &Rendered{Commit: strings.Repeat("a", 40), Digest: s.digest, ClusterDigest: "cluster", Waves: 2, Cluster: sources(request.ClusterName)}
+	r := &Rendered{Commit: strings.Repeat("a", 40), Digest: s.digest, ClusterDigest: "cluster", Charts: s.charts, Waves: 2, Cluster: sources(request.ClusterName)}
 	for i := range s.objects {
 		u := &unstructured.Unstructured{}
 		u.SetAPIVersion("v1")

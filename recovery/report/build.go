@@ -73,6 +73,9 @@ func (r *Report) pinned(s v1alpha1.RecoveryRunStatus) {
 		at := s.Pinned.CommitTime.UTC()
 		r.CommitTime = &at
 	}
+	for _, c := range s.Pinned.Charts {
+		r.Charts = append(r.Charts, Chart(c))
+	}
 	if o := s.Pinned.Origin; o != nil {
 		r.Origin = &Origin{From: o.From, Ref: o.Ref, Stale: o.Stale, SignedBy: slices.Clone(o.SignedBy)}
 		if o.FetchedAt != nil {

@@ -26,6 +26,7 @@ type Report struct {
 	CommitTime   *time.Time         `json:"commitTime,omitempty"`
 	Origin       *Origin            `json:"origin,omitempty"`
 	RenderDigest string             `json:"renderDigest,omitempty"`
+	Charts       []Chart            `json:"charts,omitempty"`
 	Simulated    bool               `json:"simulated,omitempty"`
 	StartedAt    *time.Time         `json:"startedAt,omitempty"`
 	FinishedAt   *time.Time         `json:"finishedAt,omitempty"`
@@ -54,6 +55,17 @@ type Origin struct {
 	Stale bool `json:"stale,omitempty"`
 	// SignedBy lists the signatures that were verified.
 	SignedBy []string `json:"signedBy,omitempty"`
+}
+
+// Chart that was fetched: as the state asks for it, and what came.
+type Chart struct {
+	Repository string `json:"repository"`
+	Name       string `json:"name,omitempty"`
+	Requested  string `json:"requested,omitempty"`
+	Version    string `json:"version"`
+	Digest     string `json:"digest"`
+	// Manifest is the digest of the OCI manifest.
+	Manifest string `json:"manifest,omitempty"`
 }
 
 // Objective that was promised, and whether it was met.

@@ -52,6 +52,7 @@ func (r *Report) head(b *bytes.Buffer) {
 	row("cluster", cluster)
 	row("commit", r.Commit)
 	r.origin(row)
+	r.charts(row)
 	if r.StartedAt != nil {
 		row("started", r.StartedAt.Format(time.RFC3339))
 	}
@@ -98,6 +99,17 @@ func (r *Report) origin(row func(name, value string)) {
 	}
 	for _, signature := range r.Origin.SignedBy {
 		row("signature", signature)
+	}
+}
+
+// charts that were fetched, by content.
+func (r *Report) charts(row func(name, value string)) {
+	for _, c := range r.Charts {
+		where := c.Repository
+		if c.Name != "" {
+			where += " " + c.Name
+		}
+		row("chart", fmt.Sprintf("%s %s (%s)", where, c.Version, c.Digest))
 	}
 }
 

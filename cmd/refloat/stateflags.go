@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
+
+	"github.com/refloat-dev/refloat/manifests/expand"
+)
+
+// stateFlags say what a repository does not, where no plan of the cluster says it.
+type stateFlags struct {
+	seedFiles []string
+	mirrors   []string
+	offline   bool
+}
+
+func (o *stateFlags) addFlags(flags *pflag.FlagSet) {
+	flags.StringArrayVar(&o.seedFiles, "seed-file", nil, "file with Secrets and ConfigMaps that the cluster gets beforehand: definitions may take values and keys from them; they are never printed; may be repeated")
+	flags.StringArrayVar(&o.mirrors, "chart-mirror", nil, "read charts elsewhere, as FROM=TO: oci://quay.io=oci://mirror.example.com/quay; may be repeated")
+	flags.BoolVar(&o.offline, "offline", false, "fetch no charts: what needs one is left out, and named")
+}
+
+// options for an expansion.
+func (o *stateFlags) options() (expand.Options, error) {
+	out := expand.Options{Helm: expand.ChartOptions{Offline: o.offline}, Partial: o.offline}
+	for _, text := range o.mirrors {
+		from, to, ok := strings.Cut(text, "=")
+		mirror := expand.ChartMirror{From: from, To: to}
+		if !ok {
+			return out, usageError("--chart-mirror %q: write it as FROM=TO", text)
+		}
+		if err := mirror.Check(); err != nil {
+			return out, usageError("--chart-mirror: %w", err)
+		}
+		out.Helm.Mirrors = append(out.Helm.Mirrors, mirror)
+	}
+	for _, file := range o.seedFiles {
+		seeds, err := readSeeds(file)
+		if err != nil {
+			return out, usageError("--seed-file %s: %w", file, err)
+		}
+		out.Seeds = append(out.Seeds, seeds...)
+	}
+	if !o.offline {
+		dir, err := os.UserCacheDir()
+		if err != nil {
+			return out, fmt.Errorf("find the cache directory: %w", err)
+		}
+		out.Helm.CacheDir = filepath.Join(dir, "refloat", "charts")
+	}
+	return out, nil
+}
+
+// readSeeds reads a file of Secrets and ConfigMaps. Errors quote nothing of it: a parser's
+// own words could hold a value.
+func readSeeds(file string) ([]expand.Seed, error) {
+	text, err := readSmall(file)
+	if err != nil {
+		return nil, err
+	}
+	var seeds []expand.Seed
+	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
+	for n := 1; ; n++ {
+		document, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			return seeds, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("document %d cannot be read", n)
+		}
+		if len(bytes.TrimSpace(document)) == 0 {
+			continue
+		}
+		seed, err := parseSeed(document)
+		if err != nil {
+			return nil, fmt.Errorf("document %d %w", n, err)
+		}
+		seeds = append(seeds, seed)
+	}
+}
+
+func parseSeed(document []byte) (expand.Seed, error) {
+	var what metav1.PartialObjectMetadata
+	if yaml.Unmarshal(document, &what) != nil || what.APIVersion != "v1" || what.Kind != "Secret" && what.Kind != "ConfigMap" {
+		return expand.Seed{}, errors.New("is neither a Secret nor a ConfigMap")
+	}
+	seed := expand.Seed{Kind: what.Kind, Namespace: what.Namespace, Name: what.Name, Data: map[string][]byte{}}
+	if what.Name == "" || what.Namespace == "" {
+		return seed, errors.New("has no name or no namespace")
+	}
+	if what.Kind == "Secret" {
+		var secret corev1.Secret
+		if yaml.Unmarshal(document, &secret) != nil {
+			return seed, errors.New("is no Secret: is its data in base64?")
+		}
+		maps.Copy(seed.Data, secret.Data)
+		for key, value := range secret.StringData {
+			seed.Data[key] = []byte(value)
+		}
+		return seed, nil
+	}
+	var plain corev1.ConfigMap
+	if yaml.Unmarshal(document, &plain) != nil {
+		return seed, errors.New("is no ConfigMap")
+	}
+	for key, value := range plain.Data {
+		seed.Data[key] = []byte(value)
+	}
+	maps.Copy(seed.Data, plain.BinaryData)
+	return seed, nil
+}

@@ -1,0 +1,143 @@
+package expand
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/refloat-dev/refloat/manifests/chart"
+)
+
+// ChartMirror says where charts are read instead of where the state says: addresses that
+// begin with From are asked for below To. Of several the longest From counts.
+type ChartMirror struct {
+	// From and To are addresses of chart repositories, or beginnings of them.
+	From, To string
+	// Credentials are the data of a Secret for To, in the form that Flux knows; nil for
+	// none. Credentials of the state never go to a mirror.
+	Credentials map[string][]byte
+}
+
+// Check a mirror. Errors name no credentials.
+func (m ChartMirror) Check() error {
+	from, err := url.Parse(m.From)
+	if err != nil || from.Host == "" || from.User != nil || from.Scheme != "https" && from.Scheme != "http" && from.Scheme != "oci" {
+		return errors.New("a chart mirror replaces the beginning of an https, http or oci address: write it without credentials")
+	}
+	to, err := url.Parse(m.To)
+	switch {
+	case err != nil || to.Host == "" || to.User != nil || to.RawQuery != "" || to.Scheme != "https" && to.Scheme != "http" && to.Scheme != "oci":
+		return fmt.Errorf("the mirror of %s is no https, http or oci address without credentials", m.From)
+	case to.Scheme == "http" && !loopback(to):
+		return fmt.Errorf("the mirror of %s is read without encryption: use https, http is for this machine only", m.From)
+	case from.Scheme == "oci" && to.Scheme != "oci":
+		return fmt.Errorf("the mirror of %s has to be an oci address too", m.From)
+	}
+	return nil
+}
+
+func loopback(u *url.URL) bool {
+	host := u.Hostname()
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// redirected asks a mirror, where there is one.
+func redirected(ref chart.Ref, mirrors []ChartMirror) (chart.Ref, error) {
+	var best *ChartMirror
+	rest := ""
+	for i, m := range mirrors {
+		after, ok := below(ref.Repository, m.From)
+		if ok && (best == nil || len(m.From) > len(best.From)) {
+			best, rest = &mirrors[i], after
+		}
+	}
+	if best == nil {
+		return ref, nil
+	}
+	if err := best.Check(); err != nil {
+		return ref, err
+	}
+	ref.Repository = strings.TrimRight(best.To, "/") + rest
+	to, err := url.Parse(ref.Repository)
+	if err != nil {
+		return ref, fmt.Errorf("the mirror of %s makes no address of %s", best.From, withoutCredentials(ref.Repository))
+	}
+	ref.PlainHTTP = to.Scheme == "oci" && loopback(to)
+	ref.PassCredentials = false
+	ref.Auth, err = authOf(ref.Repository, best.Credentials, nil)
+	return ref, err
+}
+
+// below is what follows a beginning of an address that ends with a part of its path.
+func below(address, from string) (string, bool) {
+	rest, ok := strings.CutPrefix(withoutCredentials(address), strings.TrimRight(from, "/"))
+	return rest, ok && (rest == "" || rest[0] == '/')
+}
+
+// withoutCredentials is an address that may be shown.
+func withoutCredentials(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "an address that is no URL"
+	}
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	return strings.TrimRight(u.String(), "/")
+}
+
+// authOf reads Secrets as Flux does: a user and password, a registry's configuration, and
+// certificates.
+func authOf(address string, credentials, certificates map[string][]byte) (chart.Auth, error) {
+	auth := chart.Auth{
+		Username: string(credentials["username"]), Password: string(credentials["password"]), BearerToken: string(credentials["bearerToken"]),
+	}
+	for _, data := range []map[string][]byte{credentials, certificates} {
+		for _, names := range []struct {
+			into *[]byte
+			keys []string
+		}{
+			{&auth.CABundle, []string{"caFile", "ca.crt"}}, {&auth.ClientCert, []string{"certFile", "tls.crt"}}, {&auth.ClientKey, []string{"keyFile", "tls.key"}},
+		} {
+			for _, key := range names.keys {
+				if value := data[key]; len(value) > 0 {
+					*names.into = value
+				}
+			}
+		}
+	}
+	if config := credentials[".dockerconfigjson"]; len(config) > 0 {
+		return registryAuth(address, config, auth)
+	}
+	return auth, nil
+}
+
+// registryAuth finds the entry of a host. Errors quote nothing of the Secret.
+func registryAuth(address string, config []byte, auth chart.Auth) (chart.Auth, error) {
+	var parsed struct {
+		Auths map[string]struct{ Username, Password, Auth string } `json:"auths"`
+	}
+	if json.Unmarshal(config, &parsed) != nil {
+		return auth, errors.New("is read with a Secret whose .dockerconfigjson is not the configuration of registries")
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return auth, errors.New("has an address that is no URL")
+	}
+	for name, entry := range parsed.Auths {
+		host := strings.TrimPrefix(strings.TrimPrefix(name, "https://"), "http://")
+		host, _, _ = strings.Cut(host, "/")
+		if host != u.Host && (u.Host != "docker.io" || host != "index.docker.io") {
+			continue
+		}
+		auth.Username, auth.Password = entry.Username, entry.Password
+		if text, err := base64.StdEncoding.DecodeString(entry.Auth); err == nil && entry.Username == "" {
+			auth.Username, auth.Password, _ = strings.Cut(string(text), ":")
+		}
+		return auth, nil
+	}
+	return auth, nil
+}
