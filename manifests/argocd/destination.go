@@ -16,7 +16,7 @@ func (x *expansion) checkDestination() error {
 	case d.Server == "" && d.Name == "":
 		return errors.New("spec.destination names no cluster: give it a server or a name")
 	case !x.isThisCluster(d):
-		return leaveOut("it goes to another cluster, %s", d.said())
+		return leaveAlone("it goes to another cluster, %s", d.said())
 	}
 	return nil
 }

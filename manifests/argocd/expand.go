@@ -100,7 +100,9 @@ type Expansion struct {
 	// to a Namespace that anybody renders: see Namespaces.
 	Namespace *manifests.Object
 	// LeftOut is the reason why the Application was not expanded; "" when it was.
-	LeftOut  string
+	LeftOut string
+	// Meant is set when the definition itself says that nothing is to be done here.
+	Meant    bool
 	Warnings []string
 }
 
@@ -110,11 +112,21 @@ func UnitName(o manifests.Object) string {
 }
 
 // leftOut is a reason to leave a definition out.
-type leftOut struct{ reason string }
+type leftOut struct {
+	reason string
+	meant  bool
+}
 
 func (l *leftOut) Error() string { return l.reason }
 
-func leaveOut(format string, args ...any) error { return &leftOut{fmt.Sprintf(format, args...)} }
+func leaveOut(format string, args ...any) error {
+	return &leftOut{reason: fmt.Sprintf(format, args...)}
+}
+
+// leaveAlone is for a definition that says itself that it is not for this cluster.
+func leaveAlone(format string, args ...any) error {
+	return &leftOut{reason: fmt.Sprintf(format, args...), meant: true}
+}
 
 // reasonOf an error that leaves a definition out; "" for one that ends the rendering.
 func reasonOf(err error) string {
@@ -137,7 +149,8 @@ func (e *Expander) Application(ctx context.Context, o manifests.Object, after []
 	}
 	if err := x.render(ctx); err != nil {
 		if reason := reasonOf(err); reason != "" {
-			return &Expansion{LeftOut: reason, Warnings: x.warnings}, nil
+			l := (*leftOut)(nil)
+			return &Expansion{LeftOut: reason, Meant: errors.As(err, &l) && l.meant, Warnings: x.warnings}, nil
 		}
 		return nil, fmt.Errorf("%s: %w", where(o), err)
 	}
@@ -171,7 +184,7 @@ func (x *expansion) render(ctx context.Context) error {
 		return errors.New("metadata.name is missing: give the Application a name")
 	}
 	if strings.EqualFold(x.app.Metadata.Annotations[annotationSkipReconcile], "true") {
-		return leaveOut("the annotation %s tells Argo CD to leave it alone", annotationSkipReconcile)
+		return leaveAlone("the annotation %s tells Argo CD to leave it alone", annotationSkipReconcile)
 	}
 	if err := x.checkDestination(); err != nil {
 		return err

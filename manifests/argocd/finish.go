@@ -61,6 +61,10 @@ func (x *expansion) finish() error {
 			rules = &manifests.Rules{}
 		}
 		rules.Manager = Manager
+		var known []manifests.IgnoredFields // what is not the same each time it is rendered
+		if o.Rules != nil {
+			known = o.Rules.Ignore
+		}
 		o.Rules = rules
 		NameHook(*o, rules, x.revision)
 		if o.GetName() == "" && rules.Write != manifests.WriteNever {
@@ -73,7 +77,7 @@ func (x *expansion) finish() error {
 		if !rules.HealthIgnored {
 			rules.Health = x.settings.Health(o.ID().GroupKind())
 		}
-		rules.Ignore = append(x.settings.Ignored(o.ID()), ignored(differences, o.ID())...)
+		rules.Ignore = slices.Concat(known, x.settings.Ignored(o.ID()), ignored(differences, o.ID()))
 		x.track(*o)
 	}
 	return nil

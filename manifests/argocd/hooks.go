@@ -132,9 +132,19 @@ func NameHook(o manifests.Object, rules *manifests.Rules, revision string) bool 
 			phase = p.hook
 		}
 	}
-	o.SetName(strings.ToLower(o.GetGenerateName() + short(revision, 7) + "-" + phase))
+	o.SetName(strings.ToLower(o.GetGenerateName() + short(inNames(revision), 7) + "-" + phase))
 	o.SetGenerateName("")
 	return true
+}
+
+// inNames leaves of a revision, which may be a range of versions, what a name may hold.
+func inNames(revision string) string {
+	return strings.Map(func(c rune) rune {
+		if c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {
+			return c
+		}
+		return -1
+	}, revision)
 }
 
 func short(revision string, n int) string { return revision[:min(n, len(revision))] }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bmatcuk/doublestar/v4"
 	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/loader/archive"
 	helmchart "helm.sh/helm/v4/pkg/chart/v2"
@@ -215,6 +216,18 @@ func (c *Chart) ReadFile(name string) ([]byte, error) {
 		}
 	}
 	return nil, fmt.Errorf("%s has no file %q: %w", c, printable(name), errNoFile)
+}
+
+// Glob lists the chart's own files that a pattern matches, sorted; ** matches directories.
+func (c *Chart) Glob(pattern string) []string {
+	var names []string
+	for _, f := range c.files {
+		if ok, err := doublestar.Match(path.Clean(pattern), f.name); ok && err == nil {
+			names = append(names, f.name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 var errNoFile = errors.New("check the name")

@@ -95,7 +95,9 @@ var marker = regexp.MustCompile(`(?m)^---([^\s-])`)
 // so they are given only in errors, and as what they are.
 func (j *job) documents(file, text string, result *Result) ([]manifests.Object, error) {
 	text = marker.ReplaceAllString(text, "--- $1")
-	objects, warnings, err := render.Documents(j.Unit, file, []byte(text), render.DocumentOptions{LastKeyWins: true, Limits: j.limits.Documents})
+	objects, warnings, err := render.Documents(j.Unit, file, []byte(text), render.DocumentOptions{
+		LastKeyWins: true, GeneratedNames: j.Hooks == HooksOfSync, Limits: j.limits.Documents,
+	})
 	var fault *render.InputError
 	if errors.As(err, &fault) {
 		message := fault.Message

@@ -23,7 +23,7 @@ const (
 	HooksOfInstall HookRules = ""
 	// HooksOfSync is what Argo CD makes of them: hooks of an upgrade run as well, a
 	// weight also orders what is no hook, and an object with a hook of Argo CD's own is
-	// left to whoever knows Argo CD.
+	// left to whoever knows Argo CD, who also gives hooks with a generateName their name.
 	HooksOfSync HookRules = "Sync"
 )
 

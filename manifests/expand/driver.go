@@ -22,7 +22,8 @@ import (
 // driver carries an expansion to its fixed point.
 type driver struct {
 	options  Options
-	tool     *flux.Expander
+	tools    []tool
+	argo     *argoTool // one of the tools
 	state    *state
 	paths    []manifests.Unit
 	given    []manifests.Object // seeds and what the state paths hold
@@ -37,31 +38,33 @@ type driver struct {
 
 // attempt is what came of a definition.
 type attempt struct {
-	// spec is the definition's content when it was read.
-	spec   []byte
-	origin manifests.Origin
-	depth  int
-	turn   int
+	// content of the definition when it was read.
+	content []byte
+	origin  manifests.Origin
+	depth   int
+	turn    int
 	// kinds that the state installed then.
 	kinds int
 	// Exactly one of the following is set. Waiting attempts are made again.
-	declared *flux.Expansion
-	skipped  *flux.SkippedError
-	waiting  *flux.NotYetError
+	declared *declaration
+	skipped  *skippedError
+	waiting  *notYetError
 	fault    error
 }
 
-func newDriver(snap *source.Snapshot, o Options) *driver {
+func newDriver(snap *source.Snapshot, o Options, charts *Charts) *driver {
 	inner := o.Options
 	inner.Decrypt, inner.DefaultNamespace = nil, ""
-	return &driver{
+	d := &driver{
 		options: o, state: newState(), warnings: map[string]bool{},
 		turns: make([]manifests.ID, 1), attempt: map[manifests.ID]*attempt{},
-		tool: &flux.Expander{
-			Snapshot: snap, Repository: o.Repository, Render: inner,
-			Charts: o.Charts, Git: o.Git, OCI: o.OCI, Decryption: o.Decryption,
-		},
+		argo: newArgoTool(snap, o, inner, charts),
 	}
+	d.tools = []tool{fluxTool{&flux.Expander{
+		Snapshot: snap, Repository: o.Repository, Render: inner,
+		Charts: o.Charts, Git: o.Git, OCI: o.OCI, Decryption: o.Decryption,
+	}}, d.argo}
+	return d
 }
 
 // start takes in what is known before any definition is read.
@@ -74,6 +77,11 @@ func (d *driver) start(rendered *render.Result, paths []string) error {
 		}
 		d.given = append(d.given, o)
 	}
+	warnings, err := ruled(rendered.Objects, d.argo.snapshot.Commit)
+	if err != nil {
+		return err
+	}
+	d.warn(warnings...)
 	d.given = append(d.given, rendered.Objects...)
 	for _, o := range d.given {
 		d.state.add(o, 0)
@@ -111,6 +119,9 @@ func (d *driver) expandAll(ctx context.Context) error {
 // round tries all definitions that are new or have changed. An impatient one ends with the first
 // that could be expanded.
 func (d *driver) round(ctx context.Context, patient bool) (progress bool, err error) {
+	for _, t := range d.tools {
+		t.begin(d.state)
+	}
 	for _, id := range d.definitions() {
 		if ctx.Err() != nil {
 			return false, context.Cause(ctx)
@@ -132,7 +143,7 @@ func (d *driver) round(ctx context.Context, patient bool) (progress bool, err er
 func (d *driver) definitions() []manifests.ID {
 	var all []manifests.ID
 	for gk, ids := range d.state.kinds {
-		if flux.Defines(gk) {
+		if d.tool(gk) != nil {
 			all = slices.AppendSeq(all, maps.Keys(ids))
 		}
 	}
@@ -150,20 +161,24 @@ func (d *driver) definitions() []manifests.ID {
 
 // try expands one definition, unless that was done. It reports whether something new is known.
 func (d *driver) try(ctx context.Context, id manifests.ID, patient bool) (bool, error) {
-	def := d.state.objects[id]
-	spec, err := json.Marshal(def.object.Object["spec"])
+	def, known := d.state.objects[id]
+	if !known {
+		return false, nil // what made it was read anew in this round, and makes it no more
+	}
+	t := d.tool(id.GroupKind())
+	content, err := json.Marshal(t.content(def.object))
 	if err != nil {
 		return false, fmt.Errorf("%s: %s cannot be read: %w", def.object.Origin, id, err)
 	}
 	before := d.attempt[id]
-	if before != nil && before.waiting == nil && bytes.Equal(before.spec, spec) && !d.outdated(before) {
+	if before != nil && before.waiting == nil && bytes.Equal(before.content, content) && t.holds(id) && !d.outdated(before) {
 		return false, nil
 	}
-	a := &attempt{spec: spec, origin: def.object.Origin, depth: 1 + d.depth(def.turn), kinds: len(d.state.scopes)}
+	a := &attempt{content: content, origin: def.object.Origin, depth: 1 + d.depth(def.turn), kinds: len(d.state.scopes)}
 	if err := d.bounded(id, a); err != nil {
 		return false, err
 	}
-	a.declared, err = d.tool.Expand(ctx, def.object, d.state, patient)
+	a.declared, err = t.expand(ctx, def.object, d.state, patient)
 	switch {
 	case err == nil:
 	case errors.As(err, &a.waiting):
@@ -174,7 +189,7 @@ func (d *driver) try(ctx context.Context, id manifests.ID, patient bool) (bool, 
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return false, err
 	default:
-		if unreachable := (*source.UnreachableError)(nil); errors.As(err, &unreachable) || chart.Temporary(err) {
+		if passing(err) {
 			return false, err
 		}
 		a.fault = err
@@ -182,9 +197,15 @@ func (d *driver) try(ctx context.Context, id manifests.ID, patient bool) (bool, 
 	d.attempt[id] = a
 	d.forget(before)
 	if a.declared == nil {
-		return false, nil
+		return before != nil && before.declared != nil, nil
 	}
 	return true, d.take(id, a)
+}
+
+// passing is true for what may go better another time.
+func passing(err error) bool {
+	var repository *source.UnreachableError
+	return errors.As(err, &repository) || chart.Temporary(err)
 }
 
 // outdated says whether a chart was rendered when the state was not known to install all
@@ -207,11 +228,11 @@ func (d *driver) bounded(id manifests.ID, a *attempt) error {
 	switch {
 	case a.depth > b.Depth:
 		return fmt.Errorf("%s: %s is a definition %d levels below the state paths; at most %d are followed: name a path that is nearer to it",
-			a.origin, flux.UnitName(id), a.depth, b.Depth)
+			a.origin, unitName(id), a.depth, b.Depth)
 	case len(d.attempt) >= b.Units && d.attempt[id] == nil:
-		return fmt.Errorf("%s: %s: more than %d units in all", a.origin, flux.UnitName(id), b.Units)
+		return fmt.Errorf("%s: %s: more than %d units in all", a.origin, unitName(id), b.Units)
 	case len(d.turns) > 4*b.Units:
-		return fmt.Errorf("%s: %s is rendered differently again and again by the units that render it", a.origin, flux.UnitName(id))
+		return fmt.Errorf("%s: %s is rendered differently again and again by the units that render it", a.origin, unitName(id))
 	}
 	return nil
 }
@@ -221,8 +242,8 @@ func (d *driver) take(id manifests.ID, a *attempt) error {
 	a.turn = len(d.turns)
 	d.turns = append(d.turns, id)
 	x := a.declared
-	if d.objects += len(x.Objects) + len(x.Implied); d.objects > d.options.Bounds.Objects {
-		return fmt.Errorf("%s: %s: more than %d objects in all", a.origin, flux.UnitName(id), d.options.Bounds.Objects)
+	if d.objects += x.size(); d.objects > d.options.Bounds.Objects {
+		return fmt.Errorf("%s: %s: more than %d objects in all", a.origin, unitName(id), d.options.Bounds.Objects)
 	}
 	d.state.place(x.Objects, x.Namespace)
 	for _, o := range x.Objects {
@@ -236,18 +257,37 @@ func (d *driver) forget(before *attempt) {
 	if before == nil || before.declared == nil {
 		return
 	}
-	d.objects -= len(before.declared.Objects) + len(before.declared.Implied)
-	d.state = newState()
-	for _, o := range d.given {
-		d.state.add(o, 0)
-	}
-	for _, a := range d.attempt {
-		if a.declared != nil && a.turn != 0 {
-			for _, o := range a.declared.Objects {
-				d.state.add(o, a.turn)
+	d.objects -= before.declared.size()
+	for again := true; again; {
+		d.state = newState()
+		for _, o := range d.given {
+			d.state.add(o, 0)
+		}
+		for _, a := range d.attempt {
+			if a.declared != nil && a.turn != 0 {
+				for _, o := range a.declared.Objects {
+					d.state.add(o, a.turn)
+				}
 			}
 		}
+		again = d.orphans()
 	}
+}
+
+// orphans forgets definitions that nothing renders any more. It reports whether one of
+// them had rendered something itself.
+func (d *driver) orphans() (rendered bool) {
+	for id, a := range d.attempt {
+		if _, known := d.state.objects[id]; known {
+			continue
+		}
+		delete(d.attempt, id)
+		if a.declared != nil && a.turn != 0 {
+			d.objects -= a.declared.size()
+			rendered = true
+		}
+	}
+	return rendered
 }
 
 // outcome turns what was not expanded into skipped definitions, or into an error.
@@ -265,12 +305,14 @@ func (d *driver) outcome() ([]Skipped, error) {
 			reason, theirs = a.waiting, a.waiting.Theirs || d.options.Partial
 		case a.skipped != nil:
 			reason, meant = a.skipped, a.skipped.Meant
+		case len(a.declared.leftOut) > 0:
+			reason = errors.New(strings.Join(a.declared.leftOut, "; "))
 		default:
 			continue
 		}
 		if !meant && !(theirs && (d.known(id.GroupKind()) || d.options.Partial)) {
 			if theirs {
-				reason = fmt.Errorf("%w; its objects would be missing, because nothing in the state installs %s to make them", reason, flux.Tool)
+				reason = fmt.Errorf("%w; its objects would be missing, because nothing in the state installs %s to make them", reason, d.tool(id.GroupKind()).name())
 			}
 			faults = append(faults, reason)
 			continue

@@ -54,7 +54,9 @@ type Options struct {
 type Seed struct {
 	// Kind is Secret or ConfigMap.
 	Kind, Namespace, Name string
-	Data                  map[string][]byte
+	// Labels by which tools know what it is for.
+	Labels map[string]string
+	Data   map[string][]byte
 }
 
 // Bounds of an expansion. Zero values mean the defaults.
@@ -123,11 +125,12 @@ func Expand(ctx context.Context, snap *source.Snapshot, paths []string, o Option
 	if o.Charts == nil {
 		o.Charts = charts
 	}
+	first.GeneratedNames = true // hooks get a name afterwards, other objects are refused
 	rendered, err := renderPaths(ctx, snap, paths, first, charts)
 	if err != nil {
 		return nil, err
 	}
-	d := newDriver(snap, o)
+	d := newDriver(snap, o, charts)
 	if err := d.start(rendered, paths); err != nil {
 		return nil, err
 	}

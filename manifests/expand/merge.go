@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/refloat-dev/refloat/manifests"
-	"github.com/refloat-dev/refloat/manifests/flux"
 	"github.com/refloat-dev/refloat/manifests/render"
 )
 
@@ -25,7 +24,7 @@ func (d *driver) result(rendered *render.Result, charts []ChartPin) (*Result, er
 	if err != nil {
 		return nil, err
 	}
-	units, err := d.units()
+	units, err := d.units(rendered.Objects)
 	if err != nil {
 		return nil, err
 	}
@@ -40,16 +39,23 @@ func (d *driver) result(rendered *render.Result, charts []ChartPin) (*Result, er
 		objects = d.applicable(objects)
 	}
 	r := &Result{Objects: objects, Skipped: skipped, Digest: rendered.Digest, Charts: charts}
+	confine(units, r.Objects)
 	for _, p := range units {
 		r.Units = append(r.Units, p.Unit)
-		if p.declared != nil {
-			d.warn(p.declared.Warnings...)
+	}
+	for _, a := range d.attempt {
+		if a.declared != nil {
+			d.warn(a.declared.Warnings...)
 		}
+	}
+	for _, t := range d.tools {
+		d.warn(t.warnings()...)
 	}
 	if len(r.Objects) == 0 {
 		return nil, d.nothing(skipped)
 	}
-	if len(units) > len(d.paths) || len(r.Objects) != len(rendered.Objects) || r.Digest == "" {
+	special := func(o manifests.Object) bool { return o.Rules != nil }
+	if len(units) > len(d.paths) || len(r.Objects) != len(rendered.Objects) || r.Digest == "" || slices.ContainsFunc(r.Objects, special) {
 		if r.Digest, err = digest(r); err != nil {
 			return nil, err
 		}
@@ -103,6 +109,7 @@ func (d *driver) merged(static []manifests.Object, units []*planned) ([]manifest
 			}
 		}
 	}
+	claims = append(claims, d.created(claims, units)...)
 	slices.SortStableFunc(claims, func(a, b claim) int {
 		return cmp.Or(a.id.Compare(b.id), cmp.Compare(a.rank, b.rank))
 	})
@@ -153,7 +160,7 @@ func (d *driver) again(first, second claim) error {
 
 func where(c claim) string { return fmt.Sprintf("%s (%s)", c.object.Origin.Unit, c.object.Origin) }
 
-// equal compares two renderings without the labels that say whose they are.
+// equal compares two renderings without the labels and annotations that say whose they are.
 func equal(a, b claim) (bool, error) {
 	keys := append(a.ownership(), b.ownership()...)
 	x, err := json.Marshal(unowned(a.object, keys))
@@ -173,13 +180,17 @@ func (c claim) ownership() []string {
 
 func unowned(o manifests.Object, keys []string) map[string]any {
 	u := o.DeepCopy()
-	labels := u.GetLabels()
+	labels, annotations := u.GetLabels(), u.GetAnnotations()
 	for _, key := range keys {
 		delete(labels, key)
+		delete(annotations, key)
 	}
 	u.SetLabels(labels)
-	if len(labels) == 0 {
-		unstructured.RemoveNestedField(u.Object, "metadata", "labels")
+	u.SetAnnotations(annotations)
+	for field, entries := range map[string]map[string]string{"labels": labels, "annotations": annotations} {
+		if len(entries) == 0 {
+			unstructured.RemoveNestedField(u.Object, "metadata", field)
+		}
 	}
 	return u.Object
 }
@@ -190,7 +201,7 @@ func (d *driver) applicable(objects []manifests.Object) []manifests.Object {
 	kept := objects[:0:0]
 	for _, o := range objects {
 		gk := o.ID().GroupKind()
-		if flux.Owns(gk) && !d.known(gk) {
+		if d.owner(gk) != nil && !d.known(gk) {
 			left[gk] = append(left[gk], o)
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"maps"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -119,5 +120,16 @@ func dataObject(s Seed) *unstructured.Unstructured {
 	}
 	u.SetName(s.Name)
 	u.SetNamespace(s.Namespace)
+	u.SetLabels(s.Labels)
 	return u
+}
+
+// decoded is one value of a Secret.
+func decoded(field string, value any) (string, bool) {
+	text, ok := value.(string)
+	if !ok || field != "data" {
+		return text, ok
+	}
+	plain, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+	return string(plain), err == nil
 }

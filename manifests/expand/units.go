@@ -6,19 +6,19 @@ import (
 	"slices"
 
 	"github.com/refloat-dev/refloat/manifests"
-	"github.com/refloat-dev/refloat/manifests/flux"
 )
 
 // planned is a unit on its way into the result.
 type planned struct {
 	manifests.Unit
 	def      manifests.ID
-	declared *flux.Expansion // nil for a state path
-	parent   string          // the unit that rendered the definition
+	declared *declaration // nil for a state path, and for a part of a unit
+	parent   string       // the unit that rendered the definition
+	gate     bool         // a part of a unit that others wait for
 }
 
 // units of the result, each after those that it waits for.
-func (d *driver) units() ([]*planned, error) {
+func (d *driver) units(static []manifests.Object) ([]*planned, error) {
 	if err := d.cycle(); err != nil {
 		return nil, err
 	}
@@ -29,7 +29,7 @@ func (d *driver) units() ([]*planned, error) {
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(d.attempt), manifests.ID.Compare) {
 		a := d.attempt[id]
-		if a.declared == nil {
+		if a.declared == nil || a.declared.generator {
 			continue
 		}
 		effective := d.state.objects[id]
@@ -40,6 +40,7 @@ func (d *driver) units() ([]*planned, error) {
 	for _, p := range all {
 		byName[p.Name] = p
 	}
+	all = append(all, d.gated(all, byName, static)...)
 	if err := d.resolve(all, byName); err != nil {
 		return nil, err
 	}
@@ -56,7 +57,7 @@ func (d *driver) cycle() error {
 		var names []string
 		seen := map[manifests.ID]bool{}
 		for id := start; ; {
-			names = append(names, flux.UnitName(id))
+			names = append(names, unitName(id))
 			parent := d.turns[d.state.objects[id].turn]
 			if parent == (manifests.ID{}) || parent == id {
 				break // a state path, or a unit that manages itself
@@ -77,7 +78,7 @@ func (d *driver) resolve(all []*planned, byName map[string]*planned) error {
 	skipped := map[string]bool{}
 	for id, a := range d.attempt {
 		if a.declared == nil {
-			skipped[flux.UnitName(id)] = true
+			skipped[unitName(id)] = true
 		}
 	}
 	var faults []error
@@ -145,7 +146,7 @@ func (d *driver) widen(all []*planned, byName map[string]*planned) {
 				}
 				has[behind.Name] = true
 				if reaches(behind.Name, p.Name, declared) {
-					d.warn(fmt.Sprintf("%s: %s waits for %s, which with %s includes what waits for it in turn: Flux would wait for ever",
+					d.warn(fmt.Sprintf("%s: %s waits for %s, which with %s includes what waits for it in turn: its tool would wait for ever",
 						p.Origin, p.Name, dep.Unit, behind.Name))
 					continue
 				}
@@ -162,6 +163,9 @@ func (d *driver) widen(all []*planned, byName map[string]*planned) {
 
 // includes are the units behind the definitions whose health a unit's own includes.
 func includes(p *planned, children map[string][]*planned, byDefinition map[manifests.ID]*planned) []*planned {
+	if p.Ready.All && p.declared != nil && p.declared.apart {
+		return nil
+	}
 	if p.Ready.All {
 		return children[p.Name]
 	}
@@ -210,7 +214,7 @@ func sorted(all []*planned, byName map[string]*planned) ([]*planned, error) {
 			return nil
 		case open:
 			names := append(path[slices.Index(path, p.Name):], p.Name)
-			return fmt.Errorf("%s: units wait for each other in a circle: %s: remove one spec.dependsOn", p.Origin, chain(names))
+			return fmt.Errorf("%s: units wait for each other in a circle: %s: take one dependency away", p.Origin, chain(names))
 		}
 		mark[p.Name] = open
 		path = append(path, p.Name)

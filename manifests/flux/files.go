@@ -125,9 +125,9 @@ func graft(into *tree.Tree, files fs.FS, from, to string, skip func(name string)
 // clean makes a path relative to the root of a tree; one that leaves it ends at names that do not exist.
 func clean(p string) string { return path.Clean("./" + strings.TrimLeft(p, "/")) }
 
-// canonicalURL makes URLs of one repository equal: scheme, user, port of the scheme,
+// CanonicalURL makes URLs of one repository equal: scheme, user, port of the scheme,
 // .git and the case of the host do not count.
-func canonicalURL(s string) string {
+func CanonicalURL(s string) string {
 	s = strings.TrimSpace(s)
 	if !strings.Contains(s, "://") {
 		if host, rest, ok := strings.Cut(s, ":"); ok && !strings.Contains(host, "/") {
@@ -148,8 +148,8 @@ func canonicalURL(s string) string {
 	return strings.ToLower(u.Hostname()) + ":" + port + p
 }
 
-// redacted takes what may be secret off a URL.
-func redacted(s string) string {
+// Redacted takes what may be secret off a URL.
+func Redacted(s string) string {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" {
 		if _, after, ok := strings.Cut(s, "@"); ok {

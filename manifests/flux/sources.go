@@ -121,14 +121,14 @@ func (e *Expander) isOwn(r *reader, o manifests.Object, spec gitSpec) bool {
 		return false
 	}
 	if len(e.Repository.URLs) > 0 {
-		r.warnf("GitRepository %s/%s (%s) is taken for this repository, although its URL is another", o.GetNamespace(), o.GetName(), redacted(spec.URL))
+		r.warnf("GitRepository %s/%s (%s) is taken for this repository, although its URL is another", o.GetNamespace(), o.GetName(), Redacted(spec.URL))
 	}
 	return true
 }
 
 func (e *Expander) known(url string) bool {
 	for _, mine := range append([]string{e.Snapshot.URL}, e.Repository.URLs...) {
-		if mine != "" && canonicalURL(mine) == canonicalURL(url) {
+		if mine != "" && CanonicalURL(mine) == CanonicalURL(url) {
 			return true
 		}
 	}
@@ -182,7 +182,7 @@ func (e *Expander) keep(key string, t *sourceTree) *sourceTree {
 
 // other fetches another repository.
 func (e *Expander) other(ctx context.Context, r *reader, field string, id manifests.ID, spec gitSpec) (*sourceTree, error) {
-	url := redacted(spec.URL)
+	url := Redacted(spec.URL)
 	if e.Git == nil {
 		return nil, r.unsupportedf(field, "names %s, which is another repository or another revision (%s)", id, url)
 	}
@@ -261,13 +261,13 @@ func (e *Expander) ociRepository(ctx context.Context, r *reader, field string, i
 		return nil, err
 	}
 	if e.OCI == nil {
-		return nil, r.unsupportedf(field, "names %s: manifests in an OCI registry (%s) are read only by Flux itself", id, redacted(ref.URL))
+		return nil, r.unsupportedf(field, "names %s: manifests in an OCI registry (%s) are read only by Flux itself", id, Redacted(ref.URL))
 	}
 	files, err := e.OCI.Pull(ctx, ref)
 	if err != nil {
 		return nil, r.faultf(field, "names %s, which cannot be pulled: %w", id, err)
 	}
-	return &sourceTree{files: files, where: redacted(ref.URL), prefix: redacted(ref.URL) + ":"}, nil
+	return &sourceTree{files: files, where: Redacted(ref.URL), prefix: Redacted(ref.URL) + ":"}, nil
 }
 
 // ociReference reads an OCIRepository.

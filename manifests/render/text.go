@@ -14,7 +14,9 @@ type DocumentOptions struct {
 	// do, and warns. It is for text that a program wrote: nobody can look at its source
 	// and see the mistake.
 	LastKeyWins bool
-	Limits      Limits
+	// GeneratedNames takes objects that have only a generateName, as in Options.
+	GeneratedNames bool
+	Limits         Limits
 }
 
 // Documents decodes text that was made elsewhere, the output of a template or a
@@ -23,7 +25,7 @@ type DocumentOptions struct {
 // are those of the text. Errors about content are *InputError.
 func Documents(unit, file string, text []byte, o DocumentOptions) (objects []manifests.Object, warnings []string, err error) {
 	r := &renderer{
-		limits: o.Limits.withDefaults(), lastKeyWins: o.LastKeyWins,
+		limits: o.Limits.withDefaults(), lastKeyWins: o.LastKeyWins, options: Options{GeneratedNames: o.GeneratedNames},
 		builtBy: map[*unstructured.Unstructured]string{},
 	}
 	if int64(len(text)) > r.limits.FileBytes {

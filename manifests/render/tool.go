@@ -73,6 +73,21 @@ func Kustomization(ctx context.Context, t Target, c Changes, o Options) (*Result
 	return r.result(objects)
 }
 
+// Files renders files as they are, one by one and in their order. Objects of the same ID
+// all come back: the tool knows which of them counts. t.Dir has no meaning here.
+func Files(ctx context.Context, t Target, files []string, o Options) (*Result, error) {
+	r := newRenderer(t.Files, t.Where, o)
+	objects, err := r.plainFiles(ctx, t.Unit, files)
+	if err != nil {
+		return nil, relocated(t.Files, err)
+	}
+	for i := range objects {
+		r.warnings.add(normalise(&objects[i], o.DefaultNamespace)...)
+		objects[i].Origin.File = tree.OriginIn(t.Files, objects[i].Origin.File)
+	}
+	return &Result{Objects: objects, Warnings: r.warnings.sorted()}, nil
+}
+
 func (r *renderer) hasKustomization(dir string) bool {
 	for _, name := range kustomizationNames {
 		file := path.Join(dir, name)

@@ -1,0 +1,192 @@
+package expand
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/argocd"
+	"github.com/refloat-dev/refloat/manifests/chart"
+	"github.com/refloat-dev/refloat/manifests/flux"
+	"github.com/refloat-dev/refloat/manifests/render"
+)
+
+// argoRenderer renders for Applications, one at a time.
+type argoRenderer struct {
+	tool    *argoTool
+	options Options
+	inner   render.Options
+
+	credentials []credential
+	trees       map[string]argocd.Tree
+	charts      *Charts
+	// unit that is being rendered, and what there is to say about it.
+	unit     string
+	warnings []string
+}
+
+func newArgoRenderer(t *argoTool, o Options, inner render.Options, charts *Charts) *argoRenderer {
+	inner.GeneratedNames = true
+	return &argoRenderer{tool: t, options: o, inner: inner, trees: map[string]argocd.Tree{}, charts: charts}
+}
+
+func (r *argoRenderer) begin(unit string) { r.unit, r.warnings = unit, nil }
+
+func (r *argoRenderer) warn(message string) { r.warnings = append(r.warnings, message) }
+
+// Tree implements argocd.Renderer.
+func (r *argoRenderer) Tree(ctx context.Context, repoURL, revision string) (argocd.Tree, error) {
+	if r.own(repoURL) {
+		if !r.sameRevision(revision) {
+			r.warn(r.revisionWarning(revision))
+		}
+		here := r.tool.snapshot
+		return argocd.Tree{FS: here.FS, URL: here.URL, Commit: here.Commit}, nil
+	}
+	key := repoURL + "\x00" + revision
+	if t, ok := r.trees[key]; ok {
+		return t, nil
+	}
+	shown := flux.Redacted(repoURL)
+	switch {
+	case strings.HasPrefix(repoURL, "oci://"):
+		return argocd.Tree{}, fmt.Errorf("%w: manifests in an OCI registry (%s) are read only by Argo CD itself", argocd.ErrUnavailable, shown)
+	case r.options.Git == nil:
+		return argocd.Tree{}, fmt.Errorf("%w: %s is another repository than the one that is rendered", argocd.ErrUnavailable, shown)
+	}
+	t, err := r.fetch(ctx, repoURL, revision)
+	if err != nil {
+		return argocd.Tree{}, err
+	}
+	r.trees[key] = t
+	return t, nil
+}
+
+var (
+	fullCommit = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
+	// versions is a range of versions as Argo CD takes it for tags; a plain name is none.
+	versions = regexp.MustCompile(`^[v^~<>=! ]*[0-9]+(\.([0-9]+|[xX*])){0,2}.*$`)
+)
+
+// fetch another repository. A name may be that of a branch or of a tag.
+func (r *argoRenderer) fetch(ctx context.Context, repoURL, revision string) (argocd.Tree, error) {
+	request := flux.GitRequest{URL: repoURL, Credentials: gitCredentials(r.credentialFor(repoURL))}
+	alternatives := []flux.GitRequest{request}
+	with := func(change func(*flux.GitRequest)) flux.GitRequest {
+		c := request
+		change(&c)
+		return c
+	}
+	switch {
+	case revision == "" || revision == "HEAD":
+	case fullCommit.MatchString(revision):
+		alternatives[0] = with(func(g *flux.GitRequest) { g.Commit = revision })
+	case strings.HasPrefix(revision, "refs/"):
+		alternatives[0] = with(func(g *flux.GitRequest) { g.Name = revision })
+	default:
+		alternatives = []flux.GitRequest{
+			with(func(g *flux.GitRequest) { g.Branch = revision }), with(func(g *flux.GitRequest) { g.Tag = revision }),
+		}
+		if versions.MatchString(revision) {
+			alternatives = append(alternatives, with(func(g *flux.GitRequest) { g.SemVer = revision }))
+		}
+	}
+	var first error
+	for _, alternative := range alternatives {
+		snap, err := r.options.Git.Fetch(ctx, alternative)
+		if err == nil {
+			return argocd.Tree{FS: snap.FS, URL: flux.Redacted(repoURL), Commit: snap.Commit}, nil
+		}
+		if first == nil {
+			first = err
+		}
+		if passing(err) || ctx.Err() != nil {
+			return argocd.Tree{}, err
+		}
+	}
+	return argocd.Tree{}, fmt.Errorf("%s at %q cannot be fetched: %w", flux.Redacted(repoURL), shortened(revision), first)
+}
+
+// target is a tree for the renderer.
+func (r *argoRenderer) target(t argocd.Tree, dir string) render.Target {
+	where := "this repository"
+	if r.prefix(t) != "" {
+		where = t.URL
+	}
+	return render.Target{Files: t.FS, Where: where, Dir: dir, Unit: r.unit}
+}
+
+// prefix of file names that are not of this repository.
+func (r *argoRenderer) prefix(t argocd.Tree) string {
+	if here := r.tool.snapshot; t.URL == here.URL && t.Commit == here.Commit {
+		return ""
+	}
+	return fmt.Sprintf("%s@%.12s:", t.URL, t.Commit)
+}
+
+func (r *argoRenderer) rendered(t argocd.Tree, result *render.Result) argocd.Rendered {
+	prefix := r.prefix(t)
+	for i := range result.Objects {
+		result.Objects[i].Origin.File = prefix + result.Objects[i].Origin.File
+	}
+	return argocd.Rendered{Objects: result.Objects, Warnings: result.Warnings}
+}
+
+// Files implements argocd.Renderer.
+func (r *argoRenderer) Files(ctx context.Context, q argocd.FilesRequest) (argocd.Rendered, error) {
+	result, err := render.Files(ctx, r.target(q.Tree, "."), q.Files, r.inner)
+	if err != nil {
+		return argocd.Rendered{}, err
+	}
+	return r.rendered(q.Tree, result), nil
+}
+
+// Kustomize implements argocd.Renderer.
+func (r *argoRenderer) Kustomize(ctx context.Context, q argocd.KustomizeRequest) (argocd.Rendered, error) {
+	files := render.Overlay(q.Tree.FS, q.Overlay)
+	if q.EnableHelm && inflatesCharts(files, q.Path) {
+		return argocd.Rendered{}, fmt.Errorf("%w: its kustomization inflates Helm charts, which is not done here: "+
+			"give the chart an Application of its own", argocd.ErrUnavailable)
+	}
+	target := r.target(q.Tree, q.Path)
+	target.Files = files
+	result, err := render.Kustomization(ctx, target, render.Changes{}, r.inner)
+	if err != nil {
+		return argocd.Rendered{}, err
+	}
+	return r.rendered(q.Tree, result), nil
+}
+
+// inflatesCharts looks at the kustomization of a directory.
+func inflatesCharts(files fs.FS, dir string) bool {
+	for _, name := range []string{"kustomization.yaml", "kustomization.yml", "Kustomization"} {
+		text, err := fs.ReadFile(files, path.Join(dir, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		var k struct {
+			HelmCharts                  []any `json:"helmCharts"`
+			HelmChartInflationGenerator []any `json:"helmChartInflationGenerator"`
+		}
+		return err == nil && yaml.Unmarshal(text, &k) == nil && len(k.HelmCharts)+len(k.HelmChartInflationGenerator) > 0
+	}
+	return false
+}
+
+// kinds that other units install, as charts see them.
+func (t *argoTool) kinds(unit string) []string {
+	var others []manifests.Object
+	for _, o := range t.state.List(crdKind) {
+		if o.Origin.Unit != unit {
+			others = append(others, o)
+		}
+	}
+	return chart.APIVersionsOf(others)
+}
