@@ -20,7 +20,7 @@ func (r *Reconciler) seedData(ctx context.Context, run *v1alpha1.RecoveryRun) ([
 	}
 	var out []expand.Seed
 	for _, s := range seeds {
-		out = append(out, expand.Seed{Kind: "Secret", Namespace: s.Namespace, Name: s.Secret.Name, Data: s.Secret.Data})
+		out = append(out, expand.Seed{Kind: "Secret", Namespace: s.Namespace, Name: s.Secret.Name, Labels: s.Secret.Labels, Data: s.Secret.Data})
 	}
 	return out, nil
 }
