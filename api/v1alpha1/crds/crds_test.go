@@ -34,6 +34,11 @@ func TestPlanValidation(t *testing.T) {
 			}
 		}
 	}
+	charts := func(from, to string) func(*v1alpha1.RecoveryPlanSpec) {
+		return func(p *v1alpha1.RecoveryPlanSpec) {
+			p.ChartMirrors = append(p.ChartMirrors, v1alpha1.ChartMirror{From: from, To: to})
+		}
+	}
 	verified := func(mode v1alpha1.GitVerifyMode, ref v1alpha1.GitRef) func(*v1alpha1.RecoveryPlanSpec) {
 		return func(p *v1alpha1.RecoveryPlanSpec) {
 			p.Source.Ref = ref
@@ -44,36 +49,45 @@ func TestPlanValidation(t *testing.T) {
 		change  func(*v1alpha1.RecoveryPlanSpec)
 		refused bool
 	}{
-		"no times":           {change: func(*v1alpha1.RecoveryPlanSpec) {}},
-		"longest times":      {change: func(p *v1alpha1.RecoveryPlanSpec) { p.Waves.Timeout = *within(168 * time.Hour) }},
-		"negative waves":     {func(p *v1alpha1.RecoveryPlanSpec) { p.Waves.Timeout = *within(-1) }, true},
-		"long readiness":     {func(p *v1alpha1.RecoveryPlanSpec) { p.Cluster.Ready.Timeout = *within(169 * time.Hour) }, true},
-		"long teardown":      {func(p *v1alpha1.RecoveryPlanSpec) { p.Teardown.Timeout = *within(169 * time.Hour) }, true},
-		"no objective":       {func(p *v1alpha1.RecoveryPlanSpec) { p.Objective.RecoveryTime = within(0) }, true},
-		"https":              {change: url("https://git.example.com/a@b.git")},
-		"https with token":   {url("https://TOKEN@git.example.com/a.git"), true},
-		"https with login":   {url("https://user:word@git.example.com/a.git"), true},
-		"ssh":                {change: url("ssh://git.example.com/a.git")},
-		"ssh with user":      {change: url("ssh://git@git.example.com:22/a.git")},
-		"ssh with login":     {url("ssh://user:word@git.example.com/a.git"), true},
-		"user, host, path":   {change: url("git@git.example.com:a.git")},
-		"file":               {change: url("file:///srv/a@b.git")},
-		"optional by name":   {change: func(p *v1alpha1.RecoveryPlanSpec) { p.Waves.Optional = []v1alpha1.ObjectPattern{{Name: "preview-*"}} }},
-		"optional: all":      {func(p *v1alpha1.RecoveryPlanSpec) { p.Waves.Optional = []v1alpha1.ObjectPattern{{Group: "apps"}} }, true},
-		"mirrors":            {change: mirrors("https://git.example.com/a.git", "git@git.example.com:a.git", "file:///srv/a.git")},
-		"mirror with login":  {mirrors("https://user:word@git.example.com/a.git"), true},
-		"mirror elsewhere":   {mirrors("ftp://git.example.com/a.git"), true},
-		"many mirrors":       {mirrors(slices.Repeat([]string{"https://git.example.com/a.git"}, 9)...), true},
-		"version range":      {change: func(p *v1alpha1.RecoveryPlanSpec) { p.Source.Ref.SemVer = ">=1.0.0 <2.0.0" }},
-		"range and tag":      {func(p *v1alpha1.RecoveryPlanSpec) { p.Source.Ref = v1alpha1.GitRef{SemVer: "1.x", Tag: "v1.0.0"} }, true},
-		"long range":         {func(p *v1alpha1.RecoveryPlanSpec) { p.Source.Ref.SemVer = strings.Repeat("1", 129) }, true},
-		"verified commit":    {change: verified("Commit", v1alpha1.GitRef{Branch: "main"})},
-		"verified tag":       {change: verified("Tag", v1alpha1.GitRef{Tag: "v1.0.0"})},
-		"verified range":     {change: verified("TagAndCommit", v1alpha1.GitRef{SemVer: "1.x"})},
-		"verified no tag":    {verified("Tag", v1alpha1.GitRef{Branch: "main"}), true},
-		"verified no ref":    {verified("TagAndCommit", v1alpha1.GitRef{}), true},
-		"verified how":       {verified("HEAD", v1alpha1.GitRef{}), true},
-		"namespace of seeds": {func(p *v1alpha1.RecoveryPlanSpec) { p.Seeds[0].Namespace = "Not_one" }, true},
+		"charts of a registry":           {change: charts("oci://quay.io", "oci://mirror.example.com:5000/quay")},
+		"charts of a repository":         {change: charts("https://charts.example.com/stable", "oci://mirror.example.com")},
+		"charts from this machine":       {change: charts("https://charts.example.com", "http://127.0.0.1:8080/charts")},
+		"charts from this machine by v6": {change: charts("https://charts.example.com", "http://[::1]:8080/charts")},
+		"charts in the clear":            {charts("https://charts.example.com", "http://mirror.example.com"), true},
+		"charts from a look-alike":       {charts("https://charts.example.com", "http://127.0.0.1.example.com"), true},
+		"charts with a login":            {charts("https://charts.example.com", "https://user:word@mirror.example.com"), true},
+		"registry from a repository":     {charts("oci://quay.io", "https://mirror.example.com"), true},
+		"charts of no address":           {charts("quay.io", "oci://mirror.example.com"), true},
+		"no times":                       {change: func(*v1alpha1.RecoveryPlanSpec) {}},
+		"longest times":                  {change: func(p *v1alpha1.RecoveryPlanSpec) { p.Waves.Timeout = *within(168 * time.Hour) }},
+		"negative waves":                 {func(p *v1alpha1.RecoveryPlanSpec) { p.Waves.Timeout = *within(-1) }, true},
+		"long readiness":                 {func(p *v1alpha1.RecoveryPlanSpec) { p.Cluster.Ready.Timeout = *within(169 * time.Hour) }, true},
+		"long teardown":                  {func(p *v1alpha1.RecoveryPlanSpec) { p.Teardown.Timeout = *within(169 * time.Hour) }, true},
+		"no objective":                   {func(p *v1alpha1.RecoveryPlanSpec) { p.Objective.RecoveryTime = within(0) }, true},
+		"https":                          {change: url("https://git.example.com/a@b.git")},
+		"https with token":               {url("https://TOKEN@git.example.com/a.git"), true},
+		"https with login":               {url("https://user:word@git.example.com/a.git"), true},
+		"ssh":                            {change: url("ssh://git.example.com/a.git")},
+		"ssh with user":                  {change: url("ssh://git@git.example.com:22/a.git")},
+		"ssh with login":                 {url("ssh://user:word@git.example.com/a.git"), true},
+		"user, host, path":               {change: url("git@git.example.com:a.git")},
+		"file":                           {change: url("file:///srv/a@b.git")},
+		"optional by name":               {change: func(p *v1alpha1.RecoveryPlanSpec) { p.Waves.Optional = []v1alpha1.ObjectPattern{{Name: "preview-*"}} }},
+		"optional: all":                  {func(p *v1alpha1.RecoveryPlanSpec) { p.Waves.Optional = []v1alpha1.ObjectPattern{{Group: "apps"}} }, true},
+		"mirrors":                        {change: mirrors("https://git.example.com/a.git", "git@git.example.com:a.git", "file:///srv/a.git")},
+		"mirror with login":              {mirrors("https://user:word@git.example.com/a.git"), true},
+		"mirror elsewhere":               {mirrors("ftp://git.example.com/a.git"), true},
+		"many mirrors":                   {mirrors(slices.Repeat([]string{"https://git.example.com/a.git"}, 9)...), true},
+		"version range":                  {change: func(p *v1alpha1.RecoveryPlanSpec) { p.Source.Ref.SemVer = ">=1.0.0 <2.0.0" }},
+		"range and tag":                  {func(p *v1alpha1.RecoveryPlanSpec) { p.Source.Ref = v1alpha1.GitRef{SemVer: "1.x", Tag: "v1.0.0"} }, true},
+		"long range":                     {func(p *v1alpha1.RecoveryPlanSpec) { p.Source.Ref.SemVer = strings.Repeat("1", 129) }, true},
+		"verified commit":                {change: verified("Commit", v1alpha1.GitRef{Branch: "main"})},
+		"verified tag":                   {change: verified("Tag", v1alpha1.GitRef{Tag: "v1.0.0"})},
+		"verified range":                 {change: verified("TagAndCommit", v1alpha1.GitRef{SemVer: "1.x"})},
+		"verified no tag":                {verified("Tag", v1alpha1.GitRef{Branch: "main"}), true},
+		"verified no ref":                {verified("TagAndCommit", v1alpha1.GitRef{}), true},
+		"verified how":                   {verified("HEAD", v1alpha1.GitRef{}), true},
+		"namespace of seeds":             {func(p *v1alpha1.RecoveryPlanSpec) { p.Seeds[0].Namespace = "Not_one" }, true},
 	} {
 		spec := v1alpha1.RecoveryPlanSpec{
 			Source: v1alpha1.GitSource{URL: "https://git.example.com/a.git"}, Cluster: v1alpha1.ClusterTemplate{Name: "dev", Path: "capi"},
