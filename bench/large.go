@@ -25,7 +25,7 @@ func benchLarge(ctx context.Context, out io.Writer, s settings) error {
 	rates := map[string]float64{}
 	for _, c := range contenders(s)[:3] {
 		c.objects = s.largeObjects
-		rate, err := turn(ctx, c)
+		rate, err := turn(ctx, c, nil)
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
