@@ -55,7 +55,7 @@ func buildFluxPeer(ctx context.Context) (*fluxPeer, error) {
 		definition: filepath.Join(sources, "config", "crd", "bases", "kustomize.toolkit.fluxcd.io_kustomizations.yaml"),
 	}
 	fmt.Fprintln(os.Stderr, "chain: building kustomize-controller", version, "which takes some minutes the first time")
-	_, err = goInFluxPeer(ctx, "build", "-o", p.program, fluxPeerModule)
+	_, err = goInFluxPeer(ctx, "build", "-ldflags=-s -w", "-o", p.program, fluxPeerModule)
 	return p, err
 }
 
