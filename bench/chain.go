@@ -39,7 +39,7 @@ const (
 // by Refloat and by Flux's own kustomize-controller with its defaults. Most of the time
 // of the latter is the interval at which it looks again at what dependsOn names.
 func benchChain(ctx context.Context, out io.Writer, s settings) error {
-	if s.chainRounds < 1 {
+	if s.rounds < 1 || s.chainRounds < 1 {
 		return nil
 	}
 	peer, err := buildFluxPeer(ctx)
