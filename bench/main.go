@@ -15,8 +15,8 @@ import (
 )
 
 type settings struct {
-	rounds, objects, kubectlObjects, memoryObjects, largeObjects int
-	only, fetch                                                  string
+	rounds, objects, kubectlObjects, memoryObjects, largeObjects, chainRounds int
+	only, fetch                                                               string
 }
 
 func main() {
@@ -26,7 +26,8 @@ func main() {
 	flag.IntVar(&s.kubectlObjects, "kubectl-objects", 400, "objects that kubectl applies, which takes long; rates are compared")
 	flag.IntVar(&s.memoryObjects, "memory-objects", 10000, "objects while the peak memory is measured")
 	flag.IntVar(&s.largeObjects, "large-objects", 10000, "objects of the comparisons with many")
-	flag.StringVar(&s.only, "only", "", "measure only apply, waves, large, plan, overhead, git or memory")
+	flag.IntVar(&s.chainRounds, "chain-rounds", 1, "how often kustomize-controller takes its chain, which lasts minutes; 0 leaves the chain out")
+	flag.StringVar(&s.only, "only", "", "measure only apply, waves, chain, large, plan, overhead, git or memory")
 	flag.StringVar(&s.fetch, "fetch", "", "fetch this repository and say what it took, for the benchmark of sources")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -46,7 +47,7 @@ func run(ctx context.Context, out io.Writer, s settings) error {
 		name    string
 		measure func(context.Context, io.Writer, settings) error
 	}{
-		{"apply", benchApply}, {"waves", benchWaves}, {"large", benchLarge}, {"plan", benchPlan},
+		{"apply", benchApply}, {"waves", benchWaves}, {"chain", benchChain}, {"large", benchLarge}, {"plan", benchPlan},
 		{"overhead", benchOverhead}, {"git", benchGit}, {"memory", benchMemory},
 	} {
 		if s.only != "" && s.only != part.name {

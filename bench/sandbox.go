@@ -111,14 +111,8 @@ func writeRepository(ctx context.Context, dir string, objects []manifests.Object
 			state.Reset()
 		}
 	}
-	for name, content := range files {
-		file := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-			return err
-		}
-		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-			return err
-		}
+	if err := writeTree(dir, files); err != nil {
+		return err
 	}
 	for _, args := range [][]string{
 		{"init", "--quiet", "--initial-branch=main"}, {"add", "--all"},
@@ -127,6 +121,20 @@ func writeRepository(ctx context.Context, dir string, objects []manifests.Object
 		cmd := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("git %s: %w: %s", args[0], err, out)
+		}
+	}
+	return nil
+}
+
+// writeTree writes files by their names below dir.
+func writeTree(dir string, files map[string]string) error {
+	for name, content := range files {
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			return err
 		}
 	}
 	return nil
