@@ -88,6 +88,11 @@ func (o *lintOptions) checkArgs(args []string) error {
 	case o.git == "" && (len(o.paths) > 0 || o.ref != ""):
 		return usageError("--path and --ref go with --git")
 	}
+	return o.checkValues()
+}
+
+// checkValues of flags that may be given more than once, or are words of their own.
+func (o *lintOptions) checkValues() error {
 	for _, s := range []string{o.severity, o.failOn} {
 		if _, err := lint.ParseSeverity(s); err != nil {
 			return usageError("%w", err)

@@ -184,14 +184,23 @@ func (e *engine) expire(now time.Time) {
 		case it.phase == delayed && !it.due.After(now):
 			it.phase = waiting
 			e.sched.again(i)
-		case it.phase == applied && !it.failed && it.settled(now):
-			e.assessed(i)
-		case it.phase == applied && !it.done() && !it.failed && !it.deadline.After(now):
-			e.explain(i, fmt.Sprintf("not healthy within %s: %s", e.timeout(i), it.seen.Message))
-		case it.phase == applied && !it.done() && !it.failed && !it.suspectAt.IsZero() && !it.suspectAt.After(now):
-			e.suspect(i)
-			e.watchPods(i, now)
+		case it.phase == applied && !it.failed:
+			e.overdue(i, now)
 		}
+	}
+}
+
+// overdue looks at an accepted object whose time has come.
+func (e *engine) overdue(i int, now time.Time) {
+	switch it := &e.items[i]; {
+	case it.settled(now):
+		e.assessed(i)
+	case it.done():
+	case !it.deadline.After(now):
+		e.explain(i, fmt.Sprintf("not healthy within %s: %s", e.timeout(i), it.seen.Message))
+	case !it.suspectAt.IsZero() && !it.suspectAt.After(now):
+		e.suspect(i)
+		e.watchPods(i, now)
 	}
 }
 

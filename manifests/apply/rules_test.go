@@ -195,15 +195,15 @@ func TestAPanicEndsOneRun(t *testing.T) {
 			o.Config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 				return roundTripper(func(r *http.Request) (*http.Response, error) {
 					if tt.at(r) {
-						var none map[string]string
-						none["hunter2"] = "x"
+						none := map[string]*string{}
+						*none["hunter2"] = "x"
 					}
 					return next.RoundTrip(r)
 				})
 			})
 			web := unschedulable(t, planetest.Deployment("panic", "web", 1))
 			_, err := apply.Run(t.Context(), build(t, []manifests.Object{planetest.Namespace("panic"), web}), o)
-			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "nil map") || strings.Contains(err.Error(), "hunter2") {
+			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "nil pointer") || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("error %v", err)
 			}
 		})

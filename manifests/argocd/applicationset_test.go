@@ -183,7 +183,7 @@ func TestFaultsOfSets(t *testing.T) {
 	for name, test := range map[string]struct{ spec, want string }{
 		"same name":           {"template: {metadata: {name: x}, spec: {}}\n" + list, `two Applications get the name "x"`},
 		"no name":             {"template: {spec: {}}\n" + list, "metadata.name is empty"},
-		"name not replaced":   {"template: {metadata: {name: '{{nmae}}'}, spec: {}}\n" + list, `"{{nmae}}" has a parameter that no generator gives`},
+		"name not replaced":   {"template: {metadata: {name: '{{other}}'}, spec: {}}\n" + list, `"{{other}}" has a parameter that no generator gives`},
 		"missing key":         {goTemplate("{{.name}}", "{{.none}}") + "goTemplateOptions: [missingkey=error]\n" + list, `no entry for key "none"`},
 		"bad option":          {goTemplate("{{.name}}", "") + "goTemplateOptions: [panic]\n" + list, `"panic" is not known`},
 		"bad template":        {goTemplate("{{.name", "") + list, "unclosed action"},

@@ -68,7 +68,7 @@ func (v Values) Merge() (map[string]any, error) {
 		}
 	}
 	for _, p := range v.FileParameters {
-		read := func([]rune) (any, error) { return string(p.Content), nil }
+		read := func([]rune) (any, error) { return string(p.Content), nil } //nolint:unparam // the parser's type
 		if err := guarded(p.Name, func() error { return strvals.ParseIntoFile(p.Name+"=file", merged, read) }); err != nil {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/refloat-dev/refloat/manifests/chart"
@@ -24,13 +25,13 @@ type ChartMirror struct {
 
 // Check a mirror. Errors name no credentials.
 func (m ChartMirror) Check() error {
-	from, err := url.Parse(m.From)
-	if err != nil || from.Host == "" || from.User != nil || from.Scheme != "https" && from.Scheme != "http" && from.Scheme != "oci" {
+	from, ok := chartAddress(m.From)
+	if !ok {
 		return errors.New("a chart mirror replaces the beginning of an https, http or oci address: write it without credentials")
 	}
-	to, err := url.Parse(m.To)
+	to, ok := chartAddress(m.To)
 	switch {
-	case err != nil || to.Host == "" || to.User != nil || to.RawQuery != "" || to.Scheme != "https" && to.Scheme != "http" && to.Scheme != "oci":
+	case !ok || to.RawQuery != "":
 		return fmt.Errorf("the mirror of %s is no https, http or oci address without credentials", m.From)
 	case to.Scheme == "http" && !loopback(to):
 		return fmt.Errorf("the mirror of %s is read without encryption: use https, http is for this machine only", m.From)
@@ -38,6 +39,12 @@ func (m ChartMirror) Check() error {
 		return fmt.Errorf("the mirror of %s has to be an oci address too", m.From)
 	}
 	return nil
+}
+
+// chartAddress reads the address of a chart repository, which holds no credentials.
+func chartAddress(text string) (*url.URL, bool) {
+	u, err := url.Parse(text)
+	return u, err == nil && u.Host != "" && u.User == nil && slices.Contains([]string{"https", "http", "oci"}, u.Scheme)
 }
 
 func loopback(u *url.URL) bool {

@@ -14,7 +14,7 @@ import (
 // FaultsOf takes apart an error of a rendering; none if it is not about the content of
 // files.
 func FaultsOf(err error) []Fault {
-	if all, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the tree is walked, not searched
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
 		var out []Fault
 		for _, e := range all.Unwrap() {
 			out = append(out, FaultsOf(e)...)

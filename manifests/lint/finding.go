@@ -15,11 +15,11 @@ import (
 type Severity string
 
 const (
-	// Error: a fresh cluster will not come up.
+	// Error means that a fresh cluster will not come up.
 	Error Severity = "error"
-	// Warning: it may not, or only by luck.
+	// Warning means that it may not, or only by luck.
 	Warning Severity = "warning"
-	// Note: it comes up, but not quite as the repository suggests.
+	// Note means that it comes up, but not quite as the repository suggests.
 	Note Severity = "note"
 )
 

@@ -48,8 +48,8 @@ func (r reader) local(gk schema.GroupKind, name, how string, options ...func(*re
 	r.add(gk, r.from.id.Namespace, name, how, options...)
 }
 
-func (r reader) global(gk schema.GroupKind, name, how string, options ...func(*reference)) {
-	r.add(gk, "", name, how, options...)
+func (r reader) global(gk schema.GroupKind, name, how string) {
+	r.add(gk, "", name, how)
 }
 
 func soft(r *reference) { r.soft = true }

@@ -3,6 +3,7 @@ package sops_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -99,7 +100,7 @@ type sealer struct {
 }
 
 func (s sealer) Decrypt(context.Context, *keyservice.DecryptRequest, ...grpc.CallOption) (*keyservice.DecryptResponse, error) {
-	panic("not for decryption")
+	return nil, errors.New("not for decryption")
 }
 
 func (s sealer) Encrypt(ctx context.Context, r *keyservice.EncryptRequest, _ ...grpc.CallOption) (*keyservice.EncryptResponse, error) {
