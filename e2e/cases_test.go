@@ -100,16 +100,20 @@ components:
 `
 	repos["online-boutique"] = newRepository(t, boutique)
 	flux := filesOf(t, filepath.Join(cases, "flux-example"), "")
-	// The definitions are made by Flux's own bootstrap, which is not in the repository.
-	flux["state/definitions.yaml"] = definition("helm.toolkit.fluxcd.io", "v2", "HelmRelease") +
-		definition("source.toolkit.fluxcd.io", "v1", "OCIRepository") +
-		definition("source.toolkit.fluxcd.io", "v1", "HelmRepository")
+	// Its plain part; TestRebuildFromFlux rebuilds the whole from its Flux entry points.
+	// The kinds come with charts, which are not in the repository.
+	inCluster := func(definition string) string {
+		return strings.Replace(definition, "scope: Namespaced", "scope: Cluster", 1)
+	}
+	flux["state/definitions.yaml"] = inCluster(definition("cert-manager.io", "v1", "ClusterIssuer")) +
+		inCluster(definition("gateway.networking.k8s.io", "v1", "GatewayClass")) +
+		definition("gateway.networking.k8s.io", "v1", "Gateway") +
+		"---\napiVersion: v1\nkind: Namespace\nmetadata: {name: envoy-gateway-system}\n"
 	flux["state/kustomization.yaml"] = `apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources:
   - definitions.yaml
-  - ../infrastructure/controllers
-  - ../apps/production
+  - ../infrastructure/configs
 `
 	repos["flux-example"] = newRepository(t, flux)
 	return repos
