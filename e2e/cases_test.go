@@ -128,7 +128,7 @@ func definition(group, version, kind string) string {
 	return fmt.Sprintf(`---
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
-metadata: {name: %[1]s.%[2]s}
+metadata: {name: %[1]s.%[2]s, annotations: {api-approved.kubernetes.io: "unapproved, a stand-in"}}
 spec:
   group: %[2]s
   scope: Namespaced
