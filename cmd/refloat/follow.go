@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -93,6 +94,8 @@ func watchRun(ctx context.Context, c client.WithWatch, key client.ObjectKey, vie
 		w, err := c.Watch(ctx, &v1alpha1.RecoveryRunList{}, &client.ListOptions{
 			Namespace:     key.Namespace,
 			FieldSelector: fields.OneTermEqualSelector("metadata.name", key.Name),
+			// From the state just read, or a run deleted in between would never be seen to go.
+			Raw: &metav1.ListOptions{ResourceVersion: run.ResourceVersion},
 		})
 		if err != nil {
 			return nil, explain(err, "watch the run")

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
@@ -47,7 +48,8 @@ func follow(ctx context.Context, t *testing.T, c client.WithWatch, o client.Obje
 	t.Fatalf("%T %s is not %s after %s:\n%s", o, client.ObjectKeyFromObject(o), what, awaitLimit, state)
 }
 
-// watchOnce follows one watch until done says so or the watch ends.
+// watchOnce follows one watch until done says so or the watch ends. It starts where the
+// state in o was read: an object deleted in between would else never be seen to go.
 func watchOnce(ctx context.Context, t *testing.T, c client.WithWatch, o client.Object, done func(watch.EventType) bool) bool {
 	t.Helper()
 	gvk, err := apiutil.GVKForObject(o, c.Scheme())
@@ -56,7 +58,8 @@ func watchOnce(ctx context.Context, t *testing.T, c client.WithWatch, o client.O
 	}
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
-	w, err := c.Watch(ctx, list, client.InNamespace(o.GetNamespace()), client.MatchingFields{"metadata.name": o.GetName()})
+	w, err := c.Watch(ctx, list, client.InNamespace(o.GetNamespace()), client.MatchingFields{"metadata.name": o.GetName()},
+		&client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: o.GetResourceVersion()}})
 	if err != nil {
 		if ctx.Err() == nil {
 			t.Fatalf("watch %s: %v", gvk.Kind, err)
