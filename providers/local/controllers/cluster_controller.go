@@ -88,6 +88,7 @@ func (r *clusterReconciler) normal(ctx context.Context, local *infrav1.LocalClus
 	}
 	if controlPlane != nil {
 		facts.initialized = ptr.Deref(controlPlane.Status.Initialization.ControlPlaneInitialized, false)
+		facts.kubeconfig = conditions.IsTrue(controlPlane, controlplanev1.KubeconfigAvailableCondition)
 	}
 	if facts.provisioned() {
 		local.Status.Initialization.Provisioned = ptr.To(true)

@@ -17,6 +17,9 @@ type clusterFacts struct {
 	// initialized is what our control plane reports to Cluster API: it answered and
 	// its kubeconfig Secret is written.
 	initialized bool
+	// kubeconfig is true when our control plane reports that its kubeconfig Secret is
+	// written, which it does while the plane still starts.
+	kubeconfig bool
 	// seen is what is known of the plane.
 	seen fleet.Observation
 	// nodes is how many nodes are asked for.
@@ -25,7 +28,13 @@ type clusterFacts struct {
 
 // provisioned tells whether Cluster API may connect from now on. A control plane
 // of another provider has its own ways; then the address is all there is to wait for.
-func (f clusterFacts) provisioned() bool { return !f.local || f.initialized }
+func (f clusterFacts) provisioned() bool { return !f.local || f.reachable() }
+
+// reachable tells whether the plane answered and the kubeconfig for it is there. Seen
+// with our own eyes it need not wait until the control plane's status says so too.
+func (f clusterFacts) reachable() bool {
+	return f.initialized || f.kubeconfig && f.seen.Healthy()
+}
 
 // nodesReady makes the NodesReady condition.
 func (f clusterFacts) nodesReady() metav1.Condition {
@@ -54,7 +63,7 @@ func (f clusterFacts) ready() metav1.Condition {
 	}
 	nodes := f.nodesReady()
 	switch {
-	case f.local && !f.initialized:
+	case f.local && !f.reachable():
 		return answer(metav1.ConditionFalse, infrav1.WaitingForControlPlaneReason,
 			"waiting for the control plane to answer for the first time")
 	case f.local && !f.seen.Healthy():
