@@ -188,10 +188,10 @@ func provision(o Observation) Decision {
 		return withMaterials(o, func() Decision { return Decision{Action: Create} })
 	}
 	return onTarget(o, func() Decision {
-		if ok, why := o.Cluster.Available(); !ok {
+		if ok, why := o.Cluster.Serving(); !ok {
 			return Decision{Action: Wait, Waiting: why}
 		}
-		return Decision{Action: Advance, Message: fmt.Sprintf("Cluster %s is available", o.Cluster.Name)}
+		return Decision{Action: Advance, Message: fmt.Sprintf("Cluster %s has a control plane", o.Cluster.Name)}
 	})
 }
 
@@ -229,10 +229,21 @@ func bootstrap(o Observation) Decision {
 			return failed(o, Faultf("IdentityChanged", "the kubeconfig of Cluster %s/%s leads to another cluster than the run pinned (kube-system UID %s, not %s)",
 				o.Run.Namespace, target.Name, health.KubeSystemUID, target.KubeSystemUID))
 		case health.ReadyNodes < want:
-			return Decision{Action: Wait, Waiting: fmt.Sprintf("%d nodes of %s to be Ready, %d are", want, target.Name, health.ReadyNodes), Again: lookAgain}
+			return Decision{Action: Wait, Waiting: nodesWanted(o, want), Again: lookAgain}
 		}
 		return Decision{Action: Advance, Message: fmt.Sprintf("the API server answers, %d nodes are Ready", health.ReadyNodes)}
 	})
+}
+
+// nodesPatience is how long nodes may take before people are told of a common cause.
+const nodesPatience = time.Minute
+
+func nodesWanted(o Observation, want int) string {
+	s := fmt.Sprintf("%d nodes of %s to be Ready, %d are", want, o.Run.Status.Target.Name, o.Cluster.Health.ReadyNodes)
+	if o.Now.Sub(Current(o.Run).StartedAt.Time) > nodesPatience {
+		s += "; if their pod network comes with the state, set cluster.ready.minReadyNodes of the plan to 0"
+	}
+	return s
 }
 
 func waitOrFail(o Observation, err error) Decision {
@@ -265,6 +276,11 @@ func verification(o Observation) Decision {
 		return Decision{Action: MarkApplied}
 	}
 	if o.Work.State == WorkNone {
+		// The state may be applied before all nodes are there, but a cluster that Cluster
+		// API finds wanting is not recovered.
+		if ok, why := o.Cluster.Available(); !ok {
+			return Decision{Action: Wait, Waiting: why}
+		}
 		return withMaterials(o, func() Decision { return Decision{Action: Verify} })
 	}
 	return during(o, o.Work, Verify, RecordVerification, "the live cluster to be compared with the render")

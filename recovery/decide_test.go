@@ -48,7 +48,7 @@ func in(operation v1alpha1.Operation, phase v1alpha1.Phase, changes ...func(*Obs
 
 func alive(uid string) Cluster {
 	return Cluster{Observation: capi.Observation{
-		Exists: true, Incarnation: capi.Incarnation{Namespace: "fleet", Name: "dev", UID: types.UID(uid)}, Kubeconfig: true,
+		Exists: true, Incarnation: capi.Incarnation{Namespace: "fleet", Name: "dev", UID: types.UID(uid)}, Kubeconfig: true, Initialized: true,
 		Conditions: []metav1.Condition{{Type: clusterv1.ClusterAvailableCondition, Status: metav1.ConditionTrue}},
 	}}
 }
@@ -79,6 +79,9 @@ func gone(items ...capi.Item) change {
 }
 func health(nodes int, system string) change {
 	return cluster(func(c *Cluster) { c.Health = &capi.Health{KubeSystemUID: types.UID(system), ReadyNodes: nodes} })
+}
+func wanting(o *Observation) {
+	o.Cluster.Conditions = []metav1.Condition{{Type: clusterv1.ClusterAvailableCondition, Status: metav1.ConditionFalse, Reason: "WorkersNotAvailable"}}
 }
 func unmade(o *Observation) { o.Run.Status.Target.UID, o.Cluster = "", Cluster{} }
 func requested(o *Observation) {
@@ -181,8 +184,10 @@ func TestDecide(t *testing.T) {
 		"provision: inputs lost":      {in(rebuild, v1alpha1.PhaseProvision, unmade, materials(Work{})), Prepare, ""},
 		"provision: inputs on way":    {in(rebuild, v1alpha1.PhaseProvision, unmade, materials(Work{State: WorkRunning})), Wait, "rendered again"},
 		"provision: inputs changed":   {in(rebuild, v1alpha1.PhaseProvision, unmade, materials(Work{State: WorkFailed, Fault: Faultf("X", "digest")})), Fail, "digest"},
-		"provision: not available":    {in(rebuild, v1alpha1.PhaseProvision, cluster(func(c *Cluster) { c.Conditions = nil })), Wait, "to report on Cluster"},
-		"provision: available":        {in(rebuild, v1alpha1.PhaseProvision), Advance, ""},
+		"provision: not serving":      {in(rebuild, v1alpha1.PhaseProvision, cluster(func(c *Cluster) { c.Initialized = false })), Wait, "the control plane of Cluster fleet/dev"},
+		"provision: no kubeconfig":    {in(rebuild, v1alpha1.PhaseProvision, cluster(func(c *Cluster) { c.Kubeconfig = false })), Wait, "Secret fleet/dev-kubeconfig"},
+		"provision: serving":          {in(rebuild, v1alpha1.PhaseProvision), Advance, ""},
+		"provision: no workers yet":   {in(rebuild, v1alpha1.PhaseProvision, wanting), Advance, ""},
 		"provision: vanished":         {in(rebuild, v1alpha1.PhaseProvision, gone()), Fail, "is gone"},
 		"provision: replaced":         {in(rebuild, v1alpha1.PhaseProvision, cluster(func(c *Cluster) { c.UID = "third" })), Fail, "another one"},
 		"provision: being deleted":    {in(rebuild, v1alpha1.PhaseProvision, cluster(func(c *Cluster) { c.DeletingSince = t0 })), Fail, "being deleted"},
@@ -201,6 +206,9 @@ func TestDecide(t *testing.T) {
 		"waves: done":                 {in(rebuild, v1alpha1.PhaseWaves, work(Work{State: WorkReady})), RecordWaves, ""},
 		"waves: failed":               {in(rebuild, v1alpha1.PhaseWaves, work(Work{State: WorkFailed, Fault: Faultf("X", "Deployment x")})), Fail, "Deployment x"},
 		"waves: vanished":             {in(rebuild, v1alpha1.PhaseWaves, gone(), work(Work{State: WorkReady})), Fail, "is gone"},
+		"bootstrap: long without":     {in(rebuild, v1alpha1.PhaseBootstrap, health(0, "system"), func(o *Observation) { o.Now = t0.Add(2 * time.Minute) }), Wait, "minReadyNodes of the plan to 0"},
+		"verify: no workers yet":      {in(rebuild, v1alpha1.PhaseVerify, wanting), Wait, "WorkersNotAvailable"},
+		"verify: workers went":        {in(rebuild, v1alpha1.PhaseVerify, wanting, work(Work{State: WorkReady})), RecordVerification, ""},
 		"verify: not begun":           {in(rebuild, v1alpha1.PhaseVerify), Verify, ""},
 		"verify: inputs lost":         {in(rebuild, v1alpha1.PhaseVerify, materials(Work{})), Prepare, ""},
 		"verify: done":                {in(rebuild, v1alpha1.PhaseVerify, work(Work{State: WorkReady})), RecordVerification, ""},
@@ -239,11 +247,12 @@ func TestEveryPhaseHasADeadline(t *testing.T) {
 		waits change
 	}{
 		v1alpha1.PhasePreflight: {5 * time.Minute, waits},
-		v1alpha1.PhaseProvision: {20 * time.Minute, cluster(func(c *Cluster) { c.Conditions = nil })},
+		v1alpha1.PhaseProvision: {20 * time.Minute, cluster(func(c *Cluster) { c.Initialized = false })},
 		v1alpha1.PhaseBootstrap: {20 * time.Minute, health(0, "system")},
 		v1alpha1.PhaseWaves:     {50 * time.Minute, waits},
-		v1alpha1.PhaseVerify:    {10 * time.Minute, waits},
-		v1alpha1.PhaseCleanup:   {30 * time.Minute, gone(capi.Item{Kind: "Machine", Name: "m", Deleting: true})},
+		// Ten of its own from when the cluster has to be ready, which all entered at once here.
+		v1alpha1.PhaseVerify:  {30 * time.Minute, waits},
+		v1alpha1.PhaseCleanup: {30 * time.Minute, gone(capi.Item{Kind: "Machine", Name: "m", Deleting: true})},
 	} {
 		o := in(drill, phase, test.waits)
 		if got := Deadline(o.Run).Sub(t0); got != test.limit {
@@ -273,7 +282,7 @@ func TestEndSeenLate(t *testing.T) {
 		"preflight not begun":     {in(rebuild, v1alpha1.PhasePreflight, late), Fail},
 		"teardown done":           {in(rebuild, v1alpha1.PhaseTeardown, late, gone()), Advance},
 		"teardown not begun":      {in(rebuild, v1alpha1.PhaseTeardown, late), Fail},
-		"available":               {in(rebuild, v1alpha1.PhaseProvision, late), Advance},
+		"serving":                 {in(rebuild, v1alpha1.PhaseProvision, late), Advance},
 		"cluster not made":        {in(rebuild, v1alpha1.PhaseProvision, late, unmade), Fail},
 		"bootstrapped":            {in(rebuild, v1alpha1.PhaseBootstrap, late, health(1, "system")), Advance},
 		"applied":                 {in(rebuild, v1alpha1.PhaseWaves, late, work(Work{State: WorkReady})), RecordWaves},

@@ -89,8 +89,8 @@ func Deadline(run *v1alpha1.RecoveryRun) time.Time {
 		return from.Add(orDefault(plan.Teardown.Timeout.Duration, DefaultTeardownTimeout))
 	case v1alpha1.PhaseProvision, v1alpha1.PhaseBootstrap, v1alpha1.PhaseSeed:
 		// One limit from the creation of the cluster until it can take the state.
-		if provision := entered(run, v1alpha1.PhaseProvision); provision != nil {
-			from = provision.StartedAt.Time
+		if by := readyBy(run); !by.IsZero() {
+			return by
 		}
 		return from.Add(orDefault(plan.Cluster.Ready.Timeout.Duration, DefaultReadyTimeout))
 	case v1alpha1.PhaseWaves:
@@ -100,9 +100,23 @@ func Deadline(run *v1alpha1.RecoveryRun) time.Time {
 		timeout := WaveTimeout(plan)
 		return from.Add(atMost(2*int64(run.Status.Pinned.Waves)+1, timeout, timeout+wavesBeyond))
 	case v1alpha1.PhaseVerify:
+		// The last nodes may still be coming up, within the limit for the cluster.
+		if ready := readyBy(run); from.Before(ready) {
+			from = ready
+		}
 		return from.Add(verifyTimeout + stableTries*StableFor(plan))
 	}
 	return time.Time{}
+}
+
+// readyBy is when the cluster has to be ready: its limit counts from its creation. It
+// is zero when nothing says when that was.
+func readyBy(run *v1alpha1.RecoveryRun) time.Time {
+	provision := entered(run, v1alpha1.PhaseProvision)
+	if provision == nil {
+		return time.Time{}
+	}
+	return provision.StartedAt.Add(orDefault(run.Status.Pinned.Plan.Cluster.Ready.Timeout.Duration, DefaultReadyTimeout))
 }
 
 // StableFor is how long objects have to stay healthy to be verified; 0 asks for nothing.

@@ -218,7 +218,9 @@ type ClusterReadiness struct {
 	// +kubebuilder:default="20m"
 	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s') && duration(self) <= duration('168h')",message="must be longer than 0s and at most 168h"
 	Timeout metav1.Duration `json:"timeout,omitzero"`
-	// MinReadyNodes must be Ready before the first wave. 0 asks for none.
+	// MinReadyNodes must be Ready before the first wave. 0 asks for none: right when the
+	// state holds the pod network, without which no node becomes Ready. All nodes have
+	// to be there before the cluster is verified.
 	//
 	// +optional
 	// +kubebuilder:default=1

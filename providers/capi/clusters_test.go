@@ -320,6 +320,33 @@ func TestAvailable(t *testing.T) {
 	}
 }
 
+func TestServing(t *testing.T) {
+	good := capi.Observation{Exists: true, Incarnation: capi.Incarnation{Namespace: "fleet", Name: "dev", UID: "u"}, Generation: 2, Kubeconfig: true, Initialized: true,
+		Conditions: []metav1.Condition{{Type: "Available", Status: metav1.ConditionFalse, Reason: "NotAvailable", Message: "no workers"}}}
+	for name, test := range map[string]struct {
+		change func(*capi.Observation)
+		why    string
+	}{
+		"workers missing": {func(*capi.Observation) {}, ""},
+		"missing":         {func(o *capi.Observation) { o.Exists = false }, "does not exist"},
+		"paused":          {func(o *capi.Observation) { o.Paused = true }, "paused"},
+		"no kubeconfig":   {func(o *capi.Observation) { o.Kubeconfig = false }, "dev-kubeconfig"},
+		"not reported on": {func(o *capi.Observation) { o.Initialized, o.Conditions = false, nil }, "the control plane of Cluster fleet/dev"},
+		"names the cause": {func(o *capi.Observation) {
+			o.Initialized = false
+			o.Conditions = append([]metav1.Condition{{Type: "InfrastructureReady", Status: "False", Reason: "NotReady", Message: "no\nquota"}}, o.Conditions...)
+		}, "(InfrastructureReady is False: NotReady: no quota)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := good
+			test.change(&o)
+			if ok, why := o.Serving(); ok != (test.why == "") || !strings.Contains(why, test.why) {
+				t.Errorf("got %t, %q", ok, why)
+			}
+		})
+	}
+}
+
 func TestConnectRefuses(t *testing.T) {
 	for name, change := range map[string]func(*corev1.Secret, *clientcmdapi.Cluster, *clientcmdapi.AuthInfo){
 		"exec": func(_ *corev1.Secret, _ *clientcmdapi.Cluster, u *clientcmdapi.AuthInfo) {

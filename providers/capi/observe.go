@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/cluster-api/util/secret"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -40,6 +41,9 @@ type Observation struct {
 	// Gated is true when Available waits for Refloat itself (GateCondition is among the
 	// availabilityGates), so that it cannot be waited for before the state is applied.
 	Gated bool
+	// Initialized is true once Cluster API says that the infrastructure was provisioned
+	// and the control plane answered for the first time.
+	Initialized bool
 	// Kubeconfig tells whether the Secret with the kubeconfig is there.
 	Kubeconfig bool
 }
@@ -65,6 +69,8 @@ func (c *Clusters) Observe(ctx context.Context, namespace, name string) (Observa
 		Paused:      cluster.Spec.Paused != nil && *cluster.Spec.Paused || hasKey(cluster.Annotations, clusterv1.PausedAnnotation),
 		Phase:       cluster.Status.Phase,
 		Conditions:  cluster.Status.Conditions,
+		Initialized: ptr.Deref(cluster.Status.Initialization.InfrastructureProvisioned, false) &&
+			ptr.Deref(cluster.Status.Initialization.ControlPlaneInitialized, false),
 	}
 	for _, gate := range cluster.Spec.AvailabilityGates {
 		obs.Gated = obs.Gated || gate.ConditionType == GateCondition
@@ -90,14 +96,54 @@ func (c *Clusters) hasKubeconfig(ctx context.Context, namespace, name string) (b
 	return err == nil, nil
 }
 
+// Serving tells whether Cluster API says that there is a control plane to talk to; if
+// not, why. Workers may still come up, and may even need what is applied next: a pod
+// network. It is necessary, not sufficient: see Probe.
+func (o Observation) Serving() (bool, string) {
+	if why := o.notWorkedOn(); why != "" {
+		return false, why
+	}
+	if !o.Initialized {
+		return false, fmt.Sprintf("the control plane of Cluster %s%s", o.Incarnation, o.heldUpBy(
+			clusterv1.ClusterInfrastructureReadyCondition, clusterv1.ClusterControlPlaneInitializedCondition, clusterv1.ClusterAvailableCondition))
+	}
+	if !o.Kubeconfig {
+		return false, o.kubeconfigSecret()
+	}
+	return true, ""
+}
+
+// notWorkedOn tells why Cluster API does nothing for the Cluster; empty when it does.
+func (o Observation) notWorkedOn() string {
+	if !o.Exists {
+		return fmt.Sprintf("Cluster %s does not exist", o.Incarnation)
+	}
+	if o.Paused {
+		return fmt.Sprintf("Cluster %s is paused, so Cluster API does not work on it", o.Incarnation)
+	}
+	return ""
+}
+
+// heldUpBy shows the first of the conditions that is not True, as people read it.
+func (o Observation) heldUpBy(kinds ...string) string {
+	for _, kind := range kinds {
+		c := meta.FindStatusCondition(o.Conditions, kind)
+		if c != nil && c.Status != metav1.ConditionTrue {
+			return fmt.Sprintf(" (%s is %s: %s: %s)", c.Type, c.Status, c.Reason, oneLine(c.Message))
+		}
+	}
+	return ""
+}
+
+func (o Observation) kubeconfigSecret() string {
+	return fmt.Sprintf("Secret %s/%s", o.Namespace, secret.Name(o.Name, secret.Kubeconfig))
+}
+
 // Available tells whether Cluster API says that the cluster, as its spec is now, is
 // available; if not, why. It is necessary, not sufficient: see Probe.
 func (o Observation) Available() (bool, string) {
-	if !o.Exists {
-		return false, fmt.Sprintf("Cluster %s does not exist", o.Incarnation)
-	}
-	if o.Paused {
-		return false, fmt.Sprintf("Cluster %s is paused, so Cluster API does not work on it", o.Incarnation)
+	if why := o.notWorkedOn(); why != "" {
+		return false, why
 	}
 	available := meta.FindStatusCondition(o.Conditions, clusterv1.ClusterAvailableCondition)
 	switch {
@@ -110,7 +156,7 @@ func (o Observation) Available() (bool, string) {
 		return false, fmt.Sprintf("Cluster %s to be Available (%s: %s)", o.Incarnation, available.Reason, oneLine(available.Message))
 	}
 	if !o.Kubeconfig {
-		return false, fmt.Sprintf("Secret %s/%s", o.Namespace, secret.Name(o.Name, secret.Kubeconfig))
+		return false, o.kubeconfigSecret()
 	}
 	return true, ""
 }

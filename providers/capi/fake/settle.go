@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -64,7 +65,12 @@ func (m *Management) provision(ctx context.Context, cluster *clusterv1.Cluster) 
 			return err
 		}
 	}
-	if !meta.SetStatusCondition(&cluster.Status.Conditions, condition) {
+	changed := meta.SetStatusCondition(&cluster.Status.Conditions, condition)
+	if reason == "" && cluster.Status.Initialization.ControlPlaneInitialized == nil {
+		cluster.Status.Initialization = clusterv1.ClusterInitializationStatus{InfrastructureProvisioned: ptr.To(true), ControlPlaneInitialized: ptr.To(true)}
+		changed = true
+	}
+	if !changed {
 		return nil
 	}
 	return m.Store.Status().Update(ctx, cluster)
