@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -66,20 +67,16 @@ func (c *Clusters) Contents(ctx context.Context, inc Incarnation) ([]Item, error
 	for _, purpose := range []secret.Purpose{secret.Kubeconfig, secret.ClusterCA, secret.EtcdCA, secret.FrontProxyCA, secret.ServiceAccount} {
 		wellKnown[secret.Name(inc.Name, purpose)] = true
 	}
+	lists, err := c.listAll(ctx, kinds, inc.Namespace)
+	if err != nil {
+		return nil, err
+	}
 	var items []Item
 	var found []*metav1.PartialObjectMetadata
 	line := c.lineage(inc)
-	for _, gvk := range kinds {
-		list := &metav1.PartialObjectMetadataList{}
-		list.SetGroupVersionKind(gvk)
-		if err := c.Reader.List(ctx, list, client.InNamespace(inc.Namespace)); err != nil {
-			if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
-				continue // the kind was uninstalled meanwhile
-			}
-			return nil, fmt.Errorf("list %s: %w", gvk.Kind, err)
-		}
-		for i := range list.Items {
-			if o := &list.Items[i]; belongs(o, gvk, inc, wellKnown) {
+	for n, gvk := range kinds {
+		for i := range lists[n].Items {
+			if o := &lists[n].Items[i]; belongs(o, gvk, inc, wellKnown) {
 				items, found = append(items, itemOf(o, gvk)), append(found, o)
 				line.known[o.UID] = o
 			}
@@ -92,6 +89,31 @@ func (c *Clusters) Contents(ctx context.Context, inc Incarnation) ([]Item, error
 	}
 	slices.SortFunc(items, func(a, b Item) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })
 	return items, nil
+}
+
+// listsAtOnce bounds the requests of one look. They are sent side by side because an API
+// server takes a second for the first list of a kind that nobody watches.
+const listsAtOnce = 16
+
+// listAll lists the metadata of every kind, in the order of kinds.
+func (c *Clusters) listAll(ctx context.Context, kinds []schema.GroupVersionKind, namespace string) ([]metav1.PartialObjectMetadataList, error) {
+	lists := make([]metav1.PartialObjectMetadataList, len(kinds))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(listsAtOnce)
+	for i, gvk := range kinds {
+		group.Go(func() error {
+			lists[i].SetGroupVersionKind(gvk)
+			err := c.Reader.List(ctx, &lists[i], client.InNamespace(namespace))
+			if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
+				return nil // the kind was uninstalled meanwhile
+			}
+			if err != nil {
+				return fmt.Errorf("list %s: %w", gvk.Kind, err)
+			}
+			return nil
+		})
+	}
+	return lists, group.Wait()
 }
 
 func belongs(o *metav1.PartialObjectMetadata, gvk schema.GroupVersionKind, inc Incarnation, wellKnown map[string]bool) bool {
