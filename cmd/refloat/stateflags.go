@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilversion "k8s.io/apimachinery/pkg/util/version"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
@@ -25,17 +26,22 @@ type stateFlags struct {
 	seedFiles []string
 	mirrors   []string
 	offline   bool
+	version   string
 }
 
 func (o *stateFlags) addFlags(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&o.seedFiles, "seed-file", nil, "file with Secrets and ConfigMaps that the cluster gets beforehand: definitions may take values and keys from them; they are never printed; may be repeated")
 	flags.StringArrayVar(&o.mirrors, "chart-mirror", nil, "read charts elsewhere, as FROM=TO: oci://quay.io=oci://mirror.example.com/quay; may be repeated")
+	flags.StringVar(&o.version, "kube-version", "", "version of Kubernetes that charts see, for example v1.36.3; a run takes that of its cluster")
 	flags.BoolVar(&o.offline, "offline", false, "fetch no charts: what needs one is left out, and named")
 }
 
 // options for an expansion.
 func (o *stateFlags) options() (expand.Options, error) {
-	out := expand.Options{Helm: expand.ChartOptions{Offline: o.offline}, Partial: o.offline}
+	out := expand.Options{Helm: expand.ChartOptions{Offline: o.offline, KubeVersion: o.version}, Partial: o.offline}
+	if _, err := utilversion.ParseSemantic(o.version); o.version != "" && err != nil {
+		return out, usageError("--kube-version %q: write it as v1.36.3", o.version)
+	}
 	for _, text := range o.mirrors {
 		from, to, ok := strings.Cut(text, "=")
 		mirror := expand.ChartMirror{From: from, To: to}

@@ -63,16 +63,17 @@ func (e *engine) Render(ctx context.Context, request RenderRequest) (*Rendered, 
 		return nil, inputFault("RepositoryUnusable", err)
 	}
 	at := fmt.Sprintf("commit %.12s: ", snapshot.Commit)
-	state, err := expand.Expand(ctx, snapshot, request.StatePaths, e.expandOptions(request))
-	if err != nil {
-		return nil, inputFault("StateInvalid", fmt.Errorf("%s%w", at, err))
-	}
 	cluster, err := render.Render(ctx, snapshot, []string{request.ClusterPath}, render.Options{
 		AllowRemoteBases: e.AllowRemoteBases, DefaultNamespace: request.Namespace,
 		Variables: map[string]string{"CLUSTER_NAME": request.ClusterName, "NAMESPACE": request.Namespace},
 	})
 	if err != nil {
 		return nil, inputFault("ClusterManifestsInvalid", fmt.Errorf("%s%w", at, err))
+	}
+	made := clusterSources(cluster.Objects)
+	state, err := expand.Expand(ctx, snapshot, request.StatePaths, e.expandOptions(request, capi.KubernetesVersion(made)))
+	if err != nil {
+		return nil, inputFault("StateInvalid", fmt.Errorf("%s%w", at, err))
 	}
 	state.Objects = manifests.Optional(state.Objects, request.Optional)
 	graph, err := order.Build(state.Objects, orderOptions(request.SeedNamespaces, state.Units, false))
@@ -81,21 +82,26 @@ func (e *engine) Render(ctx context.Context, request RenderRequest) (*Rendered, 
 	}
 	r := &Rendered{
 		Commit: snapshot.Commit, CommitTime: snapshot.CommitTime, Origin: originOf(snapshot), Digest: state.Digest, ClusterDigest: cluster.Digest,
-		State: state.Objects, Units: state.Units, Charts: state.Charts, Waves: len(graph.Waves), SeedNamespaces: request.SeedNamespaces,
+		Cluster: made, State: state.Objects, Units: state.Units, Charts: state.Charts, Waves: len(graph.Waves), SeedNamespaces: request.SeedNamespaces,
 		Warnings: append(append(snapshot.Warnings, state.Warnings...), graph.Warnings...),
 	}
 	for _, s := range state.Skipped {
 		r.Warnings = append(r.Warnings, "not expanded: "+s.Reason)
 	}
-	for _, o := range cluster.Objects {
-		r.Cluster = append(r.Cluster, capi.Source{Object: o.Unstructured, From: o.Origin.String()})
-	}
 	return r, nil
 }
 
+func clusterSources(objects []manifests.Object) []capi.Source {
+	var out []capi.Source
+	for _, o := range objects {
+		out = append(out, capi.Source{Object: o.Unstructured, From: o.Origin.String()})
+	}
+	return out
+}
+
 // expandOptions say what is known about the cluster before the state is applied.
-func (e *engine) expandOptions(request RenderRequest) expand.Options {
-	helm := expand.ChartOptions{Mirrors: request.ChartMirrors, Pins: request.Charts}
+func (e *engine) expandOptions(request RenderRequest, kubernetes string) expand.Options {
+	helm := expand.ChartOptions{Mirrors: request.ChartMirrors, Pins: request.Charts, KubeVersion: kubernetes}
 	if e.CacheDir != "" {
 		// No namespace has a dot in its name, so this is none's cache of commits.
 		helm.CacheDir = filepath.Join(e.CacheDir, "charts.cache", request.Namespace)

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 
+	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/recovery"
 )
 
@@ -48,5 +50,25 @@ func TestSeedRefused(t *testing.T) {
 		case (recovery.AsFault(err) != nil) != test.fault:
 			t.Errorf("%s: %v, want a fault %t", name, err, test.fault)
 		}
+	}
+}
+
+// TestSeedIsRecognised has Argo CD and Sealed Secrets find their Secrets, and no tool
+// those of its namesake.
+func TestSeedIsRecognised(t *testing.T) {
+	got := seedLabels(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{
+		"argocd.argoproj.io/secret-type":               "repository",
+		"sealedsecrets.bitnami.com/sealed-secrets-key": "active",
+		"app.kubernetes.io/instance":                   "fleet",
+		"kustomize.toolkit.fluxcd.io/name":             "fleet",
+		"cluster.x-k8s.io/cluster-name":                "management",
+	}}})
+	want := map[string]string{
+		manifests.SeedLabel:                            "true",
+		"argocd.argoproj.io/secret-type":               "repository",
+		"sealedsecrets.bitnami.com/sealed-secrets-key": "active",
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("labels %v, want %v", got, want)
 	}
 }
