@@ -3,6 +3,7 @@ package recovery
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"strings"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -21,6 +22,12 @@ func LockName(cluster string) string { return bounded("refloat-"+cluster, maxLoc
 
 // ReportName is the ConfigMap of a run's report.
 func ReportName(run *v1alpha1.RecoveryRun) string { return bounded(run.Name+"-report", maxReportName) }
+
+// FrozenName is the Secret in which the process that took a run over in an epoch keeps
+// what cannot be rendered the same again.
+func FrozenName(run *v1alpha1.RecoveryRun, epoch int64) string {
+	return bounded(fmt.Sprintf("%s-frozen-%d", run.Name, epoch), maxReportName)
+}
 
 // TargetName is the Cluster that a run makes: the plan's, or a throw-away one that is
 // the same each time it is derived for the same run.

@@ -27,6 +27,12 @@ type PinnedInputs struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
 	Charts []PinnedChart `json:"charts,omitempty"`
+	// FrozenSecret, in the run's namespace, holds what charts of the state made up by
+	// chance, so that it is the same after a restart; empty when they made up nothing.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	FrozenSecret string `json:"frozenSecret,omitempty"`
 	// Objects is the number of rendered objects.
 	Objects int32 `json:"objects"`
 	// Waves is the number of levels of the object graph.

@@ -28,6 +28,8 @@ type ChartOptions struct {
 	// Pins of an earlier expansion: the same charts are taken again, whatever their
 	// repositories say now.
 	Pins []ChartPin
+	// Frozen releases of an earlier expansion of the same commit are not rendered again.
+	Frozen []FrozenRelease
 	// KubeVersion that templates see; "" for that of the built-in kinds.
 	KubeVersion string
 	// Offline fetches nothing: what needs it is a skipped definition.
@@ -59,6 +61,8 @@ type Charts struct {
 	mu      sync.Mutex
 	fetched map[pinKey]*chart.Fetched
 	taken   map[pinKey]ChartPin
+	given   map[releaseKey]FrozenRelease
+	frozen  map[releaseKey]FrozenRelease
 }
 
 // NewCharts makes a renderer, which has to be a new one for each expansion.
@@ -66,6 +70,10 @@ func NewCharts(o ChartOptions) *Charts {
 	c := &Charts{
 		options: o, fetcher: &chart.Fetcher{CacheDir: o.CacheDir}, pins: map[pinKey]ChartPin{},
 		fetched: map[pinKey]*chart.Fetched{}, taken: map[pinKey]ChartPin{},
+		given: map[releaseKey]FrozenRelease{}, frozen: map[releaseKey]FrozenRelease{},
+	}
+	for _, f := range o.Frozen {
+		c.given[f.key()] = f
 	}
 	for _, p := range o.Pins {
 		c.pins[p.key()] = p
@@ -82,6 +90,15 @@ func (c *Charts) Taken() []ChartPin {
 	})
 }
 
+// Frozen lists the releases that would come out differently another time, sorted.
+func (c *Charts) Frozen() []FrozenRelease {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.SortedFunc(maps.Values(c.frozen), func(a, b FrozenRelease) int {
+		return cmp.Or(strings.Compare(a.Unit, b.Unit), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Release, b.Release), strings.Compare(a.Chart, b.Chart))
+	})
+}
+
 // Render implements flux.Charts.
 func (c *Charts) Render(ctx context.Context, r flux.ChartRequest) (*flux.Chart, error) {
 	found, err := c.find(ctx, r.Source)
@@ -93,7 +110,7 @@ func (c *Charts) Render(ctx context.Context, r flux.ChartRequest) (*flux.Chart, 
 	}
 	// A kind that nobody knows so far may be known when more is rendered.
 	unknown := false
-	result, err := chart.Render(ctx, chart.Request{
+	result, err := c.renderOnce(ctx, chart.Request{
 		Chart: found, Unit: r.Unit, ReleaseName: r.Release, Namespace: r.Namespace, Values: r.Values, Redact: r.Redact,
 		IncludeCRDs: !r.SkipCRDs, SkipSchemaValidation: r.NoSchema,
 		KubeVersion: c.options.KubeVersion, APIVersions: r.Kinds, PostRender: r.PostRender, Twice: true,

@@ -2,10 +2,14 @@ package expand
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/refloat-dev/refloat/internal/charttest"
 	"github.com/refloat-dev/refloat/manifests/chart"
@@ -83,6 +87,35 @@ func TestWhatAChartMakesAnewEachTimeIsNamedAndNotDigested(t *testing.T) {
 	ignored := object(t, a, "ConfigMap flux-system/web").Rules.Ignore
 	if len(ignored) != 1 || len(ignored[0].Pointers) != 1 || ignored[0].Pointers[0] != "/data/id" {
 		t.Errorf("ignored %+v", ignored)
+	}
+}
+
+// TestFrozenReleasesComeOutTheSame gives what a chart made up to a later expansion, which
+// may even have lost the chart's own files.
+func TestFrozenReleasesComeOutTheSame(t *testing.T) {
+	server := charttest.New(t)
+	server.Add(webChart("1.0.0"))
+	o := mirrored(server)
+	first := expanded(t, withChart(), o, "s")
+	if len(first.Frozen) != 1 || first.Frozen[0].Release != "web" {
+		t.Fatalf("frozen %d", len(first.Frozen))
+	}
+	kept, err := json.Marshal(first.Frozen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(kept, &o.Helm.Frozen); err != nil {
+		t.Fatal(err)
+	}
+	again := expanded(t, withChart(), o, "s")
+	if diff := cmp.Diff(first.Objects, again.Objects); diff != "" || first.Digest != again.Digest {
+		t.Errorf("another time (-first +again):\n%s", diff)
+	}
+	if !slices.Equal(first.Warnings, again.Warnings) {
+		t.Errorf("warnings %q, then %q", first.Warnings, again.Warnings)
+	}
+	if len(again.Frozen) != 1 {
+		t.Error("it is not kept a second time")
 	}
 }
 

@@ -97,6 +97,9 @@ type Result struct {
 	Skipped []Skipped
 	// Charts that were fetched, sorted: what they were asked for and what came.
 	Charts []ChartPin
+	// Frozen releases come out differently another time; with them in ChartOptions the
+	// same commit expands to the same again. They hold secrets.
+	Frozen []FrozenRelease
 }
 
 // Skipped is a definition that was not expanded.
@@ -137,7 +140,12 @@ func Expand(ctx context.Context, snap *source.Snapshot, paths []string, o Option
 	if err := d.expandAll(ctx); err != nil {
 		return nil, err
 	}
-	return d.result(rendered, charts.Taken())
+	result, err := d.result(rendered, charts.Taken())
+	if err != nil {
+		return nil, err
+	}
+	result.Frozen = charts.Frozen()
+	return result, nil
 }
 
 // closed leaves what is encrypted as it is.

@@ -33,7 +33,7 @@ func (r *argoRenderer) Helm(ctx context.Context, q argocd.HelmRequest) (argocd.R
 	if len(q.APIVersions) > 0 {
 		kinds = q.APIVersions
 	}
-	result, err := chart.Render(ctx, chart.Request{
+	result, err := r.charts.renderOnce(ctx, chart.Request{
 		Chart: c, Unit: r.unit, ReleaseName: q.Release, Namespace: q.Namespace, Values: merged,
 		IncludeCRDs: !q.SkipCRDs, Hooks: chart.HooksOfSync, SkipSchemaValidation: q.SkipSchemaValidation,
 		KubeVersion: cmp.Or(q.KubeVersion, r.charts.options.KubeVersion), APIVersions: kinds, Twice: true,

@@ -49,6 +49,8 @@ type RenderRequest struct {
 	// ChartMirrors are asked for charts, and Charts are those that are pinned.
 	ChartMirrors []expand.ChartMirror
 	Charts       []expand.ChartPin
+	// Frozen releases of the pinned commit are not rendered again.
+	Frozen []expand.FrozenRelease
 }
 
 // Rendered is a frozen rendering.
@@ -65,6 +67,8 @@ type Rendered struct {
 	Units []manifests.Unit
 	// Charts that were fetched for it.
 	Charts []expand.ChartPin
+	// Frozen releases would come out differently another time.
+	Frozen []expand.FrozenRelease
 	// Waves is the number of levels of the state's graph.
 	Waves   int
 	Cluster []capi.Source

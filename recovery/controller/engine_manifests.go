@@ -82,7 +82,7 @@ func (e *engine) Render(ctx context.Context, request RenderRequest) (*Rendered, 
 	}
 	r := &Rendered{
 		Commit: snapshot.Commit, CommitTime: snapshot.CommitTime, Origin: originOf(snapshot), Digest: state.Digest, ClusterDigest: cluster.Digest,
-		Cluster: made, State: state.Objects, Units: state.Units, Charts: state.Charts, Waves: len(graph.Waves), SeedNamespaces: request.SeedNamespaces,
+		Cluster: made, State: state.Objects, Units: state.Units, Charts: state.Charts, Frozen: state.Frozen, Waves: len(graph.Waves), SeedNamespaces: request.SeedNamespaces,
 		Warnings: append(append(snapshot.Warnings, state.Warnings...), graph.Warnings...),
 	}
 	for _, s := range state.Skipped {
@@ -101,7 +101,7 @@ func clusterSources(objects []manifests.Object) []capi.Source {
 
 // expandOptions say what is known about the cluster before the state is applied.
 func (e *engine) expandOptions(request RenderRequest, kubernetes string) expand.Options {
-	helm := expand.ChartOptions{Mirrors: request.ChartMirrors, Pins: request.Charts, KubeVersion: kubernetes}
+	helm := expand.ChartOptions{Mirrors: request.ChartMirrors, Pins: request.Charts, Frozen: request.Frozen, KubeVersion: kubernetes}
 	if e.CacheDir != "" {
 		// No namespace has a dot in its name, so this is none's cache of commits.
 		helm.CacheDir = filepath.Join(e.CacheDir, "charts.cache", request.Namespace)

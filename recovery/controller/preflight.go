@@ -88,6 +88,9 @@ func (r *Reconciler) render(ctx context.Context, run *v1alpha1.RecoveryRun, comm
 	}
 	if commit != "" {
 		request.Charts = chartPins(run.Status.Pinned.Charts)
+		if request.Frozen, err = r.thaw(ctx, run); err != nil {
+			return nil, err
+		}
 	}
 	rendered, err := r.Engine.Render(ctx, request)
 	if err != nil {
@@ -189,11 +192,16 @@ func (r *Reconciler) recordPreflight(ctx context.Context, o recovery.Observation
 		return err
 	}
 	rendered := f.materials.rendered
+	frozen, err := r.freeze(ctx, o, rendered.Frozen)
+	if err != nil {
+		return err
+	}
 	r.work.put(materialsKey(o.Run.UID), f.materials)
 	err = r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) {
 		p := run.Status.Pinned
 		p.Commit, p.RenderDigest, p.ClusterDigest = rendered.Commit, rendered.Digest, rendered.ClusterDigest
 		p.Origin, p.Charts = rendered.Origin, pinnedCharts(rendered.Charts)
+		p.FrozenSecret = frozen
 		p.Objects, p.Waves = int32(len(rendered.State)), int32(rendered.Waves)
 		if !rendered.CommitTime.IsZero() {
 			at := metav1.NewTime(rendered.CommitTime)

@@ -321,6 +321,7 @@ type scripted struct {
 	settings VerifySettings // of the last verification
 
 	charts []expand.ChartPin
+	frozen []expand.FrozenRelease
 	asked  RenderRequest // of the last rendering
 }
 
@@ -333,7 +334,7 @@ func (s *scripted) Render(_ context.Context, request RenderRequest) (*Rendered, 
 	if s.sources != nil {
 		sources = s.sources
 	}
-	r := &Rendered{Commit: strings.Repeat("a", 40), Digest: s.digest, ClusterDigest: "cluster", Charts: s.charts, Waves: 2, Cluster: sources(request.ClusterName)}
+	r := &Rendered{Commit: strings.Repeat("a", 40), Digest: s.digest, ClusterDigest: "cluster", Charts: s.charts, Frozen: s.frozen, Waves: 2, Cluster: sources(request.ClusterName)}
 	for i := range s.objects {
 		u := &unstructured.Unstructured{}
 		u.SetAPIVersion("v1")
