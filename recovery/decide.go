@@ -189,10 +189,19 @@ func provision(o Observation) Decision {
 	}
 	return onTarget(o, func() Decision {
 		if ok, why := o.Cluster.Serving(); !ok {
-			return Decision{Action: Wait, Waiting: why}
+			return Decision{Action: Wait, Waiting: why, Again: forSecret(o)}
 		}
 		return Decision{Action: Advance, Message: fmt.Sprintf("Cluster %s has a control plane", o.Cluster.Name)}
 	})
+}
+
+// forSecret is when to look again for the kubeconfig, whose Secret is not watched: every
+// other change shows on the Cluster.
+func forSecret(o Observation) time.Duration {
+	if o.Cluster.Initialized && !o.Cluster.Kubeconfig {
+		return lookAgain
+	}
+	return 0
 }
 
 // onTarget makes sure that the pinned Cluster is still there, and meant to be.
@@ -279,7 +288,7 @@ func verification(o Observation) Decision {
 		// The state may be applied before all nodes are there, but a cluster that Cluster
 		// API finds wanting is not recovered.
 		if ok, why := o.Cluster.Available(); !ok {
-			return Decision{Action: Wait, Waiting: why}
+			return Decision{Action: Wait, Waiting: why, Again: forSecret(o)}
 		}
 		return withMaterials(o, func() Decision { return Decision{Action: Verify} })
 	}

@@ -54,7 +54,7 @@ func leftovers(o Observation) Decision {
 		switch {
 		case item.Goes():
 			going = append(going, item.String())
-		case item.Made:
+		case item.Abandoned():
 			discard = true
 		default:
 			staying = append(staying, item.Kind+" "+item.Name)

@@ -53,6 +53,13 @@ type RecoveryPlanSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
 	Seeds []Seed `json:"seeds,omitempty"`
+	// KnownKinds come to be on the cluster although the state does not define them: an
+	// operator that it runs, or the distribution, does.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=256
+	KnownKinds []KnownKind `json:"knownKinds,omitempty"`
 	// ChartMirrors are asked for Helm charts instead of the repositories that the state
 	// names. Of several that fit, the longest counts.
 	//
@@ -136,6 +143,20 @@ type Seed struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Namespace string `json:"namespace"`
+}
+
+// KnownKind is a kind that somebody else defines.
+type KnownKind struct {
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Group string `json:"group"`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Kind string `json:"kind"`
+	// ClusterScoped objects are in no namespace.
+	//
+	// +optional
+	ClusterScoped bool `json:"clusterScoped,omitempty"`
 }
 
 // ChartMirror says where charts are read instead of where the state says.

@@ -55,8 +55,8 @@ doing is continued by the next one. In a sandbox it is started by 'refloat sandb
 	flags.StringVar(&o.cacheDir, "cache-dir", "", "where fetched commits are kept, so that a run survives the loss of its repository (default: the user's cache directory)")
 	flags.StringVar(&o.healthAddr, "health-addr", "0", "address of /healthz and /readyz, 0 for none")
 	flags.StringVar(&o.metricsAddr, "metrics-addr", "0", "address of /metrics, 0 for none")
-	flags.BoolVar(&o.elect, "leader-elect", false, "let one of several controllers work at a time")
-	flags.StringVar(&o.electIn, "leader-elect-namespace", "", "namespace of the lease (default: the controller's own)")
+	flags.BoolVar(&o.elect, "leader-elect", true, "let one of several controllers work at a time; a sandbox has one")
+	flags.StringVar(&o.electIn, "leader-elect-namespace", "", "namespace of the lease (default: the controller's own, else that of the context)")
 	flags.BoolVar(&o.audit, "audit", false, "keep an audit log of every cluster of the local provider")
 	flags.BoolVar(&o.remote, "allow-remote-bases", false, "let kustomizations read from other repositories")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
@@ -72,6 +72,9 @@ func runController(ctx context.Context, t terminal, a *access, o *controllerOpti
 	klog.SetLogger(log)
 	config, err := o.config(a)
 	if err != nil {
+		return err
+	}
+	if err := o.election(a); err != nil {
 		return err
 	}
 	mgr, err := o.manager(config)
@@ -113,6 +116,27 @@ func (o *controllerOptions) config(a *access) (*rest.Config, error) {
 	}
 	config.QPS = -1
 	return config, nil
+}
+
+// ownNamespace is where a pod finds the name of its namespace.
+const ownNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// election finds a namespace for the lease. Without a lease two controllers would take
+// runs from each other, and one that was deposed and outlives the other would rest.
+func (o *controllerOptions) election(a *access) error {
+	o.elect = o.elect && o.sandboxDir == ""
+	if !o.elect || o.electIn != "" {
+		return nil
+	}
+	if _, err := os.Stat(ownNamespace); err == nil {
+		return nil // controller-runtime reads it
+	}
+	namespace, _, err := a.loader().Namespace()
+	if err != nil {
+		return usageError("read kubeconfig: %w", err)
+	}
+	o.electIn = namespace
+	return nil
 }
 
 func (o *controllerOptions) defaultCache() (string, error) {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -77,35 +76,60 @@ func follow(ctx context.Context, t terminal, c client.WithWatch, key client.Obje
 // watchRun shows each state of the run and returns it once it has finished. The
 // watch is opened again whenever the server ends it.
 func watchRun(ctx context.Context, c client.WithWatch, key client.ObjectKey, view *runView) (*v1alpha1.RecoveryRun, error) {
-	ticker := time.NewTicker(heartbeat)
-	defer ticker.Stop()
-	for {
-		run := &v1alpha1.RecoveryRun{}
-		if err := c.Get(ctx, key, run); err != nil {
-			if apierrors.IsNotFound(err) {
-				return nil, usageError("there is no run %q in namespace %q; 'refloat get runs' lists them", key.Name, key.Namespace)
-			}
-			return nil, explain(err, "read the run")
-		}
-		view.show(run)
-		if run.Status.FinishedAt != nil {
-			return run, nil
-		}
-		w, err := c.Watch(ctx, &v1alpha1.RecoveryRunList{}, &client.ListOptions{
-			Namespace:     key.Namespace,
-			FieldSelector: fields.OneTermEqualSelector("metadata.name", key.Name),
-			// From the state just read, or a run deleted in between would never be seen to go.
-			Raw: &metav1.ListOptions{ResourceVersion: run.ResourceVersion},
-		})
-		if err != nil {
-			return nil, explain(err, "watch the run")
-		}
-		run, err = drainWatch(ctx, w, ticker, view)
-		w.Stop()
-		if run != nil || err != nil {
+	for seen := false; ; {
+		run, err := watchOnce(ctx, c, key, view)
+		if run != nil || err != nil && (!seen || !passing(err)) {
 			return run, err
 		}
+		seen = true // it was there: a server that does not answer now may answer later
+		if err == nil {
+			continue
+		}
+		view.trouble(err)
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(tryAgain):
+		}
 	}
+}
+
+// tryAgain is how long a management cluster that does not answer is left alone.
+const tryAgain = 2 * time.Second
+
+// passing tells whether the same request may end well later.
+func passing(err error) bool {
+	var usage *exitError
+	return !errors.As(err, &usage) && !errors.Is(err, errDeleted) && !apierrors.IsForbidden(err) && !apierrors.IsUnauthorized(err) &&
+		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+}
+
+// watchOnce shows the run until it has finished (it is returned) or the watch ends.
+func watchOnce(ctx context.Context, c client.WithWatch, key client.ObjectKey, view *runView) (*v1alpha1.RecoveryRun, error) {
+	ticker := time.NewTicker(heartbeat)
+	defer ticker.Stop()
+	run := &v1alpha1.RecoveryRun{}
+	if err := c.Get(ctx, key, run); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, usageError("there is no run %q in namespace %q; 'refloat get runs' lists them", key.Name, key.Namespace)
+		}
+		return nil, explain(err, "read the run")
+	}
+	view.show(run)
+	if run.Status.FinishedAt != nil {
+		return run, nil
+	}
+	w, err := c.Watch(ctx, &v1alpha1.RecoveryRunList{}, &client.ListOptions{
+		Namespace:     key.Namespace,
+		FieldSelector: fields.OneTermEqualSelector("metadata.name", key.Name),
+		// From the state just read, or a run deleted in between would never be seen to go.
+		Raw: &metav1.ListOptions{ResourceVersion: run.ResourceVersion},
+	})
+	if err != nil {
+		return nil, explain(err, "watch the run")
+	}
+	defer w.Stop()
+	return drainWatch(ctx, w, ticker, view)
 }
 
 // drainWatch shows events until the run finishes (it is returned), the server ends
@@ -140,8 +164,8 @@ func drainWatch(ctx context.Context, w watch.Interface, ticker *time.Ticker, vie
 func finish(ctx context.Context, t terminal, c client.Client, run *v1alpha1.RecoveryRun, o followOptions) error {
 	if o.reportDir != "" {
 		files, err := writeReport(ctx, c, run, o.reportDir)
-		if err != nil {
-			return fmt.Errorf("write the report: %w", err)
+		if err != nil { // the outcome of the run is not that of its report
+			say(t.Err, "the report could not be written: %v", err)
 		}
 		for _, f := range files {
 			say(t.Err, "report: %s", f)
@@ -153,7 +177,7 @@ func finish(ctx context.Context, t terminal, c client.Client, run *v1alpha1.Reco
 		}
 	} else if s := run.Status.Verification; s != nil && s.NotProvable > 0 {
 		if err := nameNotProvable(ctx, t, c, run); err != nil {
-			return err
+			say(t.Err, "the report could not be read: %v", err)
 		}
 	}
 	return outcome(run)

@@ -130,7 +130,7 @@ func (o *lintOptions) run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return badInput(err)
 	}
-	in.Seeds, in.Release = idsOf(options.Seeds), o.release
+	in.Seeds, in.Release, in.KnownKinds = idsOf(options.Seeds), o.release, o.state.known
 	report, err := lint.Run(in)
 	if err != nil {
 		return badInput(err)
@@ -164,6 +164,13 @@ func (o *lintOptions) open(ctx context.Context) (*source.Snapshot, []string, []m
 	}
 	for _, s := range plan.Spec.Seeds {
 		seeds = append(seeds, manifests.ID{Kind: "Secret", Namespace: s.Namespace, Name: s.SecretRef.Name})
+	}
+	for _, k := range plan.Spec.KnownKinds {
+		text := k.Group + "/" + k.Kind
+		if k.ClusterScoped {
+			text += ":cluster"
+		}
+		o.state.kinds = append(o.state.kinds, text)
 	}
 	snapshot, paths, err := (&planOptions{file: o.file}).open(ctx, nil, nil)
 	return snapshot, paths, seeds, err

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/manifests/expand"
@@ -29,6 +30,7 @@ type planOptions struct {
 	remote    bool
 	all       bool
 	state     stateFlags
+	kinds     []v1alpha1.KnownKind
 	// mirrors and seeds of the plan that was read.
 	mirrors []v1alpha1.ChartMirror
 	seeds   []v1alpha1.Seed
@@ -97,7 +99,7 @@ func (o *planOptions) open(ctx context.Context, a *access, args []string) (*sour
 	if err != nil {
 		return nil, nil, err
 	}
-	o.mirrors, o.seeds = plan.Spec.ChartMirrors, plan.Spec.Seeds
+	o.mirrors, o.seeds, o.kinds = plan.Spec.ChartMirrors, plan.Spec.Seeds, plan.Spec.KnownKinds
 	paths := make([]string, len(plan.Spec.State))
 	for i, s := range plan.Spec.State {
 		paths[i] = s.Path
@@ -141,7 +143,7 @@ func (o *planOptions) readPlan(ctx context.Context, a *access, args []string) (*
 	if err != nil {
 		return nil, err
 	}
-	return resolvePlan(ctx, c, namespace, args[0], "")
+	return findPlan(ctx, c, namespace, args[0], "")
 }
 
 var fullCommit = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
@@ -192,7 +194,7 @@ func (o *planOptions) show(ctx context.Context, t terminal, snapshot *source.Sna
 	if len(rendered.Objects) == 0 {
 		return usageError("%s holds no Kubernetes object", strings.Join(paths, ", "))
 	}
-	graph, err := order.Build(rendered.Objects, order.Options{Simulated: o.simulated, Units: rendered.Units, ExistingNamespace: o.seeded(options)})
+	graph, err := order.Build(rendered.Objects, order.Options{Simulated: o.simulated, Units: rendered.Units, ExistingNamespace: o.seeded(options), KnownKind: o.state.knownKind})
 	if err != nil {
 		return badInput(err)
 	}
@@ -219,7 +221,13 @@ func (o *planOptions) show(ctx context.Context, t terminal, snapshot *source.Sna
 // expandOptions of the flags and of the plan that was read.
 func (o *planOptions) expandOptions() (expand.Options, error) {
 	options, err := o.state.options()
+	if err != nil {
+		return options, err
+	}
 	options.AllowRemoteBases = o.remote
+	for _, k := range o.kinds {
+		o.state.known[schema.GroupKind{Group: k.Group, Kind: k.Kind}] = !k.ClusterScoped
+	}
 	for _, m := range o.mirrors {
 		options.Helm.Mirrors = append(options.Helm.Mirrors, expand.ChartMirror{From: m.From, To: m.To})
 	}

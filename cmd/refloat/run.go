@@ -107,12 +107,17 @@ func startRun(ctx context.Context, t terminal, a *access, op operationCommand, o
 	if err != nil {
 		return err
 	}
-	plan, err := resolvePlan(ctx, c, namespace, planName, o.file)
+	plan, err := findPlan(ctx, c, namespace, planName, o.file)
 	if err != nil {
 		return err
 	}
 	if op.confirm {
 		if err := confirm(t, op, plan, o.confirmed); err != nil {
+			return err
+		}
+	}
+	if o.file != "" {
+		if plan, err = writePlan(ctx, c, plan, o.file); err != nil {
 			return err
 		}
 	}
@@ -144,8 +149,8 @@ func startRun(ctx context.Context, t terminal, a *access, op operationCommand, o
 	})
 }
 
-// resolvePlan reads the named plan, or writes the one in the file.
-func resolvePlan(ctx context.Context, c client.Client, namespace, name, file string) (*v1alpha1.RecoveryPlan, error) {
+// findPlan reads the named plan, or the one in the file. It writes nothing.
+func findPlan(ctx context.Context, c client.Client, namespace, name, file string) (*v1alpha1.RecoveryPlan, error) {
 	if file == "" {
 		plan := &v1alpha1.RecoveryPlan{}
 		if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, plan); err != nil {
@@ -163,8 +168,13 @@ func resolvePlan(ctx context.Context, c client.Client, namespace, name, file str
 	if plan.Namespace == "" {
 		plan.Namespace = namespace
 	}
-	desired := plan.DeepCopy()
-	err = c.Create(ctx, plan)
+	return plan, nil
+}
+
+// writePlan creates or updates the plan of a file.
+func writePlan(ctx context.Context, c client.Client, desired *v1alpha1.RecoveryPlan, file string) (*v1alpha1.RecoveryPlan, error) {
+	plan := desired.DeepCopy()
+	err := c.Create(ctx, plan)
 	if apierrors.IsAlreadyExists(err) {
 		if err := c.Get(ctx, client.ObjectKeyFromObject(desired), plan); err != nil {
 			return nil, explain(err, "read the plan")

@@ -24,6 +24,7 @@ type runView struct {
 	ended    bool
 	beaten   string // the line that was last repeated
 	quiet    int    // beats since
+	told     string // the trouble that was told last
 }
 
 func newRunView(w io.Writer, smart bool) *runView { return &runView{w: w, smart: smart} }
@@ -67,6 +68,14 @@ func (v *runView) beat() {
 	}
 	v.beaten, v.quiet = v.last, 0
 	v.line(v.last)
+}
+
+// trouble tells once that the management cluster does not answer.
+func (v *runView) trouble(err error) {
+	if text := err.Error(); text != v.told {
+		v.told = text
+		v.line("… " + text + "; trying again, the run goes on meanwhile")
+	}
 }
 
 // waitingFor is the current line without its marker, for a closing sentence.

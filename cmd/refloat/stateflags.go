@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilversion "k8s.io/apimachinery/pkg/util/version"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
@@ -27,12 +28,15 @@ type stateFlags struct {
 	mirrors   []string
 	offline   bool
 	version   string
+	kinds     []string
+	known     map[schema.GroupKind]bool
 }
 
 func (o *stateFlags) addFlags(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&o.seedFiles, "seed-file", nil, "file with Secrets and ConfigMaps that the cluster gets beforehand: definitions may take values and keys from them; they are never printed; may be repeated")
 	flags.StringArrayVar(&o.mirrors, "chart-mirror", nil, "read charts elsewhere, as FROM=TO: oci://quay.io=oci://mirror.example.com/quay; may be repeated")
 	flags.StringVar(&o.version, "kube-version", "", "version of Kubernetes that charts see, for example v1.36.3; a run takes that of its cluster")
+	flags.StringArrayVar(&o.kinds, "known-kind", nil, "kind that the cluster will have although the state does not define it, as GROUP/KIND, with :cluster for one without namespaces; may be repeated")
 	flags.BoolVar(&o.offline, "offline", false, "fetch no charts: what needs one is left out, and named")
 }
 
@@ -41,6 +45,18 @@ func (o *stateFlags) options() (expand.Options, error) {
 	out := expand.Options{Helm: expand.ChartOptions{Offline: o.offline, KubeVersion: o.version}, Partial: o.offline}
 	if _, err := utilversion.ParseSemantic(o.version); o.version != "" && err != nil {
 		return out, usageError("--kube-version %q: write it as v1.36.3", o.version)
+	}
+	o.known = map[schema.GroupKind]bool{}
+	for _, text := range o.kinds {
+		gk, namespaced, err := parseKind(text)
+		if err != nil {
+			return out, err
+		}
+		o.known[gk] = namespaced
+	}
+	out.KnownKind = func(gk schema.GroupKind) bool {
+		_, known := o.known[gk]
+		return known
 	}
 	for _, text := range o.mirrors {
 		from, to, ok := strings.Cut(text, "=")
@@ -68,6 +84,22 @@ func (o *stateFlags) options() (expand.Options, error) {
 		out.Helm.CacheDir = filepath.Join(dir, "refloat", "charts")
 	}
 	return out, nil
+}
+
+// parseKind reads GROUP/KIND or GROUP/KIND:cluster.
+func parseKind(text string) (gk schema.GroupKind, namespaced bool, err error) {
+	name, clusterScoped := strings.CutSuffix(text, ":cluster")
+	group, kind, ok := strings.Cut(name, "/")
+	if !ok || group == "" || kind == "" || strings.ContainsAny(kind, "/:") {
+		return gk, false, usageError("--known-kind %q: write it as GROUP/KIND or GROUP/KIND:cluster", text)
+	}
+	return schema.GroupKind{Group: group, Kind: kind}, !clusterScoped, nil
+}
+
+// knownKind answers for an order.
+func (o *stateFlags) knownKind(gvk schema.GroupVersionKind) (namespaced, known bool) {
+	namespaced, known = o.known[gvk.GroupKind()]
+	return namespaced, known
 }
 
 // readSeeds reads a file of Secrets and ConfigMaps. Errors quote nothing of it: a parser's

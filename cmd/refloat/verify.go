@@ -77,7 +77,11 @@ repository; 2 it could not be told.`,
 			if err != nil {
 				return err
 			}
-			return o.tell(t, name, v)
+			err = o.tell(t, name, v)
+			if exit := (*exitError)(nil); err != nil && !errors.As(err, &exit) {
+				err = &exitError{code: exitCouldNotTell, err: fmt.Errorf("print the outcome: %w", err)}
+			}
+			return err
 		},
 	}
 	flags := cmd.Flags()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
@@ -299,9 +300,12 @@ func (e *engine) handle(ctx context.Context, ev event) {
 	case ev.answer != nil:
 		e.inFlight--
 		e.limiter.answered(ev.answer.latency, ev.answer.verdict.overloaded)
-		if ev.answer.err == nil {
+		switch {
+		case ev.answer.err == nil:
 			e.accepted(ev.answer)
-		} else {
+		case apierrors.IsUnauthorized(ev.answer.err):
+			e.broken, e.stopping = loggedOut(ev.answer.err), true
+		default:
 			e.refused(ev.answer)
 		}
 		e.probe(ctx, ev.answer.item)

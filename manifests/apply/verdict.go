@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -77,6 +78,13 @@ func judge(err error) verdict {
 	return verdict{action: retry, overloaded: true}
 }
 
+// loggedOut ends the run without a verdict on any object: the credentials are not valid
+// any more, as those of some providers are not after minutes. Whoever started the run
+// connects anew and starts it again; what was applied is found.
+func loggedOut(err error) error {
+	return fmt.Errorf("the credentials of the cluster are not accepted any more: %w", err)
+}
+
 // untrusted certificates do not become trusted by waiting.
 func untrusted(err error) bool {
 	var (
@@ -109,7 +117,7 @@ func judgeCode(s metav1.Status) verdict {
 		return verdict{action: retry, overloaded: true}
 	case code == http.StatusConflict:
 		return verdict{action: retry}
-	case code == http.StatusUnauthorized, code == http.StatusRequestTimeout:
+	case code == http.StatusRequestTimeout:
 		return verdict{action: retry, within: briefly}
 	case strings.Contains(s.Message, "denied the request"):
 		// A policy may wait for data that comes with other objects.

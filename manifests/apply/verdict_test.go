@@ -56,7 +56,6 @@ func TestJudge(t *testing.T) {
 		"invalid":                {said(422, metav1.StatusReasonInvalid, `Deployment.apps "b" is invalid: spec.selector: Required value`), verdict{action: fail}},
 		"immutable":              {said(422, metav1.StatusReasonInvalid, `Job.batch "b" is invalid: spec.template: Invalid value: field is immutable`), verdict{action: fail}},
 		"too large":              {said(413, metav1.StatusReasonRequestEntityTooLarge, "Request entity too large"), verdict{action: fail}},
-		"unauthorized":           {apierrors.NewUnauthorized("x"), verdict{action: retry, within: briefly}},
 		"connection refused":     {&url.Error{Op: "Patch", URL: "https://x", Err: syscall.ECONNREFUSED}, verdict{action: retry, overloaded: true}},
 		"answer timed out":       {context.DeadlineExceeded, verdict{action: retry, overloaded: true}},
 		"untrusted certificate":  {&url.Error{Op: "Patch", URL: "https://x", Err: x509.UnknownAuthorityError{}}, verdict{action: fail}},

@@ -76,7 +76,10 @@ func (w *watcher) run(ctx context.Context, r cluster.Resource, version string) {
 	for failures := 0; ctx.Err() == nil; {
 		if version == "" {
 			var err error
-			if version, err = w.list(ctx, r); err != nil {
+			if version, err = w.list(ctx, r); apierrors.IsUnauthorized(err) {
+				w.broken(ctx, loggedOut(err))
+				return
+			} else if err != nil {
 				failures++
 				w.e.Log.V(1).Info("cannot list, will try again", "resource", r.String(), "error", err.Error())
 				w.pause(ctx, failures)

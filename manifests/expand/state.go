@@ -64,8 +64,11 @@ func (s *state) add(o manifests.Object, turn int) {
 
 var crdKind = schema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}
 
-// define notes the scope of the kind that a CustomResourceDefinition brings.
+// define notes the scope of the kinds that an object brings.
 func (s *state) define(o manifests.Object) {
+	for _, k := range manifests.KindsMadeFrom(o.Unstructured) {
+		s.scopes[k.GroupKind] = k.Namespaced
+	}
 	if o.ID().GroupKind() != crdKind {
 		return
 	}

@@ -262,10 +262,13 @@ func TestKnownKinds(t *testing.T) {
 			object: app + "status: {health: {status: Degraded}, sync: {status: Synced}}",
 			status: health.Progressing, message: `the application is "Degraded", not Healthy`,
 		},
-		"rollout":           {object: roll + "status: {phase: Healthy}", status: health.Healthy},
-		"rollout, paused":   {object: roll + "status: {phase: Paused, message: CanaryPauseStep}", status: health.Healthy, message: "paused: CanaryPauseStep"},
-		"rollout, degraded": {object: roll + "status: {phase: Degraded, message: deadline}", status: health.Progressing, message: `the rollout is "Degraded", not Healthy: deadline`},
-		"sealed secret":     {object: sealed + "status: {conditions: [{type: Synced, status: 'True'}]}", status: health.Healthy},
+		"rollout": {object: roll + "status: {phase: Healthy}", status: health.Healthy},
+		// Its controller writes the generation as text.
+		"rollout, degraded, generation as text": {object: roll + "status: {phase: Degraded, message: deadline, observedGeneration: \"2\"}", status: health.Progressing, message: `the rollout is "Degraded", not Healthy: deadline`},
+		"rollout, generation as text":           {object: roll + "status: {phase: Healthy, observedGeneration: \"2\"}", status: health.Healthy},
+		"rollout, paused":                       {object: roll + "status: {phase: Paused, message: CanaryPauseStep}", status: health.Healthy, message: "paused: CanaryPauseStep"},
+		"rollout, degraded":                     {object: roll + "status: {phase: Degraded, message: deadline}", status: health.Progressing, message: `the rollout is "Degraded", not Healthy: deadline`},
+		"sealed secret":                         {object: sealed + "status: {conditions: [{type: Synced, status: 'True'}]}", status: health.Healthy},
 		"sealed secret, wrong key": {
 			object: sealed + "status: {conditions: [{type: Synced, status: 'False', message: no key could decrypt secret}]}",
 			status: health.Progressing, message: "it is not Synced: no key could decrypt secret",

@@ -21,6 +21,7 @@ var known = map[schema.GroupKind]func(*unstructured.Unstructured) Assessment{
 	{Group: "pkg.crossplane.io", Kind: "Function"}:                              needs("Installed", "Healthy"),
 	{Group: "pkg.crossplane.io", Kind: "Configuration"}:                         needs("Installed", "Healthy"),
 	{Group: "apiextensions.crossplane.io", Kind: "CompositeResourceDefinition"}: needs("Established"),
+	{Group: "templates.gatekeeper.sh", Kind: "ConstraintTemplate"}:              created,
 	{Group: "bitnami.com", Kind: "SealedSecret"}:                                needs("Synced"),
 	{Group: "monitoring.coreos.com", Kind: "Prometheus"}:                        needs("Available", "Reconciled"),
 	{Group: "monitoring.coreos.com", Kind: "PrometheusAgent"}:                   needs("Available", "Reconciled"),
@@ -31,6 +32,14 @@ var known = map[schema.GroupKind]func(*unstructured.Unstructured) Assessment{
 	{Group: "elasticsearch.k8s.elastic.co", Kind: "Elasticsearch"}:              phase("Ready"),
 	{Group: "argoproj.io", Kind: "Application"}:                                 application,
 	{Group: "argoproj.io", Kind: "Rollout"}:                                     rollout,
+}
+
+// created tells whether Gatekeeper has made the kind of a template.
+func created(u *unstructured.Unstructured) Assessment {
+	if made, _, _ := unstructured.NestedBool(u.Object, "status", "created"); !made {
+		return progressing("its operator has not made the kind of its constraints yet")
+	}
+	return healthy("")
 }
 
 // needs conditions that have to be True.

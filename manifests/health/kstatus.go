@@ -58,15 +58,18 @@ func custom(u *unstructured.Unstructured, env Environment) Assessment {
 	if silent(u) {
 		return unreported(u, env)
 	}
+	rule, ok := known[u.GroupVersionKind().GroupKind()]
 	r, err := compute(u)
-	if err != nil {
+	switch {
+	case err != nil && ok: // Argo Rollouts writes observedGeneration as text
+		return rule(u)
+	case err != nil:
 		return healthy("its status has an unusual form and says nothing about readiness")
 	}
-	a := translate(r)
-	if rule, ok := known[u.GroupVersionKind().GroupKind()]; ok && a.Status == Healthy {
-		return rule(u)
+	if a := translate(r); !ok || a.Status != Healthy {
+		return a
 	}
-	return a
+	return rule(u)
 }
 
 // silent tells whether nobody has written a status.

@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -99,6 +100,10 @@ func intAt(u *unstructured.Unstructured, or int64, path ...string) int64 {
 		return int64(n)
 	case float64:
 		return int64(n)
+	case string:
+		if number, err := strconv.ParseInt(n, 10, 64); err == nil {
+			return number
+		}
 	}
 	return or
 }

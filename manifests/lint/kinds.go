@@ -63,6 +63,9 @@ func (c *checker) kind(it *item) (finding, bool) {
 	if r, ok := removals[it.gvk]; ok && c.lookup(gk, version) == nil {
 		return c.removed(it, r)
 	}
+	if namespaced, ok := c.known[gk]; ok {
+		return scoped(it, namespaced)
+	}
 	if d, ok := c.definitions[gk]; ok {
 		if !slices.Contains(d.served, version) {
 			return finding{rule: "version-not-served", message: fmt.Sprintf("version %s of {} is not served: %s (%s) has %s",

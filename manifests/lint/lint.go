@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/builtin"
 )
@@ -21,6 +23,9 @@ type Input struct {
 	Units []manifests.Unit
 	// Seeds are Secrets that are on the new cluster before the first object.
 	Seeds []manifests.ID
+	// KnownKinds will be on the cluster although the state does not define them, with
+	// true for those that live in namespaces.
+	KnownKinds map[schema.GroupKind]bool
 	// Taints are fields that rendering twice gave different values for.
 	Taints []Taint
 	// Faults of files that could not be rendered.

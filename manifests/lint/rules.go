@@ -9,7 +9,7 @@ var kindRules = []Rule{
 		"Keep one of them."},
 	{"missing-definition", Error, "A kind is defined by nothing",
 		"On an old cluster somebody installed the CustomResourceDefinition by hand; a new API server does not know the kind.",
-		"Add the CustomResourceDefinition, or the path that holds it."},
+		"Add the CustomResourceDefinition, or the path that holds it; or say that somebody else defines the kind: --known-kind, or knownKinds of the plan."},
 	{"version-not-served", Error, "A version of a kind is not served",
 		"An old cluster stores the object already; a new API server refuses the version.",
 		"Change the apiVersion to one that is served."},

@@ -44,6 +44,7 @@ type state struct {
 	twice       [][2]*item
 	definitions map[schema.GroupKind]definition
 	aggregated  map[schema.GroupVersion]bool
+	known       map[schema.GroupKind]bool
 	workloads   []*workload
 	inNamespace map[string][]*workload
 	refs        []reference
@@ -108,7 +109,7 @@ func index(in Input) *state {
 	s := &state{
 		byID: map[manifests.ID]*item{}, byKind: map[schema.GroupKind][]*item{},
 		definitions: map[schema.GroupKind]definition{}, aggregated: map[schema.GroupVersion]bool{},
-		inNamespace: map[string][]*workload{}, seeds: map[manifests.ID]bool{},
+		known: in.KnownKinds, inNamespace: map[string][]*workload{}, seeds: map[manifests.ID]bool{},
 	}
 	for _, o := range in.Objects {
 		if o.Unstructured == nil || o.GetKind() == "" || o.GetName() == "" {
@@ -143,6 +144,9 @@ func (s *state) add(it *item) bool {
 	}
 	s.byID[it.id] = it
 	s.byKind[it.id.GroupKind()] = append(s.byKind[it.id.GroupKind()], it)
+	for _, k := range manifests.KindsMadeFrom(it.Unstructured) {
+		s.definitions[k.GroupKind] = definition{by: it, namespaced: k.Namespaced, served: k.Versions}
+	}
 	switch it.id.GroupKind() {
 	case definitionKind:
 		s.define(it)

@@ -122,7 +122,7 @@ func (s *set) scope(gvk schema.GroupVersionKind, o Options) (scope, cause) {
 		return unknownScope, cause{}
 	}
 	return unknownScope, cause{before: "kind " + kindName(gk) + " is defined by nothing: it is not built in to Kubernetes " + builtin.Release +
-		", and the state has neither a CustomResourceDefinition nor an APIService for it; needed by "}
+		", and the state has neither a CustomResourceDefinition nor an APIService for it (if an operator or the distribution defines it, list it in spec.knownKinds of the plan, or give --known-kind); needed by "}
 }
 
 func scopeOf(namespaced bool) scope {

@@ -18,7 +18,7 @@ func TestFaults(t *testing.T) {
 		"a kind that nothing defines": {
 			objects: docs(meta("example.com/v1", "Widget", "a"), meta("example.com/v1", "Widget", "b")),
 			fault: "kind Widget.example.com is defined by nothing: it is not built in to Kubernetes 1.36, and the state has neither a " +
-				"CustomResourceDefinition nor an APIService for it; needed by Widget.example.com default/a (f.yaml:1) and 1 more object",
+				"CustomResourceDefinition nor an APIService for it (if an operator or the distribution defines it, list it in spec.knownKinds of the plan, or give --known-kind); needed by Widget.example.com default/a (f.yaml:1) and 1 more object",
 		},
 		"a version that the definition does not serve": {
 			objects: docs(widgets, meta("example.com/v1alpha1", "Widget", "a")),

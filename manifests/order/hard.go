@@ -16,6 +16,14 @@ func (b *builder) hard() {
 }
 
 func (b *builder) definedBy(i int, gk schema.GroupKind) {
+	if d, ok := b.definitions[gk]; ok && d.made {
+		b.need(i, d.index, Ready, Hard, "is of a kind that its operator makes from it")
+		if b.simulated {
+			b.warn("the kind of %s is made by an operator from %s, which does not run on a simulated cluster: it cannot be applied there",
+				b.name(i), b.name(d.index))
+		}
+		return
+	}
 	if d, ok := b.definitions[gk]; ok && d.index != i {
 		b.need(i, d.index, Served, Hard, "is defined by it")
 		return

@@ -51,6 +51,8 @@ type definition struct {
 	namespaced bool
 	served     []string
 	storage    string
+	// made is true for a kind that an operator makes once it has seen the object.
+	made bool
 }
 
 var (
@@ -94,6 +96,13 @@ func index(objects []manifests.Object, known *units) (*set, []error) {
 	}
 	for _, i := range s.byKind[definitionKind] {
 		s.define(i)
+	}
+	for i := range s.items {
+		for _, k := range manifests.KindsMadeFrom(s.items[i].Unstructured) {
+			if _, taken := s.definitions[k.GroupKind]; !taken {
+				s.definitions[k.GroupKind] = definition{index: i, plural: k.Plural, namespaced: k.Namespaced, served: k.Versions, made: true}
+			}
+		}
 	}
 	for _, i := range s.byKind[apiServiceKind] {
 		u := s.items[i].Unstructured

@@ -55,6 +55,9 @@ func (c *Clusters) Connect(ctx context.Context, inc Incarnation) (*rest.Config, 
 	if err := checkHolder(holder, inc); err != nil {
 		return nil, err
 	}
+	if len(holder.Data[secret.KubeconfigDataName]) == 0 {
+		return nil, &NotReadyError{Reason: "NoKubeconfig", Message: fmt.Sprintf("Secret %s has no key %s yet", key, secret.KubeconfigDataName)}
+	}
 	config, err := restConfig(holder.Data[secret.KubeconfigDataName])
 	if err != nil {
 		return nil, &RefusedError{Reason: "UnsafeKubeconfig", Message: fmt.Sprintf("Secret %s: %v", key, err)}
@@ -85,9 +88,6 @@ func checkHolder(holder *corev1.Secret, inc Incarnation) error {
 // restConfig builds the access from a kubeconfig's current context, from inline data
 // only. Its errors never hold anything of the content.
 func restConfig(raw []byte) (*rest.Config, error) {
-	if len(raw) == 0 {
-		return nil, fmt.Errorf("key %s is missing or empty", secret.KubeconfigDataName)
-	}
 	if len(raw) > maxKubeconfig {
 		return nil, fmt.Errorf("the kubeconfig has %d bytes; at most %d are read", len(raw), maxKubeconfig)
 	}

@@ -42,6 +42,10 @@ type Item struct {
 // Goes tells whether the item will go by itself once the Cluster is gone.
 func (i Item) Goes() bool { return i.Owned || i.Deleting }
 
+// Abandoned tells whether nobody but Refloat will delete the item: Create made it, and
+// nothing owns it, not even something that stays.
+func (i Item) Abandoned() bool { return i.Made && !i.Goes() && len(i.owners) == 0 }
+
 // String names the item, its finalizers and why it stays.
 func (i Item) String() string {
 	s := i.Kind + " " + i.Name

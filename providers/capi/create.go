@@ -2,6 +2,7 @@ package capi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -163,12 +164,17 @@ func (c *Clusters) createOne(ctx context.Context, m *Manifests, src Source, stam
 	u := src.Object.DeepCopy()
 	mark(u, m.Name, stamp)
 	err := c.Client.Create(ctx, u)
+	var status apierrors.APIStatus
 	switch {
 	case err == nil:
 		return u, nil
 	case apierrors.IsInvalid(err):
 		return nil, rejected(src, err)
-	case !apierrors.IsAlreadyExists(err):
+	case apierrors.IsAlreadyExists(err):
+	case u.GetKind() == "Secret" && errors.As(err, &status):
+		// A policy may quote what it refuses.
+		return nil, fmt.Errorf("create %s (%s): the API server refused it (%d %s)", describe(u), src.From, status.Status().Code, status.Status().Reason)
+	default:
 		return nil, fmt.Errorf("create %s (%s): %w", describe(u), src.From, err)
 	}
 	live := &unstructured.Unstructured{}

@@ -141,7 +141,7 @@ func (c *Clusters) Discard(ctx context.Context, inc Incarnation) error {
 		return err
 	}
 	for _, item := range items {
-		if !item.Made || item.Goes() {
+		if !item.Abandoned() {
 			continue
 		}
 		about := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: inc.Namespace, Name: item.Name}}

@@ -12,7 +12,8 @@ import (
 )
 
 // settling is how long a cluster may take to match after its objects became healthy:
-// controllers may still write, and what is deleted may still go.
+// controllers may still write, and what is deleted may still go. What still progresses,
+// as a DaemonSet does on the node that joined last, has the limit of the phase.
 const settling = time.Minute
 
 // comparison of the live cluster with the render.
@@ -35,7 +36,7 @@ func compared(before *comparison, found *Verified, note string, pinned int, now 
 	}
 	if before != nil {
 		c.differs = before.differs
-		if now.Sub(c.differs) >= settling || !progressing(v) && same(before.verification, v) {
+		if !progressing(v) && (now.Sub(c.differs) >= settling || same(before.verification, v)) {
 			return c, nil
 		}
 	}

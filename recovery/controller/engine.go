@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -41,6 +42,8 @@ type RenderRequest struct {
 	StatePaths                          []string
 	// SeedNamespaces exist before the state is applied.
 	SeedNamespaces []string
+	// KnownKinds are on the cluster by then although the state does not define them.
+	KnownKinds KnownKinds
 	// Optional objects of the state may fail.
 	Optional []manifests.Pattern
 	// Seeds are what will be on the cluster by then, for definitions that take values or
@@ -52,6 +55,9 @@ type RenderRequest struct {
 	// Frozen releases of the pinned commit are not rendered again.
 	Frozen []expand.FrozenRelease
 }
+
+// KnownKinds tell whether objects of a kind live in namespaces.
+type KnownKinds map[schema.GroupKind]bool
 
 // Rendered is a frozen rendering.
 type Rendered struct {
@@ -72,8 +78,9 @@ type Rendered struct {
 	// Waves is the number of levels of the state's graph.
 	Waves   int
 	Cluster []capi.Source
-	// SeedNamespaces of the request, for ordering.
+	// SeedNamespaces and KnownKinds of the request, for ordering.
 	SeedNamespaces []string
+	KnownKinds     KnownKinds
 	Warnings       []string
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -76,13 +77,13 @@ func (e *engine) Render(ctx context.Context, request RenderRequest) (*Rendered, 
 		return nil, inputFault("StateInvalid", fmt.Errorf("%s%w", at, err))
 	}
 	state.Objects = manifests.Optional(state.Objects, request.Optional)
-	graph, err := order.Build(state.Objects, orderOptions(request.SeedNamespaces, state.Units, false))
+	graph, err := order.Build(state.Objects, orderOptions(request.SeedNamespaces, request.KnownKinds, state.Units, false))
 	if err != nil {
 		return nil, inputFault("StateInvalid", fmt.Errorf("%s%w", at, err))
 	}
 	r := &Rendered{
 		Commit: snapshot.Commit, CommitTime: snapshot.CommitTime, Origin: originOf(snapshot), Digest: state.Digest, ClusterDigest: cluster.Digest,
-		Cluster: made, State: state.Objects, Units: state.Units, Charts: state.Charts, Frozen: state.Frozen, Waves: len(graph.Waves), SeedNamespaces: request.SeedNamespaces,
+		Cluster: made, State: state.Objects, Units: state.Units, Charts: state.Charts, Frozen: state.Frozen, Waves: len(graph.Waves), SeedNamespaces: request.SeedNamespaces, KnownKinds: request.KnownKinds,
 		Warnings: append(append(snapshot.Warnings, state.Warnings...), graph.Warnings...),
 	}
 	for _, s := range state.Skipped {
@@ -111,6 +112,10 @@ func (e *engine) expandOptions(request RenderRequest, kubernetes string) expand.
 		Options:    render.Options{AllowRemoteBases: e.AllowRemoteBases},
 		Repository: flux.Repository{URLs: knownAs(request.Source)},
 		Seeds:      request.Seeds,
+		KnownKind: func(gk schema.GroupKind) bool {
+			_, known := request.KnownKinds[gk]
+			return known
+		},
 	}
 }
 
@@ -123,12 +128,18 @@ func knownAs(src v1alpha1.GitSource) []string {
 	return urls
 }
 
-func orderOptions(seedNamespaces []string, units []manifests.Unit, simulated bool) order.Options {
+func orderOptions(seedNamespaces []string, kinds KnownKinds, units []manifests.Unit, simulated bool) order.Options {
 	seeded := map[string]bool{}
 	for _, name := range seedNamespaces {
 		seeded[name] = true
 	}
-	return order.Options{Simulated: simulated, Units: units, ExistingNamespace: func(name string) bool { return seeded[name] }}
+	return order.Options{
+		Simulated: simulated, Units: units, ExistingNamespace: func(name string) bool { return seeded[name] },
+		KnownKind: func(gvk schema.GroupVersionKind) (namespaced, known bool) {
+			namespaced, known = kinds[gvk.GroupKind()]
+			return namespaced, known
+		},
+	}
 }
 
 // inputFault makes an error final, unless the same request may end well later: a
@@ -143,7 +154,7 @@ func inputFault(reason string, err error) error {
 
 // Apply implements Engine.
 func (e *engine) Apply(ctx context.Context, rendered *Rendered, target Target, limits ApplyLimits, tell func(ApplyProgress)) ([]report.Object, error) {
-	graph, err := order.Build(rendered.State, orderOptions(rendered.SeedNamespaces, rendered.Units, target.Simulated))
+	graph, err := order.Build(rendered.State, orderOptions(rendered.SeedNamespaces, rendered.KnownKinds, rendered.Units, target.Simulated))
 	if err != nil {
 		return nil, inputFault("StateInvalid", err)
 	}

@@ -163,12 +163,13 @@ func TestClusterThatSettles(t *testing.T) {
 		verdicts []*report.Verification
 		last     *report.Verification
 		fails    bool
+		late     bool // until the limit of the phase
 	}{
 		"matches after a while":  {verdicts: []*report.Verification{changed("a", "1"), changed("a", "2"), changed("b", "2")}},
 		"progresses for a while": {verdicts: []*report.Verification{moving("Progressing: 1 of 2"), moving("Progressing: 1 of 2"), moving("Progressing: 1 of 2")}},
 		"does not change":        {last: changed("a", "1"), fails: true},
 		"has failed":             {last: moving("Failed: crash loop"), fails: true},
-		"progresses for ever":    {last: moving("Progressing: 1 of 2"), fails: true},
+		"progresses for ever":    {last: moving("Progressing: 1 of 2"), fails: true, late: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -182,11 +183,21 @@ func TestClusterThatSettles(t *testing.T) {
 			if run.Status.Failure != nil {
 				t.Errorf("it failed at once: %+v", run.Status.Failure)
 			}
+			reason, limit := "NotMatching", 2*time.Minute
+			if test.late {
+				w.clock.Step(20 * time.Minute)
+				w.step("run")
+				if f := w.run("run").Status.Failure; f != nil {
+					t.Errorf("it failed before its limit: %+v", f)
+				}
+				w.clock.Step(10 * time.Minute)
+				reason, limit = "TimedOut", time.Hour
+			}
 			run = w.finish("run")
-			if f := run.Status.Failure; (f != nil) != test.fails || f != nil && (f.Reason != "NotMatching" || !strings.Contains(f.Message, "(first: a ")) {
+			if f := run.Status.Failure; (f != nil) != test.fails || f != nil && (f.Reason != reason || !strings.Contains(f.Message, "(first: a ")) {
 				t.Errorf("failure %+v", f)
 			}
-			if took := run.Status.FinishedAt.Sub(run.Status.StartedAt.Time); took > 2*time.Minute {
+			if took := run.Status.FinishedAt.Sub(run.Status.StartedAt.Time); took > limit {
 				t.Errorf("it took %s", took)
 			}
 			if v := w.report(run).Verification; test.fails && (v == nil || v.Matches()) {

@@ -124,8 +124,8 @@ func (r *Reconciler) remains(ctx context.Context, cluster *recovery.Cluster, inc
 		return nil
 	}
 	blocker, err := r.Clusters.Blocker(ctx, inc)
-	if err != nil {
-		return err
+	if err != nil { // the deletion does not depend on whether it can be explained
+		ctrl.LoggerFrom(ctx).Error(err, "what holds up the deletion cannot be told")
 	}
 	if blocker != nil {
 		cluster.Blocker = blocker.String()

@@ -25,7 +25,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 			return ctrl.Result{}, nil
 		}
 		if err != nil {
-			return ctrl.Result{}, err
+			return ctrl.Result{}, r.unseen(ctx, o, err)
 		}
 		decision := recovery.Decide(o)
 		switch decision.Action {
@@ -70,8 +70,33 @@ func (r *Reconciler) setback(ctx context.Context, o recovery.Observation, action
 	if o.Run.Status.FinishedAt != nil {
 		return fmt.Errorf("%s: %w", action, err) // its record is closed
 	}
-	// People should see why it does not go on, even if this write fails as well.
-	next := recovery.Decision{Action: recovery.Wait, Waiting: fmt.Sprintf("%s to succeed, tried again after: %v", action, err)}
+	waiting := fmt.Sprintf("%s to succeed, tried again after: %v", action, err)
+	return r.instead(ctx, o, waiting, fmt.Errorf("%s: %w", action, err))
+}
+
+// unseen deals with a run about which something cannot be read: its limits hold all the
+// same, and people see why it does not go on.
+func (r *Reconciler) unseen(ctx context.Context, o recovery.Observation, err error) error {
+	s := o.Run.Status
+	if ctx.Err() != nil || s.StartedAt == nil || s.FinishedAt != nil || recovery.Current(o.Run) == nil {
+		return err
+	}
+	if o.Claimed == 0 {
+		return errors.Join(err, r.act(ctx, o, recovery.Decision{Action: recovery.Claim}))
+	}
+	if o.Claimed != s.Epoch {
+		return err // another process has it
+	}
+	if target := s.Target; target != nil && o.Cluster.Name == "" {
+		// Nothing is known of the cluster. Until it is, what a drill made counts as there.
+		o.Cluster.Exists, o.Cluster.UID = true, target.UID
+	}
+	return r.instead(ctx, o, fmt.Sprintf("something to be readable, tried again after: %v", err), err)
+}
+
+// instead waits where no action is possible, as long as the limit of the phase allows.
+func (r *Reconciler) instead(ctx context.Context, o recovery.Observation, waiting string, err error) error {
+	next := recovery.Decision{Action: recovery.Wait, Waiting: waiting}
 	if late := recovery.WhenLate(o, next); late != nil {
 		next = *late
 	}
@@ -84,7 +109,7 @@ func (r *Reconciler) setback(ctx context.Context, o recovery.Observation, action
 	default:
 		waitErr = r.act(ctx, o, next)
 	}
-	return errors.Join(fmt.Errorf("%s: %w", action, err), waitErr)
+	return errors.Join(err, waitErr)
 }
 
 // wait records what the run waits for, not more often than people can read, and says

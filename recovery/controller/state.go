@@ -6,6 +6,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -22,6 +23,12 @@ func renderRequest(plan v1alpha1.RecoveryPlanSpec, namespace, cluster, commit st
 	}
 	for _, s := range plan.State {
 		request.StatePaths = append(request.StatePaths, s.Path)
+	}
+	for _, k := range plan.KnownKinds {
+		if request.KnownKinds == nil {
+			request.KnownKinds = KnownKinds{}
+		}
+		request.KnownKinds[schema.GroupKind{Group: k.Group, Kind: k.Kind}] = !k.ClusterScoped
 	}
 	for _, s := range plan.Seeds {
 		request.SeedNamespaces = append(request.SeedNamespaces, s.Namespace)

@@ -3,12 +3,14 @@ package controller
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -107,15 +109,21 @@ func (w *workers) enter(key workKey) (*job, context.Context) {
 func guarded(ctx context.Context, do func(context.Context, func(advance)) (any, error), tell func(advance)) (result any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = recovery.Faultf("InternalError", "a defect of Refloat: %v\n%s", p, firstLines(debug.Stack()))
+			err = defect(ctx, p, debug.Stack())
 		}
 	}()
 	return do(ctx, tell)
 }
 
-func firstLines(stack []byte) []byte {
-	const enough = 2000
-	return stack[:min(len(stack), enough)]
+// defect says no more of a panic than what cannot hold anything that was rendered; the
+// log has the places.
+func defect(ctx context.Context, p any, stack []byte) *recovery.Fault {
+	what := fmt.Sprintf("%T", p)
+	if err, ok := p.(runtime.Error); ok {
+		what = err.Error()
+	}
+	ctrl.LoggerFrom(ctx).Error(nil, "a defect of Refloat", "panic", what, "stack", string(stack))
+	return recovery.Faultf("InternalError", "a defect of Refloat (%s); its log has the details", what)
 }
 
 func (w *workers) tell(key workKey, j *job, run client.ObjectKey, a advance) {
