@@ -2,11 +2,16 @@ package apply_test
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net/http"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 
 	"github.com/refloat-dev/refloat/internal/planetest"
@@ -50,6 +55,47 @@ func wrapped(accepted func()) *rest.Config {
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestExpiredCredentialsFailNoObject has a token run out in the middle of a run. It says
+// nothing about any object: the next run, with another token, finds what was applied.
+func TestExpiredCredentialsFailNoObject(t *testing.T) {
+	objects := planetest.Mixed(60, "expired")
+	sent := atomic.Int32{}
+	o := options()
+	o.Config = rest.CopyConfig(plane.Config)
+	o.Config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.Method == http.MethodPatch && sent.Add(1) > 20 {
+				r = r.Clone(r.Context())
+				r.Header.Set("Authorization", "Bearer expired")
+				return unauthorized.RoundTrip(r)
+			}
+			return next.RoundTrip(r)
+		})
+	})
+	_, err := apply.Run(t.Context(), build(t, objects), o)
+	var failed *apply.Error
+	if err == nil || errors.As(err, &failed) || !apierrors.IsUnauthorized(err) {
+		t.Fatalf("error %v", err)
+	}
+	if _, err := apply.Run(t.Context(), build(t, objects), options()); err != nil {
+		t.Fatal(err)
+	}
+	for object, n := range writes(t, "expired-") {
+		if n != 1 {
+			t.Errorf("%s was written %d times", object, n)
+		}
+	}
+}
+
+// unauthorized answers as an API server does to a token that it does not know.
+var unauthorized = roundTripper(func(r *http.Request) (*http.Response, error) {
+	body := `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401}`
+	return &http.Response{
+		StatusCode: http.StatusUnauthorized, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
+		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
+	}, nil
+})
 
 func TestRunAppliesMixedObjects(t *testing.T) {
 	objects := planetest.Mixed(150, "mixed")

@@ -66,6 +66,18 @@ func TestEdges(t *testing.T) {
 			objects: docs(meta("example.com/v1", "Widget", "w"), widgets),
 			edges:   []string{"Widget.example.com default/w after CustomResourceDefinition.apiextensions.k8s.io widgets.example.com: is defined by it (Hard Served)"},
 		},
+		"constraint after the template that its kind is made from": {
+			objects: docs(
+				cluster("constraints.gatekeeper.sh/v1beta1", "Owned", "all"),
+				cluster("templates.gatekeeper.sh/v1", "ConstraintTemplate", "owned")+"spec: {crd: {spec: {names: {kind: Owned}}}}",
+				cluster("apiextensions.k8s.io/v1", "CustomResourceDefinition", "constrainttemplates.templates.gatekeeper.sh")+
+					"spec: {group: templates.gatekeeper.sh, scope: Cluster, names: {kind: ConstraintTemplate, plural: constrainttemplates}, versions: [{name: v1, served: true, storage: true}]}",
+			),
+			edges: []string{
+				"ConstraintTemplate.templates.gatekeeper.sh owned after CustomResourceDefinition.apiextensions.k8s.io constrainttemplates.templates.gatekeeper.sh: is defined by it (Hard Served)",
+				"Owned.constraints.gatekeeper.sh all after ConstraintTemplate.templates.gatekeeper.sh owned: is of a kind that its operator makes from it (Hard Ready)",
+			},
+		},
 		"service account and its permissions before the workload": {
 			objects: docs(
 				deployment("app", "{serviceAccountName: robot}"),
