@@ -28,6 +28,11 @@ const (
 	Start Action = "Start"
 	// Claim raises the epoch, so that an older process stops.
 	Claim Action = "Claim"
+	// Suspend and Resume say since when the run stands still, and that it goes on.
+	Suspend Action = "Suspend"
+	Resume  Action = "Resume"
+	// TakeApproval records whose yes counts and enters the next phase.
+	TakeApproval Action = "TakeApproval"
 	// Preflight begins the checks that come before anything is destroyed.
 	Preflight Action = "Preflight"
 	// RecordPreflight pins what the preflight found and enters the next phase.
@@ -84,6 +89,8 @@ type Decision struct {
 	// Again, with Wait, is when to look again although nothing may be reported; 0 when
 	// every change is reported or the deadline suffices.
 	Again time.Duration
+	// Approval, with TakeApproval.
+	Approval *v1alpha1.RunApproval
 	// Failure, with Fail.
 	Failure *v1alpha1.Failure
 }
@@ -95,7 +102,7 @@ const lookAgain = time.Second
 // Decide what to do next. It is pure.
 func Decide(o Observation) Decision {
 	for _, rule := range []func(Observation) *Decision{
-		whenFinished, whenQueued, whenDeposed, whenDeleted, whenLockLost, whenFailed,
+		whenFinished, whenQueued, whenDeposed, whenDeleted, whenCancelled, whenSuspended, whenLockLost, whenFailed,
 	} {
 		if d := rule(o); d != nil {
 			return *d
@@ -117,6 +124,8 @@ func inPhase(o Observation) Decision {
 	switch current.Name {
 	case v1alpha1.PhasePreflight:
 		return preflight(o)
+	case v1alpha1.PhaseApproval:
+		return approval(o)
 	case v1alpha1.PhaseTeardown:
 		return takeDown(o, o.Run.Status.Previous)
 	case v1alpha1.PhaseProvision:

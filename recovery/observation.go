@@ -18,6 +18,10 @@ type Observation struct {
 	// not taken it over yet.
 	Claimed int64
 	Lock    Lock
+	// Approvals for the run, while it waits for one.
+	Approvals []v1alpha1.RunApproval
+	// Holds of the plan, until something is deleted.
+	Holds []v1alpha1.Hold
 	// Cluster that the phase is about.
 	Cluster Cluster
 	// Materials is the making of rendered inputs; they are Ready while in memory.

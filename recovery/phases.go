@@ -35,6 +35,9 @@ func sequence(run *v1alpha1.RecoveryRun) []v1alpha1.Phase {
 		rebuild = slices.DeleteFunc(rebuild, func(p v1alpha1.Phase) bool { return p == v1alpha1.PhaseSeed })
 	}
 	phases := []v1alpha1.Phase{v1alpha1.PhasePreflight}
+	if needsApproval(run) {
+		phases = append(phases, v1alpha1.PhaseApproval)
+	}
 	if run.Status.Previous != nil {
 		phases = append(phases, v1alpha1.PhaseTeardown)
 	}
@@ -81,10 +84,12 @@ func Deadline(run *v1alpha1.RecoveryRun) time.Time {
 	if current == nil || run.Status.Pinned == nil {
 		return time.Time{}
 	}
-	plan, from := run.Status.Pinned.Plan, current.StartedAt.Time
+	plan, from := run.Status.Pinned.Plan, current.StartedAt.Add(stoodStill(run, current.Name))
 	switch current.Name {
 	case v1alpha1.PhasePreflight:
 		return from.Add(preflightTimeout)
+	case v1alpha1.PhaseApproval:
+		return from.Add(orDefault(plan.Teardown.ApprovalTimeout.Duration, DefaultApprovalTimeout))
 	case v1alpha1.PhaseTeardown, v1alpha1.PhaseCleanup:
 		return from.Add(orDefault(plan.Teardown.Timeout.Duration, DefaultTeardownTimeout))
 	case v1alpha1.PhaseProvision, v1alpha1.PhaseBootstrap, v1alpha1.PhaseSeed:
@@ -116,7 +121,7 @@ func readyBy(run *v1alpha1.RecoveryRun) time.Time {
 	if provision == nil {
 		return time.Time{}
 	}
-	return provision.StartedAt.Add(orDefault(run.Status.Pinned.Plan.Cluster.Ready.Timeout.Duration, DefaultReadyTimeout))
+	return provision.StartedAt.Add(stoodStill(run, v1alpha1.PhaseProvision)).Add(orDefault(run.Status.Pinned.Plan.Cluster.Ready.Timeout.Duration, DefaultReadyTimeout))
 }
 
 // StableFor is how long objects have to stay healthy to be verified; 0 asks for nothing.

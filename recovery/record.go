@@ -50,7 +50,11 @@ func RecordAdvance(run *v1alpha1.RecoveryRun, message string, now time.Time) {
 	case v1alpha1.PhaseWaves:
 		condition(run, now, v1alpha1.ConditionStateApplied, metav1.ConditionTrue, "Applied", message)
 	}
-	if following := next(run, name); following != "" {
+	following := next(run, name)
+	if following == v1alpha1.PhaseApproval {
+		run.Status.Approval = &v1alpha1.ApprovalRecord{Digest: approvalDigest(run), TargetUID: run.Status.Previous.UID, RequestedAt: *micro(now)}
+	}
+	if following != "" {
 		enter(run, following, now)
 	}
 }
@@ -109,7 +113,10 @@ func RecordFinish(run *v1alpha1.RecoveryRun, at time.Time) {
 	s.ObservedGeneration = run.Generation
 	leave(run, "", at)
 	s.FinishedAt = micro(at)
-	s.Waiting, s.Progress = nil, nil
+	s.Waiting, s.Progress, s.SuspendedAt = nil, nil, nil
+	for i := range s.Conditions {
+		s.Conditions[i].ObservedGeneration = run.Generation // suspend and cancel raise it
+	}
 	if s.Failure != nil {
 		condition(run, at, v1alpha1.ConditionSucceeded, metav1.ConditionFalse, s.Failure.Reason, s.Failure.Message)
 		setPhase(run, string(v1alpha1.ResultFailed))
@@ -200,7 +207,7 @@ func conditionOf(phase v1alpha1.Phase) string {
 		return v1alpha1.ConditionVerified
 	case v1alpha1.PhaseTeardown, v1alpha1.PhaseCleanup:
 		return v1alpha1.ConditionCleanedUp
-	case v1alpha1.PhasePreflight:
+	case v1alpha1.PhasePreflight, v1alpha1.PhaseApproval:
 	}
 	return ""
 }

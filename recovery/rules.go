@@ -44,9 +44,13 @@ func whenQueued(o Observation) *Decision {
 	case o.Run.Status.Failure != nil:
 		d := finishing(o)
 		return &d
+	case o.Run.Spec.Cancel != nil:
+		return whenCancelled(o)
 	case o.Plan == nil:
 		d := failed(o, Faultf("PlanNotFound", "RecoveryPlan %s/%s does not exist; create it, then another run", o.Run.Namespace, o.Run.Spec.PlanRef.Name))
 		return &d
+	case o.Run.Spec.Suspend && o.Lock.State != LockMine:
+		return &Decision{Action: Wait, Waiting: suspended}
 	case !hasFinalizer(o.Run):
 		return &Decision{Action: AddFinalizer}
 	case o.Lock.State == LockFree:

@@ -43,6 +43,11 @@ func provenFirst(o Observation, destroy Decision) Decision {
 	if cleaning(o.Run) {
 		return destroy
 	}
+	if p := o.Run.Status.Previous; p == nil || p.DeleteRequestedAt == nil {
+		if d := heldBack(o); d != nil {
+			return *d
+		}
+	}
 	return withMaterials(o, func() Decision { return destroy })
 }
 

@@ -14,6 +14,8 @@ func AddToScheme(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(GroupVersion,
 		&RecoveryPlan{}, &RecoveryPlanList{},
 		&RecoveryRun{}, &RecoveryRunList{},
+		&RunApproval{}, &RunApprovalList{},
+		&Hold{}, &HoldList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

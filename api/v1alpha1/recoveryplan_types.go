@@ -272,12 +272,15 @@ type CertificatePolicy struct {
 
 // TeardownRule says whether runs may delete the cluster.
 //
-// +kubebuilder:validation:Enum=Allowed;Forbidden
+// +kubebuilder:validation:Enum=Allowed;NeedsApproval;Forbidden
 type TeardownRule string
 
 const (
 	// TeardownAllowed lets a run delete the cluster.
 	TeardownAllowed TeardownRule = "Allowed"
+	// TeardownNeedsApproval lets a run delete the cluster once somebody else than who asked
+	// for the run has approved it.
+	TeardownNeedsApproval TeardownRule = "NeedsApproval"
 	// TeardownForbidden refuses every run that would delete the plan's own cluster.
 	// Drills still delete the throw-away cluster that they made.
 	TeardownForbidden TeardownRule = "Forbidden"
@@ -288,6 +291,11 @@ type TeardownPolicy struct {
 	// +optional
 	// +kubebuilder:default=Allowed
 	Policy TeardownRule `json:"policy,omitempty"`
+	// ApprovalTimeout is how long a run waits for a second person, with NeedsApproval.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s') && duration(self) <= duration('168h')",message="must be longer than 0s and at most 168h"
+	ApprovalTimeout metav1.Duration `json:"approvalTimeout,omitzero"`
 	// Timeout from the deletion of the Cluster until nothing of it is left.
 	//
 	// +optional

@@ -21,7 +21,6 @@ type RecoveryRun struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="a run is immutable; create another one"
 	Spec RecoveryRunSpec `json:"spec"`
 	// +optional
 	Status RecoveryRunStatus `json:"status,omitempty"`
@@ -50,7 +49,10 @@ const (
 	OperationDrill Operation = "Drill"
 )
 
-// RecoveryRunSpec is the order. It cannot be changed.
+// RecoveryRunSpec is the order. Only suspend and cancel can be changed.
+//
+// +kubebuilder:validation:XValidation:rule="self.planRef == oldSelf.planRef && self.operation == oldSelf.operation && (has(self.reason) ? self.reason : \"\") == (has(oldSelf.reason) ? oldSelf.reason : \"\") && (has(self.requestedBy) ? self.requestedBy : \"\") == (has(oldSelf.requestedBy) ? oldSelf.requestedBy : \"\") && (has(self.overrideHolds) && self.overrideHolds) == (has(oldSelf.overrideHolds) && oldSelf.overrideHolds)",message="a run is immutable but for suspend and cancel; create another one"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || has(self.cancel) && self.cancel == oldSelf.cancel",message="a run that was cancelled stays so"
 type RecoveryRunSpec struct {
 	// PlanRef names a plan in the same namespace.
 	PlanRef PlanReference `json:"planRef"`
@@ -61,6 +63,32 @@ type RecoveryRunSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Reason string `json:"reason,omitempty"`
+	// RequestedBy is the user who creates the run. Admission refuses another name. What
+	// needs approval is approved by somebody else.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	RequestedBy string `json:"requestedBy,omitempty"`
+	// OverrideHolds carries the run out although the cluster is held.
+	//
+	// +optional
+	OverrideHolds bool `json:"overrideHolds,omitempty"`
+	// Suspend stops the run before its next action while it is true. What is under way
+	// inside a phase is ended and begun again later; the time does not count.
+	//
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+	// Cancel ends the run. A deletion that was sent already goes on; a drill cleans up.
+	//
+	// +optional
+	Cancel *Cancellation `json:"cancel,omitempty"`
+}
+
+// Cancellation says why a run is ended.
+type Cancellation struct {
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Reason string `json:"reason"`
 }
 
 // PlanReference names a plan in the same namespace.
@@ -81,6 +109,8 @@ const (
 	// PhasePreflight proves that the order can be carried out: plan, commit, render,
 	// seeds, management cluster. It destroys nothing.
 	PhasePreflight Phase = "Preflight"
+	// PhaseApproval waits for a second person's yes to the deletion.
+	PhaseApproval Phase = "Approval"
 	// PhaseTeardown deletes the present incarnation of the cluster.
 	PhaseTeardown Phase = "Teardown"
 	// PhaseProvision creates the Cluster API objects and waits for the control plane.
@@ -166,6 +196,14 @@ type RecoveryRunStatus struct {
 	//
 	// +optional
 	Previous *Incarnation `json:"previous,omitempty"`
+	// Approval that the run asks for, when its plan wants one.
+	//
+	// +optional
+	Approval *ApprovalRecord `json:"approval,omitempty"`
+	// SuspendedAt is when the run stopped because spec.suspend is true.
+	//
+	// +optional
+	SuspendedAt *metav1.MicroTime `json:"suspendedAt,omitempty"`
 	// Target is the incarnation that the run makes.
 	//
 	// +optional
@@ -231,6 +269,11 @@ type PhaseRecord struct {
 	StartedAt metav1.MicroTime `json:"startedAt"`
 	// +optional
 	FinishedAt *metav1.MicroTime `json:"finishedAt,omitempty"`
+	// Suspended is how long the phase stood still on demand. It does not count against
+	// its limit.
+	//
+	// +optional
+	Suspended *metav1.Duration `json:"suspended,omitempty"`
 	// Message of the phase's outcome.
 	//
 	// +optional

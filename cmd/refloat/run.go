@@ -60,6 +60,7 @@ type runOptions struct {
 	file      string
 	reason    string
 	confirmed string
+	override  bool
 	detach    bool
 	timeout   time.Duration
 	reportDir string
@@ -96,6 +97,7 @@ The command follows the run until it ends. Ctrl-C detaches; the run goes on, and
 	flags.DurationVar(&o.timeout, "timeout", 0, "stop following after this long; the run goes on (exit code 4)")
 	flags.StringVar(&o.reportDir, "report-dir", "", "write the report (JSON and text) to this directory when the run ends")
 	if op.confirm {
+		flags.BoolVar(&o.override, "override-holds", false, "go ahead although somebody holds the cluster; give a --reason")
 		flags.StringVar(&o.confirmed, "confirm", "", "name of the cluster, to go ahead without being asked")
 	}
 	o.output.addFlag(flags)
@@ -121,15 +123,22 @@ func startRun(ctx context.Context, t terminal, a *access, op operationCommand, o
 			return err
 		}
 	}
+	// Without a name the run is as good, but what needs approval cannot be approved.
+	user, err := whoAmI(ctx, c)
+	if err != nil && plan.Spec.Teardown.Policy == v1alpha1.TeardownNeedsApproval {
+		return explain(err, "ask who you are, for the approval that the plan wants")
+	}
 	run := &v1alpha1.RecoveryRun{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace:    plan.Namespace,
 			GenerateName: plan.Name + "-" + op.use + "-",
 		},
 		Spec: v1alpha1.RecoveryRunSpec{
-			PlanRef:   v1alpha1.PlanReference{Name: plan.Name},
-			Operation: op.operation,
-			Reason:    o.reason,
+			PlanRef:       v1alpha1.PlanReference{Name: plan.Name},
+			Operation:     op.operation,
+			Reason:        o.reason,
+			RequestedBy:   user,
+			OverrideHolds: o.override,
 		},
 	}
 	if err := c.Create(ctx, run); err != nil {

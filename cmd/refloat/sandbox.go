@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/refloat-dev/refloat/api/v1alpha1/admission"
 	"github.com/refloat-dev/refloat/api/v1alpha1/crds"
 	"github.com/refloat-dev/refloat/providers/local/assets"
 	"github.com/refloat-dev/refloat/providers/local/sandbox"
@@ -87,6 +88,10 @@ func (o *sandboxUpOptions) run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
+	policies, err := admission.All()
+	if err != nil {
+		return err
+	}
 	controller := []string{program, "controller", "--sandbox-dir", dir}
 	if o.audit {
 		controller = append(controller, "--audit")
@@ -99,7 +104,7 @@ func (o *sandboxUpOptions) run(ctx context.Context, t terminal) error {
 	}
 	began := time.Now()
 	err = sandbox.Up(ctx, sandbox.Options{
-		Dir: dir, Assets: o.assets, Definitions: definitions, Audit: o.audit,
+		Dir: dir, Assets: o.assets, Definitions: definitions, Policies: policies, Audit: o.audit,
 		Controller: controller,
 		Supervisor: []string{program, "sandbox", "supervise", "--dir", dir},
 		Progress:   func(step string) func(error) { return showStep(t.Err, step) },

@@ -28,6 +28,13 @@ func (r *Reconciler) act(ctx context.Context, o recovery.Observation, d recovery
 		return r.start(ctx, o)
 	case recovery.Claim:
 		return r.claim(ctx, o)
+	case recovery.Suspend:
+		r.work.drop(o.Run.UID)
+		return r.update(ctx, o, recovery.RecordSuspend)
+	case recovery.Resume:
+		return r.update(ctx, o, recovery.RecordResume)
+	case recovery.TakeApproval:
+		return r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) { recovery.RecordApproval(run, d.Approval, now) })
 	case recovery.Advance:
 		return r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) { recovery.RecordAdvance(run, d.Message, now) })
 	case recovery.CleanUp:

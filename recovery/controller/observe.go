@@ -49,8 +49,41 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 	}
 	o.Work = r.work.state(phaseKey(o.Run.UID, current.Name))
 	o.Materials = r.work.state(materialsKey(o.Run.UID))
+	if err = r.consent(ctx, &o, current.Name); err != nil {
+		return o, err
+	}
 	o.Cluster, err = r.cluster(ctx, o.Run, current.Name)
 	return o, err
+}
+
+// consent reads what people say about the deletion that the run is about to send.
+func (r *Reconciler) consent(ctx context.Context, o *recovery.Observation, phase v1alpha1.Phase) error {
+	previous := o.Run.Status.Previous
+	if phase != v1alpha1.PhaseApproval && phase != v1alpha1.PhaseTeardown || previous == nil || previous.DeleteRequestedAt != nil {
+		return nil
+	}
+	holds := &v1alpha1.HoldList{}
+	if err := r.Reader.List(ctx, holds, client.InNamespace(o.Run.Namespace)); err != nil {
+		return fmt.Errorf("list holds: %w", err)
+	}
+	for _, hold := range holds.Items {
+		if hold.Spec.PlanRef == o.Run.Spec.PlanRef {
+			o.Holds = append(o.Holds, hold)
+		}
+	}
+	if phase != v1alpha1.PhaseApproval {
+		return nil
+	}
+	approvals := &v1alpha1.RunApprovalList{}
+	if err := r.Reader.List(ctx, approvals, client.InNamespace(o.Run.Namespace)); err != nil {
+		return fmt.Errorf("list approvals: %w", err)
+	}
+	for _, approval := range approvals.Items {
+		if approval.Spec.RunRef.Name == o.Run.Name {
+			o.Approvals = append(o.Approvals, approval)
+		}
+	}
+	return nil
 }
 
 // plan of the run, nil when it does not exist.
@@ -90,7 +123,7 @@ func informed(run *v1alpha1.RecoveryRun, plan *v1alpha1.RecoveryPlan) bool {
 // cluster reads what the phase needs to know of its cluster.
 func (r *Reconciler) cluster(ctx context.Context, run *v1alpha1.RecoveryRun, phase v1alpha1.Phase) (recovery.Cluster, error) {
 	pinned := run.Status.Target
-	if phase == v1alpha1.PhaseTeardown {
+	if phase == v1alpha1.PhaseTeardown || phase == v1alpha1.PhaseApproval {
 		pinned = run.Status.Previous
 	}
 	if pinned == nil || phase == v1alpha1.PhasePreflight {

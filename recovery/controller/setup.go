@@ -68,6 +68,7 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 		Named("recoveryrun").
 		For(&v1alpha1.RecoveryRun{}, builder.WithPredicates(predicate.NewPredicateFuncs(unfinished))).
 		Watches(&v1alpha1.RecoveryRun{}, handler.EnqueueRequestsFromMapFunc(waitingBehind(cached))).
+		Watches(&v1alpha1.RunApproval{}, handler.EnqueueRequestsFromMapFunc(approvedRun)).
 		Watches(&clusterv1.Cluster{}, handler.EnqueueRequestsFromMapFunc(workingOn(cached))).
 		WatchesRawSource(source.Channel(reported, &handler.EnqueueRequestForObject{})).
 		WithOptions(crcontroller.Options{
@@ -85,6 +86,15 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 func unfinished(o client.Object) bool {
 	run, ok := o.(*v1alpha1.RecoveryRun)
 	return ok && (run.Status.FinishedAt == nil || len(run.Finalizers) > 0)
+}
+
+// approvedRun maps an approval to the run that it is for.
+func approvedRun(_ context.Context, o client.Object) []reconcile.Request {
+	approval, ok := o.(*v1alpha1.RunApproval)
+	if !ok {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: client.ObjectKey{Namespace: approval.Namespace, Name: approval.Spec.RunRef.Name}}}
 }
 
 // waitingBehind maps a run that ended, or is gone, to those that may wait for its lock.

@@ -53,7 +53,7 @@ func TestUnseenDrillIsNotForgotten(t *testing.T) {
 	w := newWorld(t)
 	w.plan(nil)
 	w.order("run", v1alpha1.OperationDrill)
-	w.until("run", "the cleanup", inPhaseOf(v1alpha1.PhaseCleanup))
+	w.until("run", "the cleanup", inPhase(v1alpha1.PhaseCleanup))
 	w.blind(true)
 	w.step("run")
 	w.clock.Step(time.Hour)
@@ -62,12 +62,5 @@ func TestUnseenDrillIsNotForgotten(t *testing.T) {
 	run := w.finish("run")
 	if left := w.clusters(); len(left) > 0 {
 		t.Errorf("left behind: %v; failure %+v", left, run.Status.Failure)
-	}
-}
-
-func inPhaseOf(phase v1alpha1.Phase) func(*v1alpha1.RecoveryRun) bool {
-	return func(run *v1alpha1.RecoveryRun) bool {
-		n := len(run.Status.Phases)
-		return n > 0 && run.Status.Phases[n-1].Name == phase
 	}
 }

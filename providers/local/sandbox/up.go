@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-logr/logr"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/utils/clock"
 
 	"github.com/refloat-dev/refloat/providers/local/assets"
@@ -29,6 +30,8 @@ type Options struct {
 	Assets string
 	// Definitions to install beside those of Cluster API and of the local provider.
 	Definitions []*apiextensionsv1.CustomResourceDefinition
+	// Policies of admission and their bindings, to install after them.
+	Policies []*unstructured.Unstructured
 	// Controller is the argument vector of the controller, its program first and
 	// absolute. It must accept --health-addr and answer /readyz there.
 	Controller []string
@@ -142,7 +145,10 @@ func (u *upper) definitions(ctx context.Context) error {
 		return err
 	}
 	all := append(append(core, local...), u.options.Definitions...)
-	return clusterapi.Install(ctx, u.plane.AdminConfig(), all)
+	if err := clusterapi.Install(ctx, u.plane.AdminConfig(), all); err != nil {
+		return err
+	}
+	return clusterapi.InstallPolicies(ctx, u.plane.AdminConfig(), u.options.Policies)
 }
 
 func (u *upper) core(ctx context.Context) error {

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+)
+
+const whichRun = "the name of a run ('refloat get runs' lists them)"
+
+// runCommand is a command about one run.
+func runCommand(a *access, use, short, long string, do func(ctx context.Context, c client.Client, run *v1alpha1.RecoveryRun) error) *cobra.Command {
+	return &cobra.Command{
+		Use: use + " RUN", Short: short, Long: long, Args: oneArg(whichRun),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, namespace, err := a.connect()
+			if err != nil {
+				return err
+			}
+			run, err := readRun(cmd.Context(), c, client.ObjectKey{Namespace: namespace, Name: args[0]})
+			if err != nil {
+				return err
+			}
+			return do(cmd.Context(), c, run)
+		},
+	}
+}
+
+func readRun(ctx context.Context, c client.Reader, key client.ObjectKey) (*v1alpha1.RecoveryRun, error) {
+	run := &v1alpha1.RecoveryRun{}
+	err := c.Get(ctx, key, run)
+	if apierrors.IsNotFound(err) {
+		return nil, usageError("there is no run %q in namespace %q; 'refloat get runs' lists them", key.Name, key.Namespace)
+	}
+	if err != nil {
+		return nil, explain(err, "read the run")
+	}
+	return run, nil
+}
+
+func newApproveCommand(t terminal, a *access) *cobra.Command {
+	var reason string
+	var valid time.Duration
+	cmd := runCommand(a, "approve", "Approve what a run is about to delete",
+		`Approve what a run is about to delete, when its plan asks for a second person.
+
+The approval counts for this run, this commit and this cluster only. Who ordered the
+run cannot approve it.`,
+		func(ctx context.Context, c client.Client, run *v1alpha1.RecoveryRun) error {
+			asked := run.Status.Approval
+			if asked == nil || run.Status.FinishedAt != nil || asked.ApprovedAt != nil {
+				return usageError("run %s waits for no approval", run.Name)
+			}
+			user, err := whoAmI(ctx, c)
+			if err != nil {
+				return explain(err, "ask who you are")
+			}
+			if user == run.Spec.RequestedBy {
+				return usageError("%s ordered run %s; somebody else has to approve it", user, run.Name)
+			}
+			approval := &v1alpha1.RunApproval{
+				ObjectMeta: metav1.ObjectMeta{Namespace: run.Namespace, GenerateName: run.Name + "-"},
+				Spec: v1alpha1.RunApprovalSpec{
+					RunRef: v1alpha1.RunReference{Name: run.Name}, Digest: asked.Digest, TargetUID: asked.TargetUID, ApprovedBy: user, Reason: reason,
+				},
+			}
+			if valid > 0 {
+				at := metav1.NewTime(time.Now().Add(valid))
+				approval.Spec.ExpiresAt = &at
+			}
+			if err := c.Create(ctx, approval); err != nil {
+				return explain(err, "approve the run")
+			}
+			say(t.Err, "%s approved the %s of Cluster %s at commit %.12s", user, run.Spec.Operation, run.Status.Previous.Name, run.Status.Pinned.Commit)
+			_, err = fmt.Fprintf(t.Out, "runapproval/%s created\n", approval.Name)
+			return err
+		})
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for those who read the report later")
+	cmd.Flags().DurationVar(&valid, "expires-in", time.Hour, "how long the approval counts, unless the run takes it before; 0 for always")
+	return cmd
+}
+
+// whoAmI asks the API server for the name of the user.
+func whoAmI(ctx context.Context, c client.Client) (string, error) {
+	review := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}}
+	if err := c.Create(ctx, review); err != nil {
+		return "", err
+	}
+	name, _, _ := unstructured.NestedString(review.Object, "status", "userInfo", "username")
+	return name, nil
+}
+
+func newCancelCommand(t terminal, a *access) *cobra.Command {
+	var reason string
+	cmd := runCommand(a, "cancel", "End a run",
+		`End a run. Nothing more is begun: a deletion that was sent goes on, what was applied stays,
+and a drill deletes what it made.`,
+		func(ctx context.Context, c client.Client, run *v1alpha1.RecoveryRun) error {
+			if reason == "" {
+				return usageError("say why, with --reason: it is in the report")
+			}
+			return change(ctx, t, c, run, "cancelled", func(s *v1alpha1.RecoveryRunSpec) { s.Cancel = &v1alpha1.Cancellation{Reason: reason} })
+		})
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for those who read the report later")
+	return cmd
+}
+
+func newSuspendCommand(t terminal, a *access) *cobra.Command {
+	return runCommand(a, "suspend", "Stop a run for a while", "Stop a run before its next action. Its limits do not count meanwhile.",
+		func(ctx context.Context, c client.Client, run *v1alpha1.RecoveryRun) error {
+			return change(ctx, t, c, run, "suspended", func(s *v1alpha1.RecoveryRunSpec) { s.Suspend = true })
+		})
+}
+
+func newResumeCommand(t terminal, a *access) *cobra.Command {
+	return runCommand(a, "resume", "Let a suspended run go on", "Let a suspended run go on from where it stopped.",
+		func(ctx context.Context, c client.Client, run *v1alpha1.RecoveryRun) error {
+			return change(ctx, t, c, run, "resumed", func(s *v1alpha1.RecoveryRunSpec) { s.Suspend = false })
+		})
+}
+
+// change writes an order to a run that goes on.
+func change(ctx context.Context, t terminal, c client.Client, run *v1alpha1.RecoveryRun, done string, do func(*v1alpha1.RecoveryRunSpec)) error {
+	if run.Status.FinishedAt != nil {
+		return usageError("run %s has finished; nothing can be changed about it", run.Name)
+	}
+	before := run.DeepCopy()
+	do(&run.Spec)
+	if err := c.Patch(ctx, run, client.MergeFrom(before)); err != nil {
+		return explain(err, "write to the run")
+	}
+	_, err := fmt.Fprintf(t.Out, "recoveryrun/%s %s\n", run.Name, done)
+	return err
+}
+
+func newHoldCommand(t terminal, a *access) *cobra.Command {
+	var reason string
+	var length time.Duration
+	cmd := &cobra.Command{
+		Use: "hold PLAN", Short: "Leave the cluster of a plan alone for a while",
+		Long: `Leave the cluster of a plan alone for a while: no run deletes it. Drills go on.
+
+A hold ends by itself. To end it before, delete it: kubectl delete hold NAME`,
+		Args: oneArg("the name of a plan ('refloat get plans' lists them)"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if reason == "" || length <= 0 {
+				return usageError("say how long and why: --for 2h --reason \"load test\"")
+			}
+			c, namespace, err := a.connect()
+			if err != nil {
+				return err
+			}
+			plan, err := findPlan(cmd.Context(), c, namespace, args[0], "")
+			if err != nil {
+				return err
+			}
+			hold := &v1alpha1.Hold{
+				ObjectMeta: metav1.ObjectMeta{Namespace: plan.Namespace, GenerateName: plan.Name + "-"},
+				Spec: v1alpha1.HoldSpec{
+					PlanRef: v1alpha1.PlanReference{Name: plan.Name}, Until: metav1.NewTime(time.Now().Add(length)), Reason: reason,
+				},
+			}
+			if err := c.Create(cmd.Context(), hold); err != nil {
+				return explain(err, "create the hold")
+			}
+			say(t.Err, "cluster %s is left alone until %s", plan.Spec.Cluster.Name, hold.Spec.Until.Format(time.RFC3339))
+			_, err = fmt.Fprintf(t.Out, "hold/%s created\n", hold.Name)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why; shown to those whose run is refused")
+	cmd.Flags().DurationVar(&length, "for", 0, "how long")
+	return cmd
+}

@@ -1,0 +1,126 @@
+package e2e
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+)
+
+// as another user of the management cluster.
+func as(t *testing.T, user string) client.Client {
+	t.Helper()
+	config := box.management(t)
+	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:masters"}}
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func approvalOf(run *v1alpha1.RecoveryRun, user string) *v1alpha1.RunApproval {
+	return &v1alpha1.RunApproval{
+		ObjectMeta: metav1.ObjectMeta{Namespace: run.Namespace, Name: run.Name + "-" + user},
+		Spec: v1alpha1.RunApprovalSpec{
+			RunRef: v1alpha1.RunReference{Name: run.Name}, Digest: run.Status.Approval.Digest, TargetUID: run.Status.Approval.TargetUID, ApprovedBy: user,
+		},
+	}
+}
+
+// TestSecondPerson tears a cluster down that takes two people, as people would.
+func TestSecondPerson(t *testing.T) {
+	const name = "guarded"
+	repo := newRepository(t, map[string]string{"state/a.yaml": aNamespace})
+	plan := repo.plan(t, name, "  teardown: {policy: NeedsApproval}\n", "state")
+	box.must(t, "rebuild", "-f", plan, "--confirm", name)
+	before := clusterUID(t, name)
+
+	id := start(t, "teardown", name, "-n", "default", "--confirm", name)
+	run := await(t, id, "the approval", inPhase(v1alpha1.PhaseApproval))
+	if r := box.run(t, "approve", id, "-n", "default"); r.code != 2 || !strings.Contains(r.stderr, "somebody else") {
+		t.Errorf("approving one's own run: exit code %d, %s", r.code, r.stderr)
+	}
+	own := approvalOf(run, "grace")
+	if err := managementClient(t).Create(t.Context(), own); err == nil || !strings.Contains(err.Error(), "must be the user who creates the approval") {
+		t.Errorf("approving under another name: %v", err)
+	}
+	ordered := &v1alpha1.RecoveryRun{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "forged"},
+		Spec:       v1alpha1.RecoveryRunSpec{PlanRef: run.Spec.PlanRef, Operation: v1alpha1.OperationTeardown, RequestedBy: "grace"},
+	}
+	if err := managementClient(t).Create(t.Context(), ordered); err == nil || !strings.Contains(err.Error(), "must be the user who creates the run") {
+		t.Errorf("ordering under another name: %v", err)
+	}
+	out := box.must(t, "why", id, "-n", "default").stdout
+	for _, want := range []string{"Waiting in Approval", "somebody other than", "refloat approve " + id} {
+		if !strings.Contains(out, want) {
+			t.Errorf("why says nothing of %q:\n%s", want, out)
+		}
+	}
+	if clusterUID(t, name) != before {
+		t.Fatal("the cluster was replaced")
+	}
+	if err := as(t, "grace").Create(t.Context(), approvalOf(run, "grace")); err != nil {
+		t.Fatal(err)
+	}
+	if r := await(t, id, "the end", finished); !succeeded(r) || r.Status.Approval.ApprovedBy != "grace" {
+		t.Errorf("approved: %+v", r.Status)
+	}
+	assertGone(t, name)
+	if n := deletionsOf(readAudit(t, filepath.Join(box.dir, "management")), name); n != 1 {
+		t.Errorf("the Cluster was deleted %d times, want once", n)
+	}
+}
+
+// TestHoldSuspendAndCancel leaves a cluster alone in all three ways.
+func TestHoldSuspendAndCancel(t *testing.T) {
+	const name = "busy"
+	repo := newRepository(t, map[string]string{"state/a.yaml": aNamespace})
+	box.must(t, "rebuild", "-f", repo.plan(t, name, "", "state"), "--confirm", name)
+	before := clusterUID(t, name)
+
+	box.must(t, "hold", name, "-n", "default", "--for", "1h", "--reason", "a load test runs")
+	if r := box.run(t, "teardown", name, "-n", "default", "--confirm", name); r.code != 1 || !strings.Contains(r.stderr, "a load test runs") {
+		t.Errorf("teardown of a held cluster: exit code %d\n%s", r.code, r.stderr)
+	}
+	if clusterUID(t, name) != before {
+		t.Fatal("the held cluster was replaced")
+	}
+	if r := box.run(t, "hold", name, "-n", "default", "--for", "1h"); r.code != 2 {
+		t.Errorf("a hold without reason: exit code %d", r.code)
+	}
+
+	drill := start(t, "drill", name, "-n", "default")
+	box.must(t, "suspend", drill, "-n", "default")
+	await(t, drill, "to stand still", func(r *v1alpha1.RecoveryRun) bool { return r.Status.SuspendedAt != nil })
+	if out := box.must(t, "why", drill, "-n", "default").stdout; !strings.Contains(out, "refloat resume "+drill) {
+		t.Errorf("why of a suspended run:\n%s", out)
+	}
+	box.must(t, "resume", drill, "-n", "default")
+	await(t, drill, "to go on", func(r *v1alpha1.RecoveryRun) bool { return r.Status.SuspendedAt == nil })
+	box.must(t, "cancel", drill, "-n", "default", "--reason", "enough seen")
+	r := await(t, drill, "the end", finished)
+	if succeeded(r) || r.Status.Failure == nil || r.Status.Failure.Reason != "Cancelled" {
+		t.Errorf("cancelled: %+v", r.Status)
+	}
+	if target := r.Status.Target; target != nil {
+		assertGone(t, target.Name)
+	}
+	if r := box.run(t, "cancel", drill, "-n", "default", "--reason", "again"); r.code != 2 {
+		t.Errorf("cancelling a finished run: exit code %d", r.code)
+	}
+
+	box.must(t, "teardown", name, "-n", "default", "--confirm", name, "--override-holds", "--reason", "the load test may end")
+	assertGone(t, name)
+}

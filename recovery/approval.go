@@ -1,0 +1,133 @@
+package recovery
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+)
+
+// DefaultApprovalTimeout is how long a run waits for a second person.
+const DefaultApprovalTimeout = 24 * time.Hour
+
+// needsApproval tells whether somebody else has to agree to what the run deletes. What a
+// drill made itself is not asked about, nor what is left of a cluster that is gone.
+func needsApproval(run *v1alpha1.RecoveryRun) bool {
+	s := run.Status
+	return s.Pinned != nil && s.Pinned.Plan.Teardown.Policy == v1alpha1.TeardownNeedsApproval &&
+		run.Spec.Operation != v1alpha1.OperationDrill && s.Previous != nil && s.Previous.UID != ""
+}
+
+// approvalDigest covers everything that a person says yes to. Whatever of it changes, an
+// older yes does not count.
+func approvalDigest(run *v1alpha1.RecoveryRun) string {
+	pinned := run.Status.Pinned
+	raw, err := json.Marshal(struct {
+		Run, Plan                           types.UID
+		PlanGeneration                      int64
+		Operation                           v1alpha1.Operation
+		Commit, RenderDigest, ClusterDigest string
+		Cluster                             string
+		ClusterUID                          types.UID
+	}{
+		run.UID, pinned.PlanUID, pinned.PlanGeneration, run.Spec.Operation,
+		pinned.Commit, pinned.RenderDigest, pinned.ClusterDigest, run.Status.Previous.Name, run.Status.Previous.UID,
+	})
+	if err != nil {
+		return "" // strings and numbers are always marshalled
+	}
+	sum := sha256.Sum256(raw)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// approval waits for a second person, or takes a yes that counts.
+func approval(o Observation) Decision {
+	if d := heldBack(o); d != nil {
+		return *d
+	}
+	asked, previous := o.Run.Status.Approval, o.Run.Status.Previous
+	if asked == nil {
+		return failed(o, Faultf("ApprovalUnknown", "the run waits for an approval that its status does not describe; somebody edited it: start another run"))
+	}
+	if o.Cluster.Exists && o.Cluster.UID != previous.UID {
+		return failed(o, identityChanged(o, previous))
+	}
+	refused := []string{}
+	for i := range o.Approvals {
+		why := whyNot(o.Run, &o.Approvals[i], o.Now)
+		if why == "" {
+			return Decision{Action: TakeApproval, Approval: &o.Approvals[i]}
+		}
+		refused = append(refused, fmt.Sprintf("approval %s does not count: %s", o.Approvals[i].Name, why))
+	}
+	slices.Sort(refused)
+	waiting := fmt.Sprintf("somebody other than %s to approve the deletion of Cluster %s: refloat approve %s -n %s",
+		requester(o.Run), previous.Name, o.Run.Name, o.Run.Namespace)
+	if len(refused) > 0 {
+		waiting += " (" + some(refused) + ")"
+	}
+	return Decision{Action: Wait, Waiting: waiting}
+}
+
+// whyNot tells why an approval does not count for the run; empty when it does.
+func whyNot(run *v1alpha1.RecoveryRun, a *v1alpha1.RunApproval, now time.Time) string {
+	asked := run.Status.Approval
+	switch {
+	case a.DeletionTimestamp != nil:
+		return "it is being deleted"
+	case a.Spec.TargetUID != asked.TargetUID:
+		return fmt.Sprintf("it is for another cluster (UID %s, not %s)", a.Spec.TargetUID, asked.TargetUID)
+	case a.Spec.Digest != asked.Digest:
+		return "it is for something else than what the run is about to do"
+	case a.Spec.ExpiresAt != nil && !now.Before(a.Spec.ExpiresAt.Time):
+		return "it expired at " + a.Spec.ExpiresAt.UTC().Format(time.RFC3339)
+	case run.Spec.RequestedBy == "":
+		return "the run does not say who requested it, so nobody can be told to be somebody else; order it with spec.requestedBy"
+	case strings.EqualFold(a.Spec.ApprovedBy, run.Spec.RequestedBy):
+		return a.Spec.ApprovedBy + " requested the run"
+	}
+	return ""
+}
+
+func requester(run *v1alpha1.RecoveryRun) string {
+	if run.Spec.RequestedBy == "" {
+		return "who requested the run"
+	}
+	return run.Spec.RequestedBy
+}
+
+// RecordApproval keeps whose yes the run took, and enters the next phase.
+func RecordApproval(run *v1alpha1.RecoveryRun, a *v1alpha1.RunApproval, now time.Time) {
+	asked := run.Status.Approval
+	asked.Name, asked.ApprovedBy, asked.ApprovedAt = a.Name, a.Spec.ApprovedBy, micro(now)
+	message := "approved by " + a.Spec.ApprovedBy
+	if a.Spec.Reason != "" {
+		message += ": " + a.Spec.Reason
+	}
+	RecordAdvance(run, message, now)
+}
+
+// heldBack fails a run whose cluster somebody wants left alone, as long as nothing of it
+// was deleted.
+func heldBack(o Observation) *Decision {
+	if cleaning(o.Run) || o.Run.Spec.OverrideHolds {
+		return nil
+	}
+	for i := range o.Holds {
+		hold := &o.Holds[i]
+		if hold.DeletionTimestamp != nil || !o.Now.Before(hold.Spec.Until.Time) {
+			continue
+		}
+		d := failed(o, Faultf("Held", "Hold %s/%s keeps cluster %s until %s: %s; nothing was deleted. Wait, delete the hold, or order a run that overrides holds",
+			hold.Namespace, hold.Name, o.Run.Status.Pinned.Plan.Cluster.Name, hold.Spec.Until.UTC().Format(time.RFC3339), clip(hold.Spec.Reason, maxWaiting)))
+		return &d
+	}
+	return nil
+}

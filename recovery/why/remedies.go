@@ -1,0 +1,100 @@
+package why
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+)
+
+// again is the last step of most remedies.
+func again(run *v1alpha1.RecoveryRun) string {
+	return fmt.Sprintf("then order another run: refloat %s %s", strings.ToLower(string(run.Spec.Operation)), run.Spec.PlanRef.Name)
+}
+
+// remedies of a failure, by its reason.
+func remedies(run *v1alpha1.RecoveryRun) []string {
+	f := run.Status.Failure
+	fix := func(what ...string) []string { return append(what, again(run)) }
+	switch f.Reason {
+	case "PlanNotFound":
+		return fix("create the plan: kubectl apply -f PLAN.yaml")
+	case "RepositoryUnusable":
+		return fix("make the repository reachable: spec.source.url, ref and secretRef of the plan")
+	case "StateInvalid", "NothingToApply":
+		return fix("correct the repository where the message says; check it without a cluster: refloat plan and refloat lint")
+	case "ClusterManifestsInvalid", "BadClusterManifests":
+		return fix("correct the Cluster API manifests where the message says: spec.cluster.path of the plan")
+	case "SecretNotFound", "SeedEmpty", "SeedInvalid", "SigningKeyInvalid":
+		return fix("create or correct the Secret in namespace " + run.Namespace)
+	case "TeardownForbidden":
+		return []string{"if the cluster may be deleted, set spec.teardown.policy of the plan to Allowed or NeedsApproval", again(run)}
+	case "Held":
+		return []string{"wait until the hold ends, or ask who made it: kubectl get holds -n " + run.Namespace, again(run) + " (with --override-holds and a --reason, if you must)"}
+	case "ForeignCluster", "ClusterExists":
+		return fix(`if Refloat may delete that Cluster, annotate it with refloat.dev/adopt: "true"`)
+	case "ClusterPaused":
+		return fix("unpause the Cluster: spec.paused and the annotation cluster.x-k8s.io/paused")
+	case "IdentityChanged", "ClusterVanished", "ClusterDeleted", "OlderCluster", "StaleKubeconfig":
+		return fix("find out who else changes this cluster; Refloat left it alone")
+	case "ManagementCluster":
+		return []string{"correct the kubeconfig Secret or the endpoint: it leads to the management cluster, which is never a target"}
+	case "LockLost", "LockUnreadable":
+		return fix("leave the Leases refloat-… alone: they keep two runs from working on one cluster")
+	case "RenderChanged", "FrozenStateLost", "RunDeleted", "Cancelled", "UnknownPhase":
+		return []string{strings.TrimPrefix(again(run), "then ")}
+	case "InternalError":
+		return []string{"report the defect with the message above and the report: refloat report " + run.Name}
+	}
+	return byPhase(run, f)
+}
+
+// byPhase is what to do about reasons that say less than the place.
+func byPhase(run *v1alpha1.RecoveryRun, f *v1alpha1.Failure) []string {
+	target := ""
+	if run.Status.Target != nil {
+		target = run.Status.Target.Name
+	}
+	switch f.Phase {
+	case v1alpha1.PhaseApproval:
+		return []string{strings.TrimPrefix(again(run), "then "), "and have it approved in time: refloat approve RUN"}
+	case v1alpha1.PhaseTeardown, v1alpha1.PhaseCleanup:
+		return []string{"see what holds the deletion up: kubectl get clusters,machines -n " + run.Namespace + " and the finalizers that the message names", again(run)}
+	case v1alpha1.PhaseProvision, v1alpha1.PhaseBootstrap:
+		return []string{"see what Cluster API says: clusterctl describe cluster " + target + " -n " + run.Namespace, again(run)}
+	case v1alpha1.PhaseSeed, v1alpha1.PhaseWaves:
+		return []string{"see every object and its message: refloat report " + run.Name, "correct the repository, or what the object needs", again(run)}
+	case v1alpha1.PhaseVerify:
+		return []string{"see what differs: refloat report " + run.Name, "correct the repository, or declare what another controller writes", again(run)}
+	case v1alpha1.PhasePreflight:
+	}
+	return []string{"correct what the message names", again(run)}
+}
+
+// advice to those whose run waits, by what it waits for.
+func advice(run *v1alpha1.RecoveryRun, waiting string) []string {
+	phase := v1alpha1.Phase("")
+	if n := len(run.Status.Phases); n > 0 {
+		phase = run.Status.Phases[n-1].Name
+	}
+	has := func(text string) bool { return strings.Contains(waiting, text) }
+	switch {
+	case phase == v1alpha1.PhaseApproval:
+		return []string{"approve it as somebody else: refloat approve " + run.Name, "or end it: refloat cancel " + run.Name + " --reason …"}
+	case has("is paused"), has("to be unpaused"):
+		return []string{"unpause the Cluster: spec.paused and the annotation cluster.x-k8s.io/paused"}
+	case has("held by"):
+		return []string{"make its controller finish; remove the finalizer only if you know that nothing is left outside"}
+	case has("minReadyNodes"):
+		return []string{"if the pod network comes with the state, set spec.cluster.ready.minReadyNodes of the plan to 0 and order another run"}
+	case has("to succeed, tried again"), has("again after:"):
+		return []string{"repair what the message says; it is tried again by itself"}
+	case phase == v1alpha1.PhaseProvision, phase == v1alpha1.PhaseBootstrap:
+		return []string{"see what Cluster API says: clusterctl describe cluster " + run.Status.Target.Name + " -n " + run.Namespace}
+	case phase == v1alpha1.PhaseTeardown, phase == v1alpha1.PhaseCleanup:
+		return []string{"see what is left: kubectl get clusters,machines -n " + run.Namespace}
+	case phase == v1alpha1.PhaseWaves:
+		return []string{"look at the object on the cluster; it is waited for until it is ready or its limit passes"}
+	}
+	return nil
+}
