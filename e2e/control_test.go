@@ -33,7 +33,7 @@ func approvalOf(run *v1alpha1.RecoveryRun, user string) *v1alpha1.RunApproval {
 	return &v1alpha1.RunApproval{
 		ObjectMeta: metav1.ObjectMeta{Namespace: run.Namespace, Name: run.Name + "-" + user},
 		Spec: v1alpha1.RunApprovalSpec{
-			RunRef: v1alpha1.RunReference{Name: run.Name}, Digest: run.Status.Approval.Digest, TargetUID: run.Status.Approval.TargetUID, ApprovedBy: user,
+			RunRef: v1alpha1.RunReference{Name: run.Name}, Digest: run.Status.Approval.Digest, TargetUID: string(run.Status.Approval.TargetUID), ApprovedBy: user,
 		},
 	}
 }
@@ -47,7 +47,9 @@ func TestSecondPerson(t *testing.T) {
 	before := clusterUID(t, name)
 
 	id := start(t, "teardown", name, "-n", "default", "--confirm", name)
-	run := await(t, id, "the approval", inPhase(v1alpha1.PhaseApproval))
+	run := await(t, id, "the approval", func(r *v1alpha1.RecoveryRun) bool {
+		return inPhase(v1alpha1.PhaseApproval)(r) && r.Status.Waiting != nil
+	})
 	if r := box.run(t, "approve", id, "-n", "default"); r.code != 2 || !strings.Contains(r.stderr, "somebody else") {
 		t.Errorf("approving one's own run: exit code %d, %s", r.code, r.stderr)
 	}

@@ -82,7 +82,7 @@ func whyNot(run *v1alpha1.RecoveryRun, a *v1alpha1.RunApproval, now time.Time) s
 	switch {
 	case a.DeletionTimestamp != nil:
 		return "it is being deleted"
-	case a.Spec.TargetUID != asked.TargetUID:
+	case a.Spec.TargetUID != string(asked.TargetUID):
 		return fmt.Sprintf("it is for another cluster (UID %s, not %s)", a.Spec.TargetUID, asked.TargetUID)
 	case a.Spec.Digest != asked.Digest:
 		return "it is for something else than what the run is about to do"

@@ -10,8 +10,9 @@ import (
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 )
 
-// asking is a run that waits for a second person.
+// asking turns a run that is about to delete into one that waits for a second person.
 func asking(o *Observation) {
+	Current(o.Run).Name = v1alpha1.PhaseApproval
 	o.Run.Status.Pinned.Plan.Teardown.Policy = v1alpha1.TeardownNeedsApproval
 	o.Run.Spec.RequestedBy = "ada"
 	o.Run.Status.Approval = &v1alpha1.ApprovalRecord{Digest: approvalDigest(o.Run), TargetUID: o.Run.Status.Previous.UID}
@@ -23,7 +24,7 @@ func approvedBy(user string, changes ...func(*v1alpha1.RunApproval)) change {
 	return func(o *Observation) {
 		a := v1alpha1.RunApproval{ObjectMeta: metav1.ObjectMeta{Name: "yes-" + user}}
 		a.Spec = v1alpha1.RunApprovalSpec{
-			RunRef: v1alpha1.RunReference{Name: o.Run.Name}, Digest: o.Run.Status.Approval.Digest, TargetUID: o.Run.Status.Approval.TargetUID, ApprovedBy: user,
+			RunRef: v1alpha1.RunReference{Name: o.Run.Name}, Digest: o.Run.Status.Approval.Digest, TargetUID: string(o.Run.Status.Approval.TargetUID), ApprovedBy: user,
 		}
 		for _, change := range changes {
 			change(&a)
@@ -43,8 +44,8 @@ func hold(until time.Time, changes ...func(*v1alpha1.Hold)) change {
 }
 
 func TestApproval(t *testing.T) {
-	expired := metav1.NewTime(t0)
-	later := metav1.NewTime(t0.Add(time.Second))
+	expired := metav1.NewTime(t0.Add(time.Minute)) // now
+	later := metav1.NewTime(t0.Add(time.Minute + time.Second))
 	for name, test := range map[string]struct {
 		changes []change
 		want    Action
@@ -69,7 +70,7 @@ func TestApproval(t *testing.T) {
 		"long after the limit":      {[]change{func(o *Observation) { o.Now = t0.Add(25 * time.Hour) }}, Fail, "Approval did not end within 24h0m0s"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := Decide(in(rebuild, v1alpha1.PhaseApproval, append([]change{asking}, test.changes...)...))
+			d := Decide(in(rebuild, v1alpha1.PhaseTeardown, append([]change{asking}, test.changes...)...))
 			text := d.Waiting
 			if d.Failure != nil {
 				text = d.Failure.Message
@@ -84,7 +85,7 @@ func TestApproval(t *testing.T) {
 // TestDigestOfAnApproval changes one thing after the other that a person said yes to.
 func TestDigestOfAnApproval(t *testing.T) {
 	digest := func(change func(*v1alpha1.RecoveryRun)) string {
-		o := in(rebuild, v1alpha1.PhaseApproval)
+		o := in(rebuild, v1alpha1.PhaseTeardown)
 		change(o.Run)
 		return approvalDigest(o.Run)
 	}
@@ -109,15 +110,15 @@ func TestDigestOfAnApproval(t *testing.T) {
 }
 
 func TestHeldBack(t *testing.T) {
-	soon := t0.Add(time.Minute)
+	soon := t0.Add(2 * time.Minute)
 	for name, test := range map[string]struct {
 		o    Observation
 		want Action
 	}{
 		"held":                     {in(teardown, v1alpha1.PhaseTeardown, hold(soon)), Fail},
 		"rebuild held":             {in(rebuild, v1alpha1.PhaseTeardown, hold(soon)), Fail},
-		"over":                     {in(teardown, v1alpha1.PhaseTeardown, hold(t0)), RecordDelete},
-		"in the past":              {in(teardown, v1alpha1.PhaseTeardown, hold(t0.Add(-time.Hour))), RecordDelete},
+		"over":                     {in(teardown, v1alpha1.PhaseTeardown, hold(t0.Add(time.Minute))), RecordDelete},
+		"in the past":              {in(teardown, v1alpha1.PhaseTeardown, hold(t0)), RecordDelete},
 		"being lifted":             {in(teardown, v1alpha1.PhaseTeardown, hold(soon, func(h *v1alpha1.Hold) { h.DeletionTimestamp = &metav1.Time{Time: t0} })), RecordDelete},
 		"overridden":               {in(teardown, v1alpha1.PhaseTeardown, hold(soon), func(o *Observation) { o.Run.Spec.OverrideHolds = true }), RecordDelete},
 		"deletion recorded before": {in(teardown, v1alpha1.PhaseTeardown, requested, hold(soon)), Delete},

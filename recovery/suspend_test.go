@@ -28,8 +28,8 @@ func TestCancelled(t *testing.T) {
 		"a drill":             {in(drill, v1alpha1.PhaseWaves, cancelled), Fail, "wrong cluster"},
 		"a drill, after":      {in(drill, v1alpha1.PhaseWaves, cancelled, failedIn(v1alpha1.PhaseWaves)), CleanUp, ""},
 		"a drill cleans up":   {in(drill, v1alpha1.PhaseCleanup, cancelled), RecordDelete, ""},
-		"verified":            {in(rebuild, v1alpha1.PhaseVerify, recovered, cancelled), MarkApplied, ""},
-		"finished":            {in(rebuild, "", finished, cancelled, finalReport), ReleaseLock, ""},
+		"verified":            {in(rebuild, v1alpha1.PhaseVerify, recovered, cancelled, func(o *Observation) { o.Now = t0 }), MarkApplied, ""},
+		"finished":            {in(rebuild, "", finished, cancelled, finalReport), InformPlan, ""},
 	} {
 		d := Decide(test.o)
 		if d.Action != test.want {

@@ -44,7 +44,7 @@ type RunApprovalSpec struct {
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
-	TargetUID types.UID `json:"targetUID"`
+	TargetUID string `json:"targetUID"`
 	// ApprovedBy is the user who creates the approval. Admission refuses another name.
 	//
 	// +kubebuilder:validation:MinLength=1

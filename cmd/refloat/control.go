@@ -69,7 +69,7 @@ run cannot approve it.`,
 			approval := &v1alpha1.RunApproval{
 				ObjectMeta: metav1.ObjectMeta{Namespace: run.Namespace, GenerateName: run.Name + "-"},
 				Spec: v1alpha1.RunApprovalSpec{
-					RunRef: v1alpha1.RunReference{Name: run.Name}, Digest: asked.Digest, TargetUID: asked.TargetUID, ApprovedBy: user, Reason: reason,
+					RunRef: v1alpha1.RunReference{Name: run.Name}, Digest: asked.Digest, TargetUID: string(asked.TargetUID), ApprovedBy: user, Reason: reason,
 				},
 			}
 			if valid > 0 {

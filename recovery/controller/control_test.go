@@ -10,6 +10,7 @@ import (
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/providers/capi"
+	"github.com/refloat-dev/refloat/recovery"
 )
 
 // orderBy a person.
@@ -26,7 +27,7 @@ func (w *world) approve(user string, run *v1alpha1.RecoveryRun, change func(*v1a
 	a := &v1alpha1.RunApproval{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: run.Name + "-" + user},
 		Spec: v1alpha1.RunApprovalSpec{
-			RunRef: v1alpha1.RunReference{Name: run.Name}, Digest: run.Status.Approval.Digest, TargetUID: run.Status.Approval.TargetUID, ApprovedBy: user,
+			RunRef: v1alpha1.RunReference{Name: run.Name}, Digest: run.Status.Approval.Digest, TargetUID: string(run.Status.Approval.TargetUID), ApprovedBy: user,
 		},
 	}
 	if change != nil {
@@ -35,7 +36,7 @@ func (w *world) approve(user string, run *v1alpha1.RecoveryRun, change func(*v1a
 	w.must(w.store.Store.Create(w.t.Context(), a))
 }
 
-func (w *world) edit(name string, change func(*v1alpha1.RecoveryRunSpec)) {
+func (w *world) revise(name string, change func(*v1alpha1.RecoveryRunSpec)) {
 	w.t.Helper()
 	run := w.run(name)
 	change(&run.Spec)
@@ -124,12 +125,14 @@ func TestSuspendedRunStandsStillAndGoesOn(t *testing.T) {
 	w.plan(nil)
 	inc := w.existing(capi.Stamp{Run: "earlier", Epoch: 1})
 	w.order("run", v1alpha1.OperationRebuild)
-	w.edit("run", func(s *v1alpha1.RecoveryRunSpec) { s.Suspend = true })
+	w.revise("run", func(s *v1alpha1.RecoveryRunSpec) { s.Suspend = true })
 	w.step("run")
-	w.edit("run", func(s *v1alpha1.RecoveryRunSpec) { s.Suspend = false })
+	w.revise("run", func(s *v1alpha1.RecoveryRunSpec) { s.Suspend = false })
 	w.store.HoldDeletion("dev", true)
-	w.until("run", "the teardown", func(run *v1alpha1.RecoveryRun) bool { return run.Status.Previous != nil && run.Status.Previous.DeleteRequestedAt != nil })
-	w.edit("run", func(s *v1alpha1.RecoveryRunSpec) { s.Suspend = true })
+	w.until("run", "the teardown", func(run *v1alpha1.RecoveryRun) bool {
+		return run.Status.Previous != nil && run.Status.Previous.DeleteRequestedAt != nil
+	})
+	w.revise("run", func(s *v1alpha1.RecoveryRunSpec) { s.Suspend = true })
 	w.until("run", "to stand", func(run *v1alpha1.RecoveryRun) bool { return run.Status.SuspendedAt != nil })
 	w.store.HoldDeletion("dev", false)
 	w.clock.Step(100 * time.Hour) // beyond every limit
@@ -140,7 +143,7 @@ func TestSuspendedRunStandsStillAndGoesOn(t *testing.T) {
 	if run := w.run("run"); run.Status.Failure != nil || !inPhase(v1alpha1.PhaseTeardown)(run) {
 		t.Fatalf("it did not stand still: %+v", run.Status)
 	}
-	w.edit("run", func(s *v1alpha1.RecoveryRunSpec) { s.Suspend = false })
+	w.revise("run", func(s *v1alpha1.RecoveryRunSpec) { s.Suspend = false })
 	if run := w.finish("run"); run.Status.Failure != nil || w.deletes[inc.UID] != 1 {
 		t.Errorf("failure %+v, deletions %v", run.Status.Failure, w.deletes)
 	}
@@ -150,19 +153,14 @@ func TestCancelledDrillCleansUp(t *testing.T) {
 	w := newWorld(t)
 	w.plan(nil)
 	w.order("run", v1alpha1.OperationDrill)
-	w.until("run", "the waves", inPhaseOrLater(v1alpha1.PhaseBootstrap))
-	w.edit("run", func(s *v1alpha1.RecoveryRunSpec) { s.Cancel = &v1alpha1.Cancellation{Reason: "wrong cluster"} })
+	w.store.HoldProvisioning(recovery.TargetName(w.run("run"), "dev"), "no quota")
+	w.until("run", "the cluster", func(run *v1alpha1.RecoveryRun) bool { return run.Status.Target != nil && run.Status.Target.UID != "" })
+	w.revise("run", func(s *v1alpha1.RecoveryRunSpec) { s.Cancel = &v1alpha1.Cancellation{Reason: "wrong cluster"} })
 	run := w.finish("run")
 	if f := run.Status.Failure; f == nil || f.Reason != "Cancelled" || !strings.Contains(f.Message, "wrong cluster") {
 		t.Errorf("failure %+v", f)
 	}
 	if left := w.clusters(); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
-	}
-}
-
-func inPhaseOrLater(phase v1alpha1.Phase) func(*v1alpha1.RecoveryRun) bool {
-	return func(run *v1alpha1.RecoveryRun) bool {
-		return slices.ContainsFunc(run.Status.Phases, func(p v1alpha1.PhaseRecord) bool { return p.Name == phase })
 	}
 }
