@@ -51,6 +51,14 @@ func whenQueued(o Observation) *Decision {
 		return &d
 	case o.Run.Spec.Suspend && o.Lock.State != LockMine:
 		return &Decision{Action: Wait, Waiting: suspended}
+	case o.Run.Spec.Cluster != "" && o.Run.Spec.Cluster != o.Plan.Spec.Cluster.Name:
+		d := failed(o, Faultf("PlanChanged", "plan %s makes cluster %s now, and the run was ordered for %s; nothing was deleted: order another run",
+			o.Run.Spec.PlanRef.Name, o.Plan.Spec.Cluster.Name, o.Run.Spec.Cluster))
+		return &d
+	case o.Lock.State != LockMine && !o.Run.CreationTimestamp.IsZero() && !o.Now.Before(o.Run.CreationTimestamp.Add(queuePatience)):
+		d := failed(o, Faultf("NotStarted", "the run was ordered %s ago and could not start until now; what was wanted then may not be wanted any more: order it again",
+			o.Now.Sub(o.Run.CreationTimestamp.Time).Round(time.Minute)))
+		return &d
 	case !hasFinalizer(o.Run):
 		return &Decision{Action: AddFinalizer}
 	case o.Lock.State == LockFree:
@@ -59,10 +67,18 @@ func whenQueued(o Observation) *Decision {
 		d := failed(o, lockUnreadable(o))
 		return &d
 	case o.Lock.State == LockTaken:
-		return &Decision{Action: Wait, Waiting: fmt.Sprintf("run %s to finish with cluster %s", o.Lock.Holder, o.Plan.Spec.Cluster.Name)}
+		until := o.Run.CreationTimestamp.Add(queuePatience)
+		return &Decision{
+			Action: Wait, Waiting: fmt.Sprintf("run %s to finish with cluster %s", o.Lock.Holder, o.Plan.Spec.Cluster.Name),
+			Until: until, Again: max(until.Sub(o.Now), time.Second),
+		}
 	}
 	return &Decision{Action: Start}
 }
+
+// queuePatience is how long an order waits for its turn. One that deletes a cluster must
+// not be carried out when nobody remembers it.
+const queuePatience = 24 * time.Hour
 
 // whenDeposed makes sure that one process works on the run, the latest.
 func whenDeposed(o Observation) *Decision {
@@ -172,7 +188,7 @@ func begins(o Observation, action Action) bool {
 	switch action {
 	case Wait, Preflight, Prepare, Create, Apply, Verify:
 		return true
-	case RecordDelete:
+	case RecordDelete, Delete:
 		return !cleaning(o.Run)
 	}
 	return false

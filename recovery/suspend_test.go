@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 )
 
@@ -37,6 +39,33 @@ func TestCancelled(t *testing.T) {
 		}
 		if d.Action == Fail && (d.Failure.Reason != "Cancelled" || !strings.Contains(d.Failure.Message, test.says)) {
 			t.Errorf("%s: failure %+v", name, d.Failure)
+		}
+	}
+}
+
+// TestOrdersGrowOld has a run wait for its turn for a day, and its plan change meanwhile.
+func TestOrdersGrowOld(t *testing.T) {
+	ordered := func(ago time.Duration) change {
+		return func(o *Observation) { o.Run.CreationTimestamp = metav1.NewTime(o.Now.Add(-ago)) }
+	}
+	meant := func(cluster string) change { return func(o *Observation) { o.Run.Spec.Cluster = cluster } }
+	for name, test := range map[string]struct {
+		o    Observation
+		want string
+	}{
+		"in time":            {in(teardown, "", unstarted, ordered(23*time.Hour), lock(LockTaken)), ""},
+		"too old":            {in(teardown, "", unstarted, ordered(24*time.Hour), lock(LockTaken)), "NotStarted"},
+		"too old, lock free": {in(teardown, "", unstarted, ordered(48*time.Hour), lock(LockFree)), "NotStarted"},
+		"has the lock":       {in(teardown, "", unstarted, ordered(48*time.Hour), lock(LockMine)), ""},
+		"as confirmed":       {in(teardown, "", unstarted, ordered(time.Hour), meant("dev")), ""},
+		"another cluster":    {in(teardown, "", unstarted, ordered(time.Hour), meant("dev-eu")), "PlanChanged"},
+	} {
+		got := ""
+		if d := Decide(test.o); d.Failure != nil {
+			got = d.Failure.Reason
+		}
+		if got != test.want {
+			t.Errorf("%s: failure %q, want %q", name, got, test.want)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilrand "k8s.io/apimachinery/pkg/util/rand"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -130,19 +131,21 @@ func startRun(ctx context.Context, t terminal, a *access, op operationCommand, o
 	}
 	run := &v1alpha1.RecoveryRun{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace:    plan.Namespace,
-			GenerateName: plan.Name + "-" + op.use + "-",
+			Namespace: plan.Namespace,
+			// Known before it is sent, so that a lost answer can be asked about.
+			Name: shortened(plan.Name) + "-" + op.use + "-" + utilrand.String(5),
 		},
 		Spec: v1alpha1.RecoveryRunSpec{
 			PlanRef:       v1alpha1.PlanReference{Name: plan.Name},
 			Operation:     op.operation,
+			Cluster:       plan.Spec.Cluster.Name,
 			Reason:        o.reason,
 			RequestedBy:   user,
 			OverrideHolds: o.override,
 		},
 	}
-	if err := c.Create(ctx, run); err != nil {
-		return explain(err, "create the run")
+	if err := createRun(ctx, c, run); err != nil {
+		return err
 	}
 	say(t.Err, "%s of plan %s/%s: run %s", op.use, plan.Namespace, plan.Name, run.Name)
 	if o.detach {
@@ -157,6 +160,36 @@ func startRun(ctx context.Context, t terminal, a *access, op operationCommand, o
 		timeout: o.timeout, reportDir: o.reportDir, output: o.output,
 	})
 }
+
+// shortened leaves room in a name for what comes behind it.
+func shortened(name string) string {
+	const enough = 200
+	return strings.TrimRight(name[:min(len(name), enough)], "-.")
+}
+
+// createRun sends the order once. When no answer comes it asks whether the order arrived:
+// to send it again under another name would carry it out twice.
+func createRun(ctx context.Context, c client.Client, run *v1alpha1.RecoveryRun) error {
+	err := c.Create(ctx, run)
+	var answer apierrors.APIStatus
+	if err == nil || errors.As(err, &answer) || meta.IsNoMatchError(err) {
+		return explain(err, "create the run")
+	}
+	ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), lostAnswer)
+	defer cancel()
+	switch asked := c.Get(ask, client.ObjectKeyFromObject(run), run); {
+	case asked == nil:
+		return nil
+	case apierrors.IsNotFound(asked):
+		return explain(err, "create the run")
+	}
+	return &exitError{code: exitStillRunning, err: fmt.Errorf("the management cluster did not answer; run %s may have been created: look with 'refloat watch %s -n %s' before you order another: %w",
+		run.Name, run.Name, run.Namespace, err)}
+}
+
+// lostAnswer is how long a management cluster is asked about an order that it did not
+// acknowledge.
+const lostAnswer = 5 * time.Second
 
 // findPlan reads the named plan, or the one in the file. It writes nothing.
 func findPlan(ctx context.Context, c client.Client, namespace, name, file string) (*v1alpha1.RecoveryPlan, error) {

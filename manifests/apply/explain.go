@@ -25,9 +25,6 @@ const (
 	// suspicion is how long a workload may be not ready before its pods are looked at,
 	// and between two looks.
 	suspicion = 30 * time.Second
-	// patience is how long a missing ConfigMap, Secret or key may be missing: another
-	// controller may be about to make it.
-	patience = 2 * time.Minute
 	// explainTimeout bounds one look.
 	explainTimeout = 10 * time.Second
 	maxPods        = 50
@@ -142,7 +139,7 @@ func (e *engine) askPods(ctx context.Context, namespace string, selector labels.
 	var worst *podTrouble
 	notReady := 0
 	for n := range pods {
-		p := troubleOf(&pods[n], e.Clock.Now())
+		p := troubleOf(&pods[n])
 		if p == nil {
 			continue
 		}
@@ -211,7 +208,7 @@ func (p *podTrouble) weight() int {
 
 // troubleOf a pod; nil for one that is ready, or done. What a container itself wrote
 // when it ended is left out: it may be anything.
-func troubleOf(pod *unstructured.Unstructured, now time.Time) *podTrouble {
+func troubleOf(pod *unstructured.Unstructured) *podTrouble {
 	phase, _, _ := unstructured.NestedString(pod.Object, "status", "phase")
 	if phase == "Succeeded" || conditionIs(pod, "Ready", "True") {
 		return nil
@@ -224,7 +221,7 @@ func troubleOf(pod *unstructured.Unstructured, now time.Time) *podTrouble {
 			status, _ := c.(map[string]any)
 			if reason, why := waitsFor(status); why != "" {
 				p.why = short(why)
-				p.terminal = hopeless(reason, now.Sub(pod.GetCreationTimestamp().Time))
+				p.terminal = hopeless(reason)
 				return p
 			}
 		}
@@ -263,14 +260,13 @@ func waitsFor(status map[string]any) (reason, why string) {
 	return reason, why
 }
 
-// hopeless reasons do not end by waiting. An image that cannot be pulled may be pushed
-// a moment later, and a container that crashes often waits for another one.
-func hopeless(reason string, age time.Duration) bool {
+// hopeless reasons do not end by waiting. An image that cannot be pulled may be pushed a
+// moment later, a container that crashes often waits for another one, and the Secret that
+// one lacks comes from an operator that still starts.
+func hopeless(reason string) bool {
 	switch reason {
 	case "InvalidImageName", "ErrImageNeverPull":
 		return true
-	case "CreateContainerConfigError":
-		return age >= patience
 	}
 	return false
 }

@@ -95,7 +95,7 @@ status: {observedGeneration: 2, conditions: [{type: ReplicaFailure, status: 'Tru
 		"deployment, out of time": {
 			object: d + `spec: {replicas: 1}
 status: {observedGeneration: 2, conditions: [{type: Progressing, status: 'False', reason: ProgressDeadlineExceeded, message: 'ReplicaSet "x-1" has timed out progressing.'}]}`,
-			status: health.Failed, message: `ProgressDeadlineExceeded: ReplicaSet "x-1" has timed out progressing.`,
+			status: health.Progressing, message: `ProgressDeadlineExceeded: ReplicaSet "x-1" has timed out progressing.`,
 		},
 		"deployment, paused": {
 			object: d + "spec: {paused: true}\nstatus: {observedGeneration: 2}",

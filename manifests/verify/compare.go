@@ -228,7 +228,10 @@ func passing(err error) bool {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusBadGateway:
 		return true
 	}
-	return false
+	// The backend of a webhook may be moving to a node that just joined.
+	message := status.Status().Message
+	return strings.Contains(message, "failed calling webhook") || strings.Contains(message, "failed to call webhook") ||
+		strings.Contains(message, "conversion webhook for")
 }
 
 // unanswered decides what a failed dry run means. It is never a match.

@@ -23,7 +23,10 @@ import (
 //     compared element by element in sequence (stricter than any way lists merge),
 //  2. every field that the record says we own is in live, and is in desired, so none is
 //     removed, and
-//  3. the record is of the same API version, so its paths mean the same.
+//  3. the record is of the same API version, so its paths mean the same, and
+//  4. the record covers every field of desired, and what it knows as a whole, such as a
+//     selector, is equal as a whole. What another writer took over by changing it is not
+//     in the record any more.
 //
 // Values that the server rewrites (quantities, defaults inside of a list element's
 // key) fail a condition and are asked about instead.
@@ -35,6 +38,98 @@ func proven(desired map[string]any, live *unstructured.Unstructured, ours string
 	return len(d.found) == 0 && nothingToRemove(desired, live, ours)
 }
 
+// held tells whether the record covers all that desired has, below its head.
+func held(owned, desired map[string]any, live *unstructured.Unstructured) bool {
+	kubernetes := builtin.Lookup(live.GroupVersionKind().GroupKind()) != nil
+	for field, v := range desired {
+		switch field {
+		case "apiVersion", "kind":
+			continue
+		case "metadata":
+			if !heldMetadata(owned, v, live.Object[field], kubernetes) {
+				return false
+			}
+			continue
+		}
+		below, recorded := owned["f:"+field].(map[string]any)
+		if v != nil && (!recorded || !heldBelow(below, v, live.Object[field], kubernetes)) {
+			return false
+		}
+	}
+	return true
+}
+
+// heldMetadata leaves out what identifies an object, which is in no record.
+func heldMetadata(owned map[string]any, desired, live any, kubernetes bool) bool {
+	want, _ := desired.(map[string]any)
+	have, _ := live.(map[string]any)
+	record, _ := owned["f:metadata"].(map[string]any)
+	for field, v := range want {
+		if field == "name" || field == "namespace" || v == nil {
+			continue
+		}
+		below, recorded := record["f:"+field].(map[string]any)
+		if !recorded || !heldBelow(below, v, have[field], kubernetes) {
+			return false
+		}
+	}
+	return true
+}
+
+// heldBelow compares as a whole what the record knows as a whole.
+func heldBelow(record map[string]any, desired, live any, kubernetes bool) bool {
+	switch want := desired.(type) {
+	case map[string]any:
+		if !granular(record) {
+			return equal(desired, live)
+		}
+		have, _ := live.(map[string]any)
+		for field, v := range want {
+			below, recorded := record["f:"+field].(map[string]any)
+			if v != nil && (!recorded || !heldBelow(below, v, have[field], kubernetes)) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		if !granular(record) {
+			return equal(desired, live)
+		}
+		have, _ := live.([]any)
+		for i, v := range want {
+			if i >= len(have) || !heldElement(record, v, have[i], kubernetes) {
+				return false
+			}
+		}
+		return true
+	}
+	return true // a value, which was compared
+}
+
+// granular tells whether a record goes into a map or list.
+func granular(record map[string]any) bool {
+	for key := range record {
+		if key != "." {
+			return true
+		}
+	}
+	return false
+}
+
+func heldElement(record map[string]any, desired, live any, kubernetes bool) bool {
+	for key, below := range record {
+		if key == "." {
+			continue
+		}
+		if _, ok := step(key, []any{desired}, kubernetes); !ok {
+			continue
+		}
+		deeper, _ := below.(map[string]any)
+		return strings.HasPrefix(key, "v:") || heldBelow(deeper, desired, live, kubernetes)
+	}
+	return false
+}
+
 // nothingToRemove tells whether our manager owns no field that desired does not have.
 func nothingToRemove(desired map[string]any, live *unstructured.Unstructured, ours string) bool {
 	owned, ok := ownedBy(live, ours)
@@ -42,7 +137,7 @@ func nothingToRemove(desired map[string]any, live *unstructured.Unstructured, ou
 		// No record is kept of an object of which nothing but its name was applied.
 		return bare(desired)
 	}
-	return covered(owned, live.Object, false) && covered(owned, desired, builtin.Lookup(live.GroupVersionKind().GroupKind()) != nil)
+	return held(owned, desired, live) && covered(owned, live.Object, false) && covered(owned, desired, builtin.Lookup(live.GroupVersionKind().GroupKind()) != nil)
 }
 
 // ownedBy is the set of fields of a manager's last apply, in the form of the record;

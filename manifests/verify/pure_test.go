@@ -88,7 +88,16 @@ func TestProven(t *testing.T) {
 		"list in another sequence":        {`{` + head + `,"p":[1,2]}`, `{` + head + `,"p":[2,1]}`, `{"f:p":{}}`, "", false},
 		"set":                             {`{` + head + `,"p":["a"]}`, `{` + head + `,"p":["a"]}`, `{"f:p":{"v:\"a\"":{}}}`, "", true},
 		"quantity in another form":        {`{` + head + `,"m":"1000m"}`, `{` + head + `,"m":"1"}`, `{"f:m":{}}`, "", false},
-		"malformed record":                {`{` + head + `,"x":1}`, `{` + head + `,"x":1}`, `{"z:x":{}}`, "", false},
+		"a selector that somebody widened": {`{"apiVersion":"v1","kind":"Service","metadata":{"name":"a","namespace":"b","labels":{"l":"1"}},"spec":{"selector":{"app":"x"}}}`,
+			`{"apiVersion":"v1","kind":"Service","metadata":{"name":"a","namespace":"b","labels":{"l":"1"}},"spec":{"selector":{"app":"x","version":"v2"}}}`,
+			`{"f:metadata":{"f:labels":{"f:l":{}}}}`, "", false},
+		"a rule that somebody narrowed": {`{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"Role","metadata":{"name":"a","namespace":"b","labels":{"l":"1"}},"rules":[{"verbs":["get"]}]}`,
+			`{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"Role","metadata":{"name":"a","namespace":"b","labels":{"l":"1"}},"rules":[{"verbs":["get"],"resourceNames":["x"]}]}`,
+			`{"f:metadata":{"f:labels":{"f:l":{}}}}`, "", false},
+		"a whole that has a key more":  {`{` + head + `,"spec":{"s":{"app":"x"}}}`, `{` + head + `,"spec":{"s":{"app":"x","v":"2"}}}`, `{"f:spec":{"f:s":{}}}`, "", false},
+		"a whole that is equal":        {`{` + head + `,"spec":{"s":{"app":"x"}}}`, `{` + head + `,"spec":{"s":{"app":"x"}}}`, `{"f:spec":{"f:s":{}}}`, "", true},
+		"a field that is not recorded": {`{` + head + `,"spec":{"x":1,"y":2}}`, `{` + head + `,"spec":{"x":1,"y":2}}`, `{"f:spec":{"f:x":{}}}`, "", false},
+		"malformed record":             {`{` + head + `,"x":1}`, `{` + head + `,"x":1}`, `{"z:x":{}}`, "", false},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -109,7 +109,7 @@ func (v *verifier) indexAll() error {
 		if rule, detail := unsought(o); rule != "" {
 			v.seen[i] = true
 			v.skip(i, rule, detail)
-			if id.Name == "" {
+			if o.GetName() == "" {
 				id.Name = o.GetGenerateName()
 				v.prefixes[id] = true
 				continue

@@ -128,7 +128,7 @@ func (c *Clusters) Obstacles(ctx context.Context, m *Manifests) error {
 		if item.Owned, err = line.goes(ctx, about); err != nil {
 			return err
 		}
-		if item.Goes() || item.Made && about.Labels[LabelCluster] == m.Name {
+		if item.Goes() || item.Abandoned() && about.Labels[LabelCluster] == m.Name {
 			continue
 		}
 		stamp, _ := stampOf(about.Annotations)
@@ -142,10 +142,20 @@ func (c *Clusters) Obstacles(ctx context.Context, m *Manifests) error {
 // of another run or of nobody: that is a ForeignError. An object of an earlier life
 // that is still being deleted is a NotReadyError.
 func (c *Clusters) Create(ctx context.Context, m *Manifests, stamp Stamp) (Incarnation, error) {
+	return c.CreateWhile(ctx, m, stamp, func(context.Context) error { return nil })
+}
+
+// CreateWhile asks, right before it creates the Cluster, whether that is still wanted:
+// no provider acts on anything before the Cluster is there, and a process that stood
+// still meanwhile may have been replaced. An error of wanted is returned as it is.
+func (c *Clusters) CreateWhile(ctx context.Context, m *Manifests, stamp Stamp, wanted func(context.Context) error) (Incarnation, error) {
 	for _, src := range m.others {
 		if _, err := c.createOne(ctx, m, src, stamp); err != nil {
 			return Incarnation{}, err
 		}
+	}
+	if err := wanted(ctx); err != nil {
+		return Incarnation{}, err
 	}
 	cluster, err := c.createOne(ctx, m, m.cluster, stamp)
 	if err != nil {

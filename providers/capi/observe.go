@@ -1,6 +1,7 @@
 package capi
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -46,6 +47,10 @@ type Observation struct {
 	Initialized bool
 	// Kubeconfig tells whether the Secret with the kubeconfig is there.
 	Kubeconfig bool
+
+	// gates that Available waits for, and whether a topology controller has a part in it.
+	gates    []clusterv1.ClusterAvailabilityGate
+	topology bool
 }
 
 // Observe reads one cluster uncached. A cluster that does not exist is no error.
@@ -72,9 +77,13 @@ func (c *Clusters) Observe(ctx context.Context, namespace, name string) (Observa
 		Initialized: ptr.Deref(cluster.Status.Initialization.InfrastructureProvisioned, false) &&
 			ptr.Deref(cluster.Status.Initialization.ControlPlaneInitialized, false),
 	}
-	for _, gate := range cluster.Spec.AvailabilityGates {
+	if obs.gates, err = c.gates(ctx, cluster); err != nil {
+		return Observation{}, err
+	}
+	for _, gate := range obs.gates {
 		obs.Gated = obs.Gated || gate.ConditionType == GateCondition
 	}
+	obs.topology = cluster.Spec.Topology.IsDefined()
 	if cluster.DeletionTimestamp != nil {
 		obs.DeletingSince = cluster.DeletionTimestamp.Time
 	}
@@ -161,17 +170,49 @@ func (o Observation) Available() (bool, string) {
 	return true, ""
 }
 
-// availableButForUs looks at what Cluster API itself folds into Available.
+// availableButForUs looks at what Cluster API itself folds into Available, and at the
+// gates of others.
 func (o Observation) availableButForUs() bool {
-	for _, part := range []string{
+	parts := []string{
 		clusterv1.ClusterRemoteConnectionProbeCondition, clusterv1.ClusterInfrastructureReadyCondition,
 		clusterv1.ClusterControlPlaneAvailableCondition, clusterv1.ClusterWorkersAvailableCondition,
-	} {
+	}
+	if o.topology {
+		parts = append(parts, clusterv1.ClusterTopologyReconciledCondition)
+	}
+	for _, part := range parts {
 		if !meta.IsStatusConditionTrue(o.Conditions, part) {
 			return false
 		}
 	}
+	for _, gate := range o.gates {
+		normal := metav1.ConditionTrue
+		if gate.Polarity == clusterv1.NegativePolarityCondition {
+			normal = metav1.ConditionFalse
+		}
+		if gate.ConditionType != GateCondition && !meta.IsStatusConditionPresentAndEqual(o.Conditions, gate.ConditionType, normal) {
+			return false
+		}
+	}
 	return true
+}
+
+// gates of the Cluster, else of its class, as Cluster API has it.
+func (c *Clusters) gates(ctx context.Context, cluster *clusterv1.Cluster) ([]clusterv1.ClusterAvailabilityGate, error) {
+	topology := cluster.Spec.Topology
+	if len(cluster.Spec.AvailabilityGates) > 0 || !topology.IsDefined() || topology.ClassRef.Name == "" {
+		return cluster.Spec.AvailabilityGates, nil
+	}
+	key := types.NamespacedName{Namespace: cmp.Or(topology.ClassRef.Namespace, cluster.Namespace), Name: topology.ClassRef.Name}
+	class := &clusterv1.ClusterClass{}
+	err := c.Reader.Get(ctx, key, class)
+	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+		return nil, nil // Cluster API says in its own conditions what it lacks
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read ClusterClass %s: %w", key, err)
+	}
+	return class.Spec.AvailabilityGates, nil
 }
 
 // MarkApplied sets a condition of Refloat on the Cluster, so that its

@@ -22,11 +22,23 @@ func (r *Reconciler) create(ctx context.Context, o recovery.Observation) error {
 	if err != nil {
 		return err
 	}
-	inc, err := r.Clusters.Create(ctx, m.cluster, stampOf(o))
+	inc, err := r.Clusters.CreateWhile(ctx, m.cluster, stampOf(o), func(ctx context.Context) error { return r.inCharge(ctx, o) })
 	if err != nil {
 		return err
 	}
 	return r.pinTarget(ctx, o, inc)
+}
+
+// inCharge tells, from a fresh read, whether this process still has the run.
+func (r *Reconciler) inCharge(ctx context.Context, o recovery.Observation) error {
+	run := &v1alpha1.RecoveryRun{}
+	if err := r.Reader.Get(ctx, client.ObjectKeyFromObject(o.Run), run); err != nil {
+		return fmt.Errorf("read run %s before its cluster is created: %w", o.Run.Name, err)
+	}
+	if run.UID != o.Run.UID || run.Status.Epoch != o.Claimed || run.Status.Failure != nil || run.Status.FinishedAt != nil {
+		return &capi.DeposedError{Object: "run " + run.Name, Mine: o.Claimed, Found: run.Status.Epoch}
+	}
+	return nil
 }
 
 func (r *Reconciler) pinTarget(ctx context.Context, o recovery.Observation, inc capi.Incarnation) error {

@@ -16,6 +16,9 @@ import (
 // as a DaemonSet does on the node that joined last, has the limit of the phase.
 const settling = time.Minute
 
+// standing is how long the same mismatch has to stand until it counts.
+const standing = 10 * time.Second
+
 // comparison of the live cluster with the render.
 type comparison struct {
 	verification *report.Verification
@@ -36,7 +39,8 @@ func compared(before *comparison, found *Verified, note string, pinned int, now 
 	}
 	if before != nil {
 		c.differs = before.differs
-		if !progressing(v) && (now.Sub(c.differs) >= settling || same(before.verification, v)) {
+		age := now.Sub(c.differs)
+		if !progressing(v) && (age >= settling || age >= standing && same(before.verification, v)) {
 			return c, nil
 		}
 	}

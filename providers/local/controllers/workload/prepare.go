@@ -49,7 +49,7 @@ func prepare(ctx context.Context, c client.Client) error {
 		return fmt.Errorf("read namespace %s: %w", metav1.NamespaceSystem, err)
 	}
 	for _, class := range storageClasses() {
-		if err := c.Create(ctx, class); err != nil && !apierrors.IsAlreadyExists(err) {
+		if err := c.Create(ctx, class, fieldOwner); err != nil && !apierrors.IsAlreadyExists(err) {
 			return fmt.Errorf("create storage class %s: %w", class.Name, err)
 		}
 	}
