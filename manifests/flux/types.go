@@ -125,7 +125,12 @@ type gitSpec struct {
 	Include           []gitInc `json:"include"`
 	SparseCheckout    []string `json:"sparseCheckout"`
 	RecurseSubmodules bool     `json:"recurseSubmodules"`
-	Suspend           any      `json:"suspend"`
+	ProxySecretRef    *local   `json:"proxySecretRef"`
+	Verify            *struct {
+		Mode      string `json:"mode"`
+		SecretRef local  `json:"secretRef"`
+	} `json:"verify"`
+	Suspend any `json:"suspend"`
 }
 
 type gitRef struct {
@@ -158,6 +163,7 @@ type ociSpec struct {
 		Operation string `json:"operation"`
 	} `json:"layerSelector"`
 	Ignore *string `json:"ignore"`
+	Verify *any    `json:"verify"`
 }
 
 type generatorSpec struct {

@@ -59,3 +59,21 @@ func chartPins(charts []v1alpha1.PinnedChart) []expand.ChartPin {
 	}
 	return out
 }
+
+// pinnedSources for the record.
+func pinnedSources(sources []expand.SourcePin) []v1alpha1.PinnedSource {
+	var out []v1alpha1.PinnedSource
+	for _, s := range sources {
+		out = append(out, v1alpha1.PinnedSource(s))
+	}
+	return out
+}
+
+// sourcePins of a record.
+func sourcePins(sources []v1alpha1.PinnedSource) []expand.SourcePin {
+	var out []expand.SourcePin
+	for _, s := range sources {
+		out = append(out, expand.SourcePin(s))
+	}
+	return out
+}
