@@ -3,6 +3,7 @@ package expand
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/refloat-dev/refloat/manifests/artifact"
@@ -26,6 +27,9 @@ func (r *remotes) Pull(ctx context.Context, q flux.OCIReference) (*flux.OCIArtif
 		return nil, fmt.Errorf("more than %d artifacts are named: render fewer in one plan", r.bounds.Artifacts)
 	}
 	pulled, layer, err := r.pull(ctx, key, q)
+	if denied := (*chart.DeniedError)(nil); r.partial && (errors.As(err, &denied) || passing(err)) && ctx.Err() == nil {
+		err = leftOut(err)
+	}
 	if ctx.Err() != nil || passing(err) {
 		return nil, err // it may go better another time
 	}
@@ -88,4 +92,3 @@ func (r *remotes) pull(ctx context.Context, key sourceKey, q flux.OCIReference) 
 	}
 	return out, layer, nil
 }
-

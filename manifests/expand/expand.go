@@ -137,7 +137,7 @@ func Expand(ctx context.Context, snap *source.Snapshot, paths []string, o Option
 	}
 	var elsewhere *remotes
 	if o.Remotes != nil && !o.Helm.Offline {
-		elsewhere = newRemotes(*o.Remotes, o.Helm, o.Bounds)
+		elsewhere = newRemotes(*o.Remotes, o)
 		if o.Git == nil {
 			o.Git = elsewhere
 		}

@@ -63,6 +63,7 @@ const (
 type remotes struct {
 	options RemoteOptions
 	bounds  Bounds
+	partial bool
 	mirrors []ChartMirror
 	fetcher *chart.Fetcher
 	pins    map[sourceKey]SourcePin
@@ -95,7 +96,8 @@ const (
 	fetchTime = 2 * time.Minute
 )
 
-func newRemotes(o RemoteOptions, helm ChartOptions, bounds Bounds) *remotes {
+func newRemotes(o RemoteOptions, all Options) *remotes {
+	helm := all.Helm
 	if o.Limits.PackBytes <= 0 {
 		o.Limits.PackBytes = mostPacked
 	}
@@ -103,7 +105,7 @@ func newRemotes(o RemoteOptions, helm ChartOptions, bounds Bounds) *remotes {
 		o.Limits.Duration = fetchTime
 	}
 	r := &remotes{
-		options: o, bounds: bounds, mirrors: helm.Mirrors,
+		options: o, bounds: all.Bounds, partial: all.Partial, mirrors: helm.Mirrors,
 		fetcher: &chart.Fetcher{CacheDir: helm.CacheDir, Limits: chart.Limits{FetchTime: o.Limits.Duration}},
 		pins:    map[sourceKey]SourcePin{}, taken: map[sourceKey]SourcePin{},
 		repositories: map[string]fetchedRepository{}, artifacts: map[string]fetchedArtifact{},
@@ -164,6 +166,9 @@ func (r *remotes) Fetch(ctx context.Context, q flux.GitRequest) (*source.Snapsho
 		return nil, fmt.Errorf("more than %d other repositories are named, or revisions of them: render fewer in one plan", r.bounds.Repositories)
 	}
 	snapshot, err := r.read(ctx, key, q)
+	if unread := (*unreadError)(nil); r.partial && (errors.As(err, &unread) || passing(err)) && ctx.Err() == nil {
+		err = leftOut(err)
+	}
 	if ctx.Err() != nil || passing(err) {
 		return nil, err // it may go better another time
 	}
@@ -226,5 +231,16 @@ func (r *remotes) explain(ctx context.Context, o source.Options, err error) erro
 	if a := o.Auth; unreachable.Why != source.NotTrusted && a.Username == "" && a.Password == "" && a.BearerToken == "" && len(a.SSHIdentity) == 0 {
 		message += "; it was asked without any: add the Secret that holds them to the seeds, and name it where the repository is defined"
 	}
-	return errors.New(message)
+	return &unreadError{message}
+}
+
+// unreadError is about a remote that answered and gave nothing.
+type unreadError struct{ message string }
+
+func (e *unreadError) Error() string { return e.message }
+
+// leftOut makes what cannot be read a matter of the definition that names it, for those
+// who only look at a state.
+func leftOut(err error) error {
+	return &flux.SkippedError{Err: fmt.Errorf("is left out: %s", err)}
 }

@@ -62,6 +62,9 @@ func (r *argoRenderer) Tree(ctx context.Context, repoURL, revision string) (argo
 // fetch another repository. What the revision means is found out there.
 func (r *argoRenderer) fetch(ctx context.Context, repoURL, revision string) (argocd.Tree, error) {
 	snap, err := r.options.Git.Fetch(ctx, flux.GitRequest{URL: repoURL, Revision: revision, Credentials: r.trust.gitCredentials(repoURL, r.credentialFor(repoURL))})
+	if skipped := (*skippedError)(nil); errors.As(err, &skipped) {
+		return argocd.Tree{}, fmt.Errorf("%w: %s %w", argocd.ErrUnavailable, flux.Redacted(repoURL), skipped.Err)
+	}
 	if err != nil {
 		return argocd.Tree{}, fmt.Errorf("%s at %q cannot be fetched: %w", flux.Redacted(repoURL), shortened(revision), err)
 	}

@@ -17,7 +17,7 @@ type Options struct {
 	Branch, Tag, SemVer, Commit string
 	// Name is a full reference name, such as refs/pull/7/head, in place of Branch, Tag and SemVer.
 	Name string
-	Auth                        Auth
+	Auth Auth
 	// CacheDir keeps the packs of fetched commits; "" keeps nothing. What is in it is
 	// readable to whoever may use it, whatever credentials they hold: callers that
 	// serve several tenants give each a directory of its own.
