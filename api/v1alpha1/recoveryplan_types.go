@@ -164,6 +164,7 @@ type KnownKind struct {
 // where the state says.
 //
 // +kubebuilder:validation:XValidation:rule="!self.from.startsWith('oci://') || self.to.startsWith('oci://')",message="the mirror of an OCI registry must be an oci address too"
+// +kubebuilder:validation:XValidation:rule="!self.from.startsWith('ssh://') || !self.to.startsWith('oci://')",message="the mirror of Git repositories is no OCI registry"
 type ChartMirror struct {
 	// From is an address, or the beginning of one that ends with a part of its path:
 	// oci://quay.io stands for all of that registry. An ssh address, which is one of Git

@@ -136,7 +136,9 @@ func parseSeed(document []byte) (expand.Seed, error) {
 	if yaml.Unmarshal(document, &what) != nil || what.APIVersion != "v1" || what.Kind != "Secret" && what.Kind != "ConfigMap" {
 		return expand.Seed{}, errors.New("is neither a Secret nor a ConfigMap")
 	}
-	seed := expand.Seed{Kind: what.Kind, Namespace: what.Namespace, Name: what.Name, Labels: what.Labels, Data: map[string][]byte{}}
+	seed := expand.Seed{
+		Kind: what.Kind, Namespace: what.Namespace, Name: what.Name, Labels: what.Labels, Annotations: what.Annotations, Data: map[string][]byte{},
+	}
 	if what.Name == "" || what.Namespace == "" {
 		return seed, errors.New("has no name or no namespace")
 	}

@@ -55,9 +55,9 @@ type Options struct {
 type Seed struct {
 	// Kind is Secret or ConfigMap.
 	Kind, Namespace, Name string
-	// Labels by which tools know what it is for.
-	Labels map[string]string
-	Data   map[string][]byte
+	// Labels and Annotations by which tools know what it is for.
+	Labels, Annotations map[string]string
+	Data                map[string][]byte
 }
 
 // Bounds of an expansion. Zero values mean the defaults.

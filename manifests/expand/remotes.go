@@ -242,5 +242,5 @@ func (e *unreadError) Error() string { return e.message }
 // leftOut makes what cannot be read a matter of the definition that names it, for those
 // who only look at a state.
 func leftOut(err error) error {
-	return &flux.SkippedError{Err: fmt.Errorf("is left out: %s", err)}
+	return &flux.SkippedError{Err: errors.New("is left out: " + err.Error())} // not wrapped: it is not asked again
 }

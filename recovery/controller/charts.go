@@ -20,7 +20,11 @@ func (r *Reconciler) seedData(ctx context.Context, run *v1alpha1.RecoveryRun) ([
 	}
 	var out []expand.Seed
 	for _, s := range seeds {
-		out = append(out, expand.Seed{Kind: "Secret", Namespace: s.Namespace, Name: s.Secret.Name, Labels: s.Secret.Labels, Data: s.Secret.Data})
+		out = append(out, expand.Seed{
+			Kind: "Secret", Namespace: s.Namespace, Name: s.Secret.Name, Data: s.Secret.Data,
+			// As they will be on the cluster, so that tools there see what was rendered with.
+			Labels: seedLabels(s.Secret), Annotations: seedAnnotations(s.Secret),
+		})
 	}
 	return out, nil
 }
