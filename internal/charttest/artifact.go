@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -34,7 +36,8 @@ func (s *Server) Put(a Artifact) string {
 	return "sha256:" + hexDigest(a.manifest())
 }
 
-// PackFiles makes an archive as Flux does: names begin with ./, directories are entries.
+// PackFiles makes an archive as Flux does: directories are entries too. The same
+// files make the same bytes.
 func PackFiles(files map[string]string, entries ...tar.Header) []byte {
 	var buffer bytes.Buffer
 	zipped := gzip.NewWriter(&buffer)
@@ -43,9 +46,9 @@ func PackFiles(files map[string]string, entries ...tar.Header) []byte {
 	for _, h := range entries {
 		_ = w.WriteHeader(&h)
 	}
-	for name, content := range files {
-		_ = w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(content)), Typeflag: tar.TypeReg})
-		_, _ = w.Write([]byte(content))
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		_ = w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(files[name])), Typeflag: tar.TypeReg})
+		_, _ = w.Write([]byte(files[name]))
 	}
 	_ = w.Close()
 	_ = zipped.Close()

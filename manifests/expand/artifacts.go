@@ -27,9 +27,8 @@ func (r *remotes) Pull(ctx context.Context, q flux.OCIReference) (*flux.OCIArtif
 		return nil, fmt.Errorf("more than %d artifacts are named: render fewer in one plan", r.bounds.Artifacts)
 	}
 	pulled, layer, err := r.pull(ctx, key, q)
-	if denied := (*chart.DeniedError)(nil); r.partial && (errors.As(err, &denied) || passing(err)) && ctx.Err() == nil {
-		err = leftOut(err)
-	}
+	denied := (*chart.DeniedError)(nil)
+	err = r.forgiven(ctx, err, errors.As(err, &denied), q.Provider)
 	if ctx.Err() != nil || passing(err) {
 		return nil, err // it may go better another time
 	}

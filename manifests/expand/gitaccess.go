@@ -53,7 +53,7 @@ func requestedOf(q flux.GitRequest) string {
 // alternatives are the references that a request may mean, in order.
 func alternatives(q flux.GitRequest) []source.Options {
 	switch word := q.Revision; {
-	case q.Verify != nil && q.Verify.Tag && q.Commit != "":
+	case q.Commit != "" && q.Verify != nil && q.Verify.Tag:
 		// A tag's signature covers the commit only through the tag.
 		return []source.Options{{Commit: q.Commit, Tag: q.Tag, SemVer: unless(q.Tag, q.SemVer)}}
 	case q.Commit != "":
@@ -106,8 +106,12 @@ func (r *remotes) access(q flux.GitRequest) (source.Options, error) {
 		return o, err
 	}
 	if own := r.options.Own; r.isOwn(q.URL) {
-		// The plan says how it is read; what the state says is for the tool on the cluster.
+		// The plan says how it is read and who has to sign it; what the state says is for the
+		// tool on the cluster.
 		o.URL, o.Auth, o.Mirrors = own.URL, own.Auth, own.Mirrors
+		if own.Verify != nil {
+			o.Verify = own.Verify
+		}
 		return o, nil
 	}
 	if !remoteAddress.MatchString(q.URL) && !scpAddress.MatchString(q.URL) {

@@ -166,9 +166,8 @@ func (r *remotes) Fetch(ctx context.Context, q flux.GitRequest) (*source.Snapsho
 		return nil, fmt.Errorf("more than %d other repositories are named, or revisions of them: render fewer in one plan", r.bounds.Repositories)
 	}
 	snapshot, err := r.read(ctx, key, q)
-	if unread := (*unreadError)(nil); r.partial && (errors.As(err, &unread) || passing(err)) && ctx.Err() == nil {
-		err = leftOut(err)
-	}
+	unread := (*unreadError)(nil)
+	err = r.forgiven(ctx, err, errors.As(err, &unread), q.Provider)
 	if ctx.Err() != nil || passing(err) {
 		return nil, err // it may go better another time
 	}
@@ -239,8 +238,19 @@ type unreadError struct{ message string }
 
 func (e *unreadError) Error() string { return e.message }
 
-// leftOut makes what cannot be read a matter of the definition that names it, for those
-// who only look at a state.
-func leftOut(err error) error {
-	return &flux.SkippedError{Err: errors.New("is left out: " + err.Error())} // not wrapped: it is not asked again
+// forgiven makes what cannot be read a matter of the definition that names it: for those
+// who only look at a state, and where only the tool on the cluster gets the token that a
+// server asks for.
+func (r *remotes) forgiven(ctx context.Context, err error, denied bool, provider string) error {
+	switch tokens := provider != "" && provider != "generic"; {
+	case err == nil, ctx.Err() != nil:
+		return err
+	case denied && tokens:
+		err = fmt.Errorf("is read with tokens of %s, which only the tool on the cluster gets: %w", shortened(provider), err)
+	case r.partial && (denied || passing(err)):
+		err = fmt.Errorf("is left out: %w", err)
+	default:
+		return err
+	}
+	return &flux.SkippedError{Err: errors.New(err.Error())} // not wrapped: it is not asked again
 }

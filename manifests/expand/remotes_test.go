@@ -13,6 +13,9 @@ import (
 	"github.com/refloat-dev/refloat/manifests/source"
 )
 
+// signer is somebody who has signed nothing.
+const signer = "a@example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS\n"
+
 // lib is another repository with a branch, tags and a release branch that moves.
 func lib(t *testing.T) (r *gittest.Repo, first, second string) {
 	r = gittest.NewRepo(t)
@@ -212,7 +215,7 @@ func TestRepositoriesThatCannotBeRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := o
 			o.Seeds = append(slices.Clone(o.Seeds), Seed{Kind: "Secret", Namespace: "flux-system", Name: "keys", Data: map[string][]byte{
-				"signer": []byte("a@example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS\n")}})
+				"signer": []byte(signer)}})
 			refused(t, c.state, o, "s", c.wants...)
 		})
 	}
@@ -308,6 +311,34 @@ func TestAnotherRevisionOfTheRepositoryItself(t *testing.T) {
 	state["s/all.yaml"] = strings.Replace(state["s/all.yaml"], "  secretRef: {name: lib}\n", "", 1)
 	if r := expanded(t, state, o, "s"); len(r.Sources) != 1 || r.Sources[0].Revision != first {
 		t.Errorf("sources %+v", r.Sources)
+	}
+	o.Remotes.Own.Verify = &source.Verify{Mode: source.VerifyCommit, SSHAllowedSigners: [][]byte{[]byte(signer)}}
+	refused(t, state, o, "s", "is not signed")
+}
+
+func TestTheCommitThatWasFetchedLastStandsIn(t *testing.T) {
+	server, _, _, second := serveLib(t)
+	state, o := fromLib(server.URL("team/lib.git"), "ref: {branch: main}"), access(server, nil)
+	o.Remotes.CacheDir, o.Remotes.AllowStale, o.Remotes.Limits.Duration = t.TempDir(), true, 2*time.Second
+	expanded(t, state, o, "s")
+	server.Hang()
+	r := expanded(t, state, o, "s")
+	if len(r.Sources) != 1 || r.Sources[0].Revision != second {
+		t.Errorf("sources %+v", r.Sources)
+	}
+	warned(t, r, "remote unreachable: commit "+second[:12])
+}
+
+func TestTokensOfProvidersAreLeftToFlux(t *testing.T) {
+	server, _, _, second := serveLib(t)
+	state := fromLib(server.URL("team/lib.git"), "ref: {branch: main}", "provider: github").with(files{"s/flux.yaml": installFlux()})
+	if r := expanded(t, state, access(server, nil), "s"); len(r.Sources) != 1 || r.Sources[0].Revision != second {
+		t.Errorf("one that needs no token: %+v", r.Sources)
+	}
+	server.RequireBasic("token", canary)
+	r := expanded(t, state, access(server, nil), "s")
+	if len(r.Skipped) != 1 || !strings.Contains(r.Skipped[0].Reason, "is read with tokens of github, which only the tool on the cluster gets") || len(r.Sources) != 0 {
+		t.Errorf("skipped %+v, sources %+v", r.Skipped, r.Sources)
 	}
 }
 

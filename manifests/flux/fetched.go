@@ -46,7 +46,7 @@ func (e *Expander) other(ctx context.Context, r *reader, field string, id manife
 func (r *reader) gitRequest(field string, id manifests.ID, spec gitSpec) (GitRequest, error) {
 	request := GitRequest{
 		URL: spec.URL, Branch: spec.Ref.Branch, Tag: spec.Ref.Tag, SemVer: spec.Ref.SemVer, Name: spec.Ref.Name, Commit: spec.Ref.Commit,
-		Submodules: spec.RecurseSubmodules,
+		Submodules: spec.RecurseSubmodules, Provider: spec.Provider,
 	}
 	if spec.Ref == (gitRef{}) {
 		request.Branch = unnamedBranch
@@ -150,7 +150,7 @@ func (e *Expander) readOCI(r *reader, field string, id manifests.ID) (OCIReferen
 	}
 	return OCIReference{
 		URL: spec.URL, Digest: spec.Ref.Digest, Tag: spec.Ref.Tag, SemVer: spec.Ref.SemVer, SemverFilter: spec.Ref.SemverFilter,
-		MediaType: spec.LayerSelector.MediaType, Copy: spec.LayerSelector.Operation == "copy", Insecure: spec.Insecure,
+		MediaType: spec.LayerSelector.MediaType, Copy: spec.LayerSelector.Operation == "copy", Insecure: spec.Insecure, Provider: spec.Provider,
 		Credentials: credentials, Certificates: certificates,
 	}, spec, nil
 }

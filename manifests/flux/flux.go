@@ -92,6 +92,8 @@ type GitRequest struct {
 	Verify *GitVerification
 	// Submodules are part of the tree.
 	Submodules bool
+	// Provider of tokens for it: "" and generic for none.
+	Provider string
 }
 
 // GitVerification says what of a repository must be signed, and by whom.

@@ -37,6 +37,8 @@ type OCIReference struct {
 	Copy bool
 	// Insecure allows plain HTTP.
 	Insecure bool
+	// Provider of tokens for it: "" and generic for none.
+	Provider string
 	// Credentials are the data of the Secret that it names; nil for none. Certificates
 	// likewise, those of certSecretRef.
 	Credentials, Certificates map[string][]byte

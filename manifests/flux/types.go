@@ -126,6 +126,7 @@ type gitSpec struct {
 	SparseCheckout    []string `json:"sparseCheckout"`
 	RecurseSubmodules bool     `json:"recurseSubmodules"`
 	ProxySecretRef    *local   `json:"proxySecretRef"`
+	Provider          string   `json:"provider"`
 	Verify            *struct {
 		Mode      string `json:"mode"`
 		SecretRef local  `json:"secretRef"`
@@ -162,8 +163,9 @@ type ociSpec struct {
 		MediaType string `json:"mediaType"`
 		Operation string `json:"operation"`
 	} `json:"layerSelector"`
-	Ignore *string `json:"ignore"`
-	Verify *any    `json:"verify"`
+	Ignore   *string `json:"ignore"`
+	Verify   *any    `json:"verify"`
+	Provider string  `json:"provider"`
 }
 
 type generatorSpec struct {
