@@ -33,6 +33,13 @@ type PinnedInputs struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	FrozenSecret string `json:"frozenSecret,omitempty"`
+	// Sources are other Git repositories, and artifacts with manifests, that were
+	// fetched. They are taken again by their revisions.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=128
+	Sources []PinnedSource `json:"sources,omitempty"`
 	// Objects is the number of rendered objects.
 	Objects int32 `json:"objects"`
 	// Waves is the number of levels of the object graph.
@@ -73,6 +80,27 @@ type PinnedChart struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	Manifest string `json:"manifest,omitempty"`
+}
+
+// PinnedSource is a repository or an artifact as the state asks for it, and what came.
+type PinnedSource struct {
+	// URL that the state names.
+	//
+	// +kubebuilder:validation:MaxLength=2048
+	URL string `json:"url"`
+	// Requested in words, such as "branch main" or "semver 1.x".
+	//
+	// +kubebuilder:validation:MaxLength=512
+	Requested string `json:"requested"`
+	// Revision that came: a commit, or the digest of an artifact's manifest.
+	//
+	// +kubebuilder:validation:MaxLength=128
+	Revision string `json:"revision"`
+	// Digest of the artifact's layer.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Digest string `json:"digest,omitempty"`
 }
 
 // CommitOrigin says where a commit came from and who signed it.

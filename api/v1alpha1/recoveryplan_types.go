@@ -60,8 +60,9 @@ type RecoveryPlanSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
 	KnownKinds []KnownKind `json:"knownKinds,omitempty"`
-	// ChartMirrors are asked for Helm charts instead of the repositories that the state
-	// names. Of several that fit, the longest counts.
+	// ChartMirrors are asked for Helm charts, for artifacts with manifests and for other
+	// Git repositories instead of the addresses that the state names. Of several that fit,
+	// the longest counts.
 	//
 	// +optional
 	// +listType=atomic
@@ -159,16 +160,19 @@ type KnownKind struct {
 	ClusterScoped bool `json:"clusterScoped,omitempty"`
 }
 
-// ChartMirror says where charts are read instead of where the state says.
+// ChartMirror says where charts, artifacts and other Git repositories are read instead of
+// where the state says.
 //
 // +kubebuilder:validation:XValidation:rule="!self.from.startsWith('oci://') || self.to.startsWith('oci://')",message="the mirror of an OCI registry must be an oci address too"
+// +kubebuilder:validation:XValidation:rule="!self.from.startsWith('ssh://') || !self.to.startsWith('oci://')",message="the mirror of Git repositories is no OCI registry"
 type ChartMirror struct {
-	// From is an address of chart repositories, or the beginning of one that ends with a
-	// part of its path: oci://quay.io stands for all of that registry.
+	// From is an address, or the beginning of one that ends with a part of its path:
+	// oci://quay.io stands for all of that registry. An ssh address, which is one of Git
+	// repositories, is written without its user.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:XValidation:rule="self.matches('^(https?|oci)://[^/?#@]+(/[^?#@]*)?$')",message="must be an https, http or oci address without credentials"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(https?|oci|ssh)://[^/?#@]+(/[^?#@]*)?$')",message="must be an https, http, oci or ssh address without credentials"
 	From string `json:"from"`
 	// To takes its place. Plain http is for this machine only; an OCI registry of this
 	// machine is spoken to without TLS.
@@ -178,7 +182,7 @@ type ChartMirror struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^(https|oci)://[^/?#@]+(/[^?#@]*)?$') || self.matches('^http://(127[.][0-9.]+|localhost|[[]::1[]])(:[0-9]+)?(/[^?#@]*)?$')",message="must be an https or oci address without credentials, or http on this machine"
 	To string `json:"to"`
 	// SecretRef names a Secret in the plan's namespace with username and password, or
-	// .dockerconfigjson, and ca.crt for a private authority. Credentials of the state
+	// .dockerconfigjson, or bearerToken, and ca.crt for a private authority. Credentials of the state
 	// never go to a mirror.
 	//
 	// +optional

@@ -200,6 +200,9 @@ func (o *lintOptions) expandOptions(seeds []manifests.ID) (expand.Options, error
 	options, err := o.state.options()
 	options.AllowRemoteBases, options.Decrypt, options.Decryption = o.remote, lint.Closed{}, closed{}
 	options.Partial, options.Everything = true, true
+	if options.Remotes != nil {
+		options.Remotes.Own.URL = o.git
+	}
 	for _, id := range seeds {
 		if !slices.ContainsFunc(options.Seeds, func(s expand.Seed) bool { return s.Kind == id.Kind && s.Namespace == id.Namespace && s.Name == id.Name }) {
 			options.Seeds = append(options.Seeds, expand.Seed{Kind: id.Kind, Namespace: id.Namespace, Name: id.Name})

@@ -34,7 +34,9 @@ type planOptions struct {
 	// mirrors and seeds of the plan that was read.
 	mirrors []v1alpha1.ChartMirror
 	seeds   []v1alpha1.Seed
-	output  outputFormat
+	// own is how the repository is read, for definitions that name another revision of it.
+	own    source.Options
+	output outputFormat
 }
 
 func newPlanCommand(t terminal, a *access) *cobra.Command {
@@ -92,6 +94,7 @@ func (o *planOptions) checkArgs(args []string) error {
 // open fetches what is to be planned.
 func (o *planOptions) open(ctx context.Context, a *access, args []string) (*source.Snapshot, []string, error) {
 	if o.git != "" {
+		o.own.URL = o.git
 		snapshot, err := openRepository(ctx, o.git, o.ref)
 		return snapshot, o.paths, err
 	}
@@ -114,6 +117,7 @@ func (o *planOptions) open(ctx context.Context, a *access, args []string) (*sour
 	for _, m := range src.Mirrors {
 		options.Mirrors = append(options.Mirrors, source.Mirror{URL: m.URL})
 	}
+	o.own = options
 	snapshot, err := source.Fetch(ctx, options)
 	if err == nil && src.Verify != nil {
 		snapshot.Warnings = append(snapshot.Warnings, fmt.Sprintf("signatures are not verified here: the keys are in Secret %s, in the cluster", src.Verify.SecretRef.Name))
@@ -227,6 +231,9 @@ func (o *planOptions) expandOptions() (expand.Options, error) {
 	options.AllowRemoteBases = o.remote
 	for _, k := range o.kinds {
 		o.state.known[schema.GroupKind{Group: k.Group, Kind: k.Kind}] = !k.ClusterScoped
+	}
+	if options.Remotes != nil {
+		options.Remotes.Own = o.own
 	}
 	for _, m := range o.mirrors {
 		options.Helm.Mirrors = append(options.Helm.Mirrors, expand.ChartMirror{From: m.From, To: m.To})

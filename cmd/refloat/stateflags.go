@@ -34,10 +34,10 @@ type stateFlags struct {
 
 func (o *stateFlags) addFlags(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&o.seedFiles, "seed-file", nil, "file with Secrets and ConfigMaps that the cluster gets beforehand: definitions may take values and keys from them; they are never printed; may be repeated")
-	flags.StringArrayVar(&o.mirrors, "chart-mirror", nil, "read charts elsewhere, as FROM=TO: oci://quay.io=oci://mirror.example.com/quay; may be repeated")
+	flags.StringArrayVar(&o.mirrors, "chart-mirror", nil, "read charts, artifacts and other repositories elsewhere, as FROM=TO: oci://quay.io=oci://mirror.example.com/quay; may be repeated")
 	flags.StringVar(&o.version, "kube-version", "", "version of Kubernetes that charts see, for example v1.36.3; a run takes that of its cluster")
 	flags.StringArrayVar(&o.kinds, "known-kind", nil, "kind that the cluster will have although the state does not define it, as GROUP/KIND, with :cluster for one without namespaces; may be repeated")
-	flags.BoolVar(&o.offline, "offline", false, "fetch no charts: what needs one is left out, and named")
+	flags.BoolVar(&o.offline, "offline", false, "fetch no charts, artifacts and other repositories: what needs one is left out, and named")
 }
 
 // options for an expansion.
@@ -82,6 +82,7 @@ func (o *stateFlags) options() (expand.Options, error) {
 			return out, fmt.Errorf("find the cache directory: %w", err)
 		}
 		out.Helm.CacheDir = filepath.Join(dir, "refloat", "charts")
+		out.Remotes = &expand.RemoteOptions{CacheDir: filepath.Join(dir, "refloat", "repositories")}
 	}
 	return out, nil
 }
@@ -135,7 +136,9 @@ func parseSeed(document []byte) (expand.Seed, error) {
 	if yaml.Unmarshal(document, &what) != nil || what.APIVersion != "v1" || what.Kind != "Secret" && what.Kind != "ConfigMap" {
 		return expand.Seed{}, errors.New("is neither a Secret nor a ConfigMap")
 	}
-	seed := expand.Seed{Kind: what.Kind, Namespace: what.Namespace, Name: what.Name, Labels: what.Labels, Data: map[string][]byte{}}
+	seed := expand.Seed{
+		Kind: what.Kind, Namespace: what.Namespace, Name: what.Name, Labels: what.Labels, Annotations: what.Annotations, Data: map[string][]byte{},
+	}
 	if what.Name == "" || what.Namespace == "" {
 		return seed, errors.New("has no name or no namespace")
 	}

@@ -57,6 +57,9 @@ func (o *verifyOptions) verifyTarget(ctx context.Context, t terminal, key *certi
 	if err != nil {
 		return nil, err
 	}
+	if options.Remotes != nil {
+		options.Remotes.Own.URL = o.target.git
+	}
 	rendered, err := expand.Expand(ctx, snapshot, o.target.paths, options)
 	if err != nil {
 		return nil, badInput(err)

@@ -33,13 +33,14 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Server is a chart repository and a registry.
+// Server is a chart repository and a registry, also of artifacts that are no charts.
 type Server struct {
 	server *httptest.Server
 
-	mu       sync.Mutex
-	charts   []packed
-	requests []Request
+	mu        sync.Mutex
+	charts    []packed
+	artifacts []Artifact
+	requests  []Request
 	// Each of these changes how the server behaves, see their setters.
 	username, password string
 	status             int
@@ -193,7 +194,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if strings.HasPrefix(r.URL.Path, "/v2/") {
-		s.registry(w, r)
+		if !s.artifact(w, r) {
+			s.registry(w, r)
+		}
 		return
 	}
 	s.repository(w, r)

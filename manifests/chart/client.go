@@ -149,24 +149,24 @@ func (r *address) status(code int, given bool) error {
 		return nil
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
 		a := r.ref.Auth
-		return &DeniedError{Repository: r.display, Status: status, Given: given && (a.Username != "" || a.Password != "" || a.BearerToken != "")}
+		return &DeniedError{what: r.what, Repository: r.display, Status: status, Given: given && (a.Username != "" || a.Password != "" || a.BearerToken != "")}
 	case code == http.StatusNotFound, code == http.StatusGone:
 		return errNotThere
 	}
-	return &UnreachableError{Repository: r.display, Reason: "it answered " + status}
+	return &UnreachableError{what: r.what, Repository: r.display, Reason: "it answered " + status}
 }
 
 // failed says why a request got no answer, without the address that it went to.
 func (r *address) failed(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		if cause := context.Cause(ctx); !errors.Is(cause, errFetchTime) {
-			return fmt.Errorf("chart repository %s: %w", r.display, cause)
+			return fmt.Errorf("%s %s: %w", r.what, r.display, cause)
 		}
-		return &UnreachableError{Repository: r.display, Reason: "it did not answer in time"}
+		return &UnreachableError{what: r.what, Repository: r.display, Reason: "it did not answer in time"}
 	}
 	var urlErr *url.Error
 	for errors.As(err, &urlErr) {
 		err = urlErr.Err
 	}
-	return &UnreachableError{Repository: r.display, Reason: r.secrets.clean(err.Error())}
+	return &UnreachableError{what: r.what, Repository: r.display, Reason: r.secrets.clean(err.Error())}
 }

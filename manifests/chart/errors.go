@@ -10,6 +10,19 @@ import (
 // ErrLimit is wrapped when a chart, an index or a rendering is larger than Limits allow.
 var ErrLimit = errors.New("limit exceeded")
 
+// noun is what people call a place that is read; "" for one with charts.
+type noun string
+
+// artifacts is a place with artifacts that are no charts.
+const artifacts noun = "registry"
+
+func (n noun) String() string {
+	if n == "" {
+		return "chart repository"
+	}
+	return string(n)
+}
+
 // InvalidError says that what was asked for, or a chart itself, cannot be right.
 // Trying again does not help.
 type InvalidError struct{ Message string }
@@ -20,10 +33,12 @@ func (e *InvalidError) Error() string { return e.Message }
 type UnreachableError struct {
 	Repository string
 	Reason     string
+
+	what noun
 }
 
 func (e *UnreachableError) Error() string {
-	return fmt.Sprintf("chart repository %s cannot be read: %s; check the address and the network, then try again", e.Repository, e.Reason)
+	return fmt.Sprintf("%s %s cannot be read: %s; check the address and the network, then try again", e.what, e.Repository, e.Reason)
 }
 
 // DeniedError says that a repository wants other credentials than it was given.
@@ -32,6 +47,8 @@ type DeniedError struct {
 	Status     string
 	// Given is true when credentials were sent.
 	Given bool
+
+	what noun
 }
 
 func (e *DeniedError) Error() string {
@@ -39,7 +56,7 @@ func (e *DeniedError) Error() string {
 	if e.Given {
 		next = "check the credentials"
 	}
-	return fmt.Sprintf("chart repository %s answered %s: %s", e.Repository, e.Status, next)
+	return fmt.Sprintf("%s %s answered %s: %s", e.what, e.Repository, e.Status, next)
 }
 
 // NotFoundError says that a repository was asked and does not have the chart, or not
@@ -50,21 +67,31 @@ type NotFoundError struct {
 	Near []string
 	// Prerelease is true when only prereleases would do.
 	Prerelease bool
+
+	what noun
 }
 
 func (e *NotFoundError) Error() string {
 	what := fmt.Sprintf("no chart %s", e.Name)
-	if e.Version != "" {
+	switch {
+	case e.what == artifacts && e.Version == "":
+		what = "nothing at this address, or nothing that the credentials may see"
+	case e.what == artifacts:
+		what = fmt.Sprintf("no artifact %q", e.Version)
+	case e.Version != "":
 		what = fmt.Sprintf("no version of chart %s that satisfies %q", e.Name, e.Version)
 	}
 	next := "check its name and version"
+	if e.what == artifacts {
+		next = "check the address and the reference"
+	}
 	switch {
 	case e.Prerelease:
 		next = fmt.Sprintf("only prereleases come close (%s): a range takes them when it ends in -0", strings.Join(e.Near, ", "))
 	case len(e.Near) > 0:
 		next = "there is " + strings.Join(e.Near, ", ")
 	}
-	return fmt.Sprintf("chart repository %s has %s: %s", e.Repository, what, next)
+	return fmt.Sprintf("%s %s has %s: %s", e.what, e.Repository, what, next)
 }
 
 // DigestError says that bytes are not those that were pinned or announced.

@@ -79,6 +79,7 @@ func (p Pinned) String() string {
 // address is a Ref that was looked at: its address without credentials, and what must
 // not be printed.
 type address struct {
+	what    noun
 	ref     Ref
 	url     *url.URL
 	display string
@@ -144,6 +145,9 @@ func (r *address) ociPath() string {
 	}
 	return p
 }
+
+// ociName is the path in its registry.
+func (r *address) ociName() string { return strings.TrimPrefix(r.ociPath(), r.url.Host+"/") }
 
 // digestOf is the digest of an archive's bytes.
 func digestOf(data []byte) string {

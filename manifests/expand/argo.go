@@ -96,7 +96,7 @@ func (t *argoTool) begin(s *state) {
 	t.version = version
 	settings, warnings := argocd.ReadSettings(objects)
 	t.said = warnings
-	t.renderer.credentials = credentialsOf(objects)
+	t.renderer.credentials, t.renderer.trust = credentialsOf(objects), trustOf(objects)
 	t.set(settings)
 }
 
@@ -104,7 +104,7 @@ func (t *argoTool) begin(s *state) {
 func settingsObjects(s *state) []manifests.Object {
 	var all []manifests.Object
 	for _, o := range s.List(schema.GroupKind{Kind: "ConfigMap"}) {
-		if name := o.GetName(); name == argocd.SettingsName || name == "argocd-cmd-params-cm" {
+		if slices.Contains([]string{argocd.SettingsName, "argocd-cmd-params-cm", knownHostsName, tlsCertsName}, o.GetName()) {
 			all = append(all, o)
 		}
 	}

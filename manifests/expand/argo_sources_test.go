@@ -45,7 +45,7 @@ func TestWhichRepositoryIsMeant(t *testing.T) {
 type elsewhere map[string]*source.Snapshot
 
 func (e elsewhere) Fetch(_ context.Context, r flux.GitRequest) (*source.Snapshot, error) {
-	key := r.URL + " " + r.Branch + r.Tag + r.Commit
+	key := r.URL + " " + r.Revision
 	if s := e[key]; s != nil {
 		return s, nil
 	}

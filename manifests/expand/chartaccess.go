@@ -13,10 +13,12 @@ import (
 	"github.com/refloat-dev/refloat/manifests/chart"
 )
 
-// ChartMirror says where charts are read instead of where the state says: addresses that
-// begin with From are asked for below To. Of several the longest From counts.
+// ChartMirror says where charts, artifacts and other Git repositories are read instead of
+// where the state says: addresses that begin with From are asked for below To. Of several
+// the longest From counts.
 type ChartMirror struct {
-	// From and To are addresses of chart repositories, or beginnings of them.
+	// From and To are addresses, or beginnings of them. From may be one by ssh, without its
+	// user, for Git repositories.
 	From, To string
 	// Credentials are the data of a Secret for To, in the form that Flux knows; nil for
 	// none. Credentials of the state never go to a mirror.
@@ -25,9 +27,9 @@ type ChartMirror struct {
 
 // Check a mirror. Errors name no credentials.
 func (m ChartMirror) Check() error {
-	from, ok := chartAddress(m.From)
+	from, ok := chartAddress(strings.Replace(m.From, "ssh://", "https://", 1))
 	if !ok {
-		return errors.New("a chart mirror replaces the beginning of an https, http or oci address: write it without credentials")
+		return errors.New("a chart mirror replaces the beginning of an https, http, oci or ssh address: write it without credentials")
 	}
 	to, ok := chartAddress(m.To)
 	switch {
@@ -37,6 +39,8 @@ func (m ChartMirror) Check() error {
 		return fmt.Errorf("the mirror of %s is read without encryption: use https, http is for this machine only", m.From)
 	case from.Scheme == "oci" && to.Scheme != "oci":
 		return fmt.Errorf("the mirror of %s has to be an oci address too", m.From)
+	case strings.HasPrefix(m.From, "ssh://") && to.Scheme == "oci":
+		return fmt.Errorf("the mirror of %s is one of Git repositories, and a registry holds none", m.From)
 	}
 	return nil
 }

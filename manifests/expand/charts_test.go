@@ -209,10 +209,14 @@ func TestMirrorsAreChecked(t *testing.T) {
 	for _, m := range [][2]string{
 		{"quay.io", "oci://m.example.com"}, {"oci://quay.io", "https://m.example.com"}, {"https://a.example.com", "http://m.example.com"},
 		{"https://u:" + canary + "@a.example.com", "https://m.example.com"}, {"https://a.example.com", "https://u:" + canary + "@m.example.com"}, {"https://a.example.com", "file:///charts"},
+		{"ssh://a.example.com", "oci://m.example.com"}, {"ssh://git@a.example.com", "https://m.example.com"}, {"https://a.example.com", "ssh://m.example.com"},
 	} {
 		if err := (ChartMirror{From: m[0], To: m[1]}).Check(); err == nil || strings.Contains(err.Error(), canary) {
 			t.Errorf("%v: %v", m, err)
 		}
+	}
+	if err := (ChartMirror{From: "ssh://a.example.com", To: "https://m.example.com/git"}).Check(); err != nil {
+		t.Error(err)
 	}
 	for address, want := range map[string]string{
 		"oci://quay.io/a/b": "oci://m.example.com/quay/a/b", "oci://quay.io": "oci://m.example.com/quay", "oci://quay.iox/a": "oci://quay.iox/a",

@@ -31,9 +31,10 @@ type Options struct {
 	Seeds []Seed
 	// Helm says how charts are fetched and rendered.
 	Helm ChartOptions
-	// Git and OCI do what a rendering by itself cannot. Each may be nil: what needs it is
-	// then skipped, or an error. Charts are rendered as Helm says and decryption is by
-	// SOPS, unless they are given.
+	// Remotes says how other repositories and artifacts are fetched; nil fetches none, and
+	// what needs one is then skipped, or an error.
+	Remotes *RemoteOptions
+	// These take the place of what the options above say, and of the decryption by SOPS.
 	Charts     flux.Charts
 	Git        flux.Git
 	OCI        flux.OCI
@@ -54,9 +55,9 @@ type Options struct {
 type Seed struct {
 	// Kind is Secret or ConfigMap.
 	Kind, Namespace, Name string
-	// Labels by which tools know what it is for.
-	Labels map[string]string
-	Data   map[string][]byte
+	// Labels and Annotations by which tools know what it is for.
+	Labels, Annotations map[string]string
+	Data                map[string][]byte
 }
 
 // Bounds of an expansion. Zero values mean the defaults.
@@ -67,13 +68,17 @@ type Bounds struct {
 	Units int
 	// Objects in all: 100,000.
 	Objects int
+	// Repositories besides the one that is rendered, each revision for itself: 32.
+	Repositories int
+	// Artifacts with manifests: 64.
+	Artifacts int
 }
 
 func (b Bounds) withDefaults() Bounds {
 	for _, d := range []struct {
 		value    *int
 		fallback int
-	}{{&b.Depth, 10}, {&b.Units, 2_000}, {&b.Objects, 100_000}} {
+	}{{&b.Depth, 10}, {&b.Units, 2_000}, {&b.Objects, 100_000}, {&b.Repositories, 32}, {&b.Artifacts, 64}} {
 		if *d.value <= 0 {
 			*d.value = d.fallback
 		}
@@ -95,11 +100,13 @@ type Result struct {
 	Warnings []string
 	// Skipped definitions, sorted.
 	Skipped []Skipped
-	// Charts that were fetched, sorted: what they were asked for and what came.
-	Charts []ChartPin
 	// Frozen releases come out differently another time; with them in ChartOptions the
 	// same commit expands to the same again. They hold secrets.
 	Frozen []FrozenRelease
+	// Charts that were fetched, sorted: what they were asked for and what came. Sources are
+	// other repositories and artifacts, likewise.
+	Charts  []ChartPin
+	Sources []SourcePin
 }
 
 // Skipped is a definition that was not expanded.
@@ -128,6 +135,16 @@ func Expand(ctx context.Context, snap *source.Snapshot, paths []string, o Option
 	if o.Charts == nil {
 		o.Charts = charts
 	}
+	var elsewhere *remotes
+	if o.Remotes != nil && !o.Helm.Offline {
+		elsewhere = newRemotes(*o.Remotes, o)
+		if o.Git == nil {
+			o.Git = elsewhere
+		}
+		if o.OCI == nil {
+			o.OCI = elsewhere
+		}
+	}
 	first.GeneratedNames = true // hooks get a name afterwards, other objects are refused
 	rendered, err := renderPaths(ctx, snap, paths, first, charts)
 	if err != nil {
@@ -140,11 +157,17 @@ func Expand(ctx context.Context, snap *source.Snapshot, paths []string, o Option
 	if err := d.expandAll(ctx); err != nil {
 		return nil, err
 	}
+	if elsewhere != nil {
+		d.warn(elsewhere.Warnings()...)
+	}
 	result, err := d.result(rendered, charts.Taken())
 	if err != nil {
 		return nil, err
 	}
 	result.Frozen = charts.Frozen()
+	if elsewhere != nil {
+		result.Sources = elsewhere.Taken()
+	}
 	return result, nil
 }
 

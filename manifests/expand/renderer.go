@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -25,7 +24,7 @@ type argoRenderer struct {
 	inner   render.Options
 
 	credentials []credential
-	trees       map[string]argocd.Tree
+	trust       trust
 	charts      *Charts
 	// unit that is being rendered, and what there is to say about it.
 	unit     string
@@ -34,7 +33,7 @@ type argoRenderer struct {
 
 func newArgoRenderer(t *argoTool, o Options, inner render.Options, charts *Charts) *argoRenderer {
 	inner.GeneratedNames = true
-	return &argoRenderer{tool: t, options: o, inner: inner, trees: map[string]argocd.Tree{}, charts: charts}
+	return &argoRenderer{tool: t, options: o, inner: inner, charts: charts}
 }
 
 func (r *argoRenderer) begin(unit string) { r.unit, r.warnings = unit, nil }
@@ -50,68 +49,26 @@ func (r *argoRenderer) Tree(ctx context.Context, repoURL, revision string) (argo
 		here := r.tool.snapshot
 		return argocd.Tree{FS: here.FS, URL: here.URL, Commit: here.Commit}, nil
 	}
-	key := repoURL + "\x00" + revision
-	if t, ok := r.trees[key]; ok {
-		return t, nil
-	}
 	shown := flux.Redacted(repoURL)
 	switch {
 	case strings.HasPrefix(repoURL, "oci://"):
 		return argocd.Tree{}, fmt.Errorf("%w: manifests in an OCI registry (%s) are read only by Argo CD itself", argocd.ErrUnavailable, shown)
 	case r.options.Git == nil:
-		return argocd.Tree{}, fmt.Errorf("%w: %s is another repository than the one that is rendered", argocd.ErrUnavailable, shown)
+		return argocd.Tree{}, fmt.Errorf("%w: %s is another repository than the one that is rendered, and nothing is fetched here", argocd.ErrUnavailable, shown)
 	}
-	t, err := r.fetch(ctx, repoURL, revision)
-	if err != nil {
-		return argocd.Tree{}, err
-	}
-	r.trees[key] = t
-	return t, nil
+	return r.fetch(ctx, repoURL, revision)
 }
 
-var (
-	fullCommit = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
-	// versions is a range of versions as Argo CD takes it for tags; a plain name is none.
-	versions = regexp.MustCompile(`^[v^~<>=! ]*[0-9]+(\.([0-9]+|[xX*])){0,2}.*$`)
-)
-
-// fetch another repository. A name may be that of a branch or of a tag.
+// fetch another repository. What the revision means is found out there.
 func (r *argoRenderer) fetch(ctx context.Context, repoURL, revision string) (argocd.Tree, error) {
-	request := flux.GitRequest{URL: repoURL, Credentials: gitCredentials(r.credentialFor(repoURL))}
-	alternatives := []flux.GitRequest{request}
-	with := func(change func(*flux.GitRequest)) flux.GitRequest {
-		c := request
-		change(&c)
-		return c
+	snap, err := r.options.Git.Fetch(ctx, flux.GitRequest{URL: repoURL, Revision: revision, Credentials: r.trust.gitCredentials(repoURL, r.credentialFor(repoURL))})
+	if skipped := (*skippedError)(nil); errors.As(err, &skipped) {
+		return argocd.Tree{}, fmt.Errorf("%w: %s %w", argocd.ErrUnavailable, flux.Redacted(repoURL), skipped.Err)
 	}
-	switch {
-	case revision == "" || revision == "HEAD":
-	case fullCommit.MatchString(revision):
-		alternatives[0] = with(func(g *flux.GitRequest) { g.Commit = revision })
-	case strings.HasPrefix(revision, "refs/"):
-		alternatives[0] = with(func(g *flux.GitRequest) { g.Name = revision })
-	default:
-		alternatives = []flux.GitRequest{
-			with(func(g *flux.GitRequest) { g.Branch = revision }), with(func(g *flux.GitRequest) { g.Tag = revision }),
-		}
-		if versions.MatchString(revision) {
-			alternatives = append(alternatives, with(func(g *flux.GitRequest) { g.SemVer = revision }))
-		}
+	if err != nil {
+		return argocd.Tree{}, fmt.Errorf("%s at %q cannot be fetched: %w", flux.Redacted(repoURL), shortened(revision), err)
 	}
-	var first error
-	for _, alternative := range alternatives {
-		snap, err := r.options.Git.Fetch(ctx, alternative)
-		if err == nil {
-			return argocd.Tree{FS: snap.FS, URL: flux.Redacted(repoURL), Commit: snap.Commit}, nil
-		}
-		if first == nil {
-			first = err
-		}
-		if passing(err) || ctx.Err() != nil {
-			return argocd.Tree{}, err
-		}
-	}
-	return argocd.Tree{}, fmt.Errorf("%s at %q cannot be fetched: %w", flux.Redacted(repoURL), shortened(revision), first)
+	return argocd.Tree{FS: snap.FS, URL: flux.Redacted(repoURL), Commit: snap.Commit}, nil
 }
 
 // target is a tree for the renderer.

@@ -3,10 +3,12 @@ package expand
 import (
 	"fmt"
 	"io/fs"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/refloat-dev/refloat/manifests"
@@ -147,22 +149,56 @@ func credentialsOf(objects []manifests.Object) []credential {
 }
 
 // credentialFor the longest address that fits; one for the repository itself goes first.
-func (r *argoRenderer) credentialFor(url string) map[string]string {
+// Beginnings of addresses may end anywhere, as with Argo CD, but not before the host does.
+func (r *argoRenderer) credentialFor(address string) map[string]string {
 	var best credential
 	for _, c := range r.credentials {
 		switch {
-		case !c.prefix && flux.CanonicalURL(c.url) == flux.CanonicalURL(url) && (c.data["username"] != "" || c.data["sshPrivateKey"] != ""):
+		case !sameServer(c.url, address):
+		case !c.prefix && flux.CanonicalURL(c.url) == flux.CanonicalURL(address) && (c.data["username"] != "" || c.data["sshPrivateKey"] != ""):
 			return c.data
-		case c.prefix && strings.HasPrefix(url, c.url) && len(c.url) > len(best.url):
+		case c.prefix && strings.HasPrefix(address, c.url) && len(c.url) > len(best.url):
 			best = c
 		}
 	}
 	return best.data
 }
 
+// Where Argo CD keeps whom it trusts.
+const (
+	knownHostsName = "argocd-ssh-known-hosts-cm"
+	tlsCertsName   = "argocd-tls-certs-cm"
+)
+
+// trust is whom Argo CD believes: host keys for ssh, and authorities by server.
+type trust struct {
+	knownHosts  string
+	authorities map[string]string
+}
+
+func trustOf(objects []manifests.Object) trust {
+	var t trust
+	for _, o := range objects {
+		data, _, _ := unstructured.NestedStringMap(o.Object, "data")
+		switch {
+		case o.GetKind() != "ConfigMap":
+		case o.GetName() == knownHostsName:
+			t.knownHosts = data["ssh_known_hosts"]
+		case o.GetName() == tlsCertsName:
+			t.authorities = data
+		}
+	}
+	return t
+}
+
 // gitCredentials in the words of package flux.
-func gitCredentials(data map[string]string) map[string][]byte {
+func (t trust) gitCredentials(address string, data map[string]string) map[string][]byte {
 	out := map[string][]byte{}
+	if u, err := url.Parse(asURL(address)); err == nil && u.Scheme == "ssh" && t.knownHosts != "" {
+		out["known_hosts"] = []byte(t.knownHosts)
+	} else if err == nil && t.authorities[u.Hostname()] != "" {
+		out["caFile"] = []byte(t.authorities[u.Hostname()])
+	}
 	for theirs, ours := range map[string]string{"username": "username", "password": "password", "bearerToken": "bearerToken", "sshPrivateKey": "identity"} {
 		if data[theirs] != "" {
 			out[ours] = []byte(data[theirs])

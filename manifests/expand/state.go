@@ -124,6 +124,7 @@ func dataObject(s Seed) *unstructured.Unstructured {
 	u.SetName(s.Name)
 	u.SetNamespace(s.Namespace)
 	u.SetLabels(s.Labels)
+	u.SetAnnotations(s.Annotations)
 	return u
 }
 

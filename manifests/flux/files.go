@@ -152,10 +152,7 @@ func CanonicalURL(s string) string {
 func Redacted(s string) string {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" {
-		if _, after, ok := strings.Cut(s, "@"); ok {
-			return after
-		}
-		return s
+		return s[strings.LastIndex(s, "@")+1:] // a password may hold one too
 	}
 	u.User, u.RawQuery = nil, ""
 	return u.String()

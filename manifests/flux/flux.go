@@ -79,15 +79,43 @@ type Git interface {
 
 // GitRequest is the neutral part of a GitRepository.
 type GitRequest struct {
-	URL                               string
+	URL string
+	// Of several, Commit counts before Name, that before SemVer, Tag and Branch. With none
+	// of them the default branch is meant.
 	Branch, Tag, SemVer, Name, Commit string
-	// Credentials are the data of the Secret that it names; nil for none.
-	Credentials map[string][]byte
+	// Revision is one word for any of them, as Argo CD takes it: a branch, else a tag, else
+	// a range of versions. The others are empty then.
+	Revision string
+	// Credentials are the data of the Secret that it names; nil for none. Proxy likewise.
+	Credentials, Proxy map[string][]byte
+	// Verify asks for signatures; nil asks for none.
+	Verify *GitVerification
+	// Submodules are part of the tree.
+	Submodules bool
+	// Provider of tokens for it: "" and generic for none.
+	Provider string
+}
+
+// GitVerification says what of a repository must be signed, and by whom.
+type GitVerification struct {
+	// Commit and Tag say what.
+	Commit, Tag bool
+	// Keys are the data of a Secret with public keys.
+	Keys map[string][]byte
 }
 
 // OCI fetches artifacts that hold manifests.
 type OCI interface {
-	Pull(ctx context.Context, r OCIReference) (fs.FS, error)
+	Pull(ctx context.Context, r OCIReference) (*OCIArtifact, error)
+}
+
+// OCIArtifact is an unpacked artifact.
+type OCIArtifact struct {
+	Files fs.FS
+	// Digest of its manifest, sha256:….
+	Digest string
+	// Warnings about what it holds.
+	Warnings []string
 }
 
 // Decryption makes a decrypter out of keys.

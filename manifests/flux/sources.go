@@ -2,7 +2,6 @@ package flux
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -11,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/refloat-dev/refloat/manifests"
-	"github.com/refloat-dev/refloat/manifests/source"
 	"github.com/refloat-dev/refloat/manifests/tree"
 )
 
@@ -39,6 +37,8 @@ type OCIReference struct {
 	Copy bool
 	// Insecure allows plain HTTP.
 	Insecure bool
+	// Provider of tokens for it: "" and generic for none.
+	Provider string
 	// Credentials are the data of the Secret that it names; nil for none. Certificates
 	// likewise, those of certSecretRef.
 	Credentials, Certificates map[string][]byte
@@ -180,41 +180,6 @@ func (e *Expander) keep(key string, t *sourceTree) *sourceTree {
 	return t
 }
 
-// other fetches another repository.
-func (e *Expander) other(ctx context.Context, r *reader, field string, id manifests.ID, spec gitSpec) (*sourceTree, error) {
-	url := Redacted(spec.URL)
-	if e.Git == nil {
-		return nil, r.unsupportedf(field, "names %s, which is another repository or another revision (%s)", id, url)
-	}
-	ignore := ""
-	if spec.Ignore != nil {
-		ignore = *spec.Ignore
-	}
-	key := fmt.Sprintf("git\x00%s\x00%v\x00%s\x00%v", spec.URL, spec.Ref, ignore, spec.SparseCheckout)
-	if t := e.trees[key]; t != nil {
-		return t, nil
-	}
-	credentials, err := r.credentials(id, spec.SecretRef)
-	if err != nil {
-		return nil, err
-	}
-	snap, err := e.Git.Fetch(ctx, GitRequest{
-		URL: spec.URL, Branch: spec.Ref.Branch, Tag: spec.Ref.Tag, SemVer: spec.Ref.SemVer, Name: spec.Ref.Name, Commit: spec.Ref.Commit,
-		Credentials: credentials,
-	})
-	if err != nil {
-		if unreachable := (*source.UnreachableError)(nil); errors.As(err, &unreachable) {
-			return nil, err // it may be reached later
-		}
-		return nil, r.faultf(field, "names %s, which cannot be fetched: %w", id, err)
-	}
-	files, err := filtered(snap.FS, spec.Ignore, spec.SparseCheckout)
-	if err != nil {
-		return nil, r.faultf(field, "names %s, whose files cannot be listed: %w", id, err)
-	}
-	return e.keep(key, &sourceTree{files: files, where: url, prefix: fmt.Sprintf("%s@%.12s:", url, snap.Commit)}), nil
-}
-
 // credentials are the data of a Secret beside a source.
 func (r *reader) credentials(source manifests.ID, ref *local) (map[string][]byte, error) {
 	if ref == nil {
@@ -224,6 +189,9 @@ func (r *reader) credentials(source manifests.ID, ref *local) (map[string][]byte
 	o, ok := r.state.Get(id)
 	if !ok {
 		return nil, r.notYetf("", "%s is read with the credentials of %s, which nothing in the state makes: add it to the seeds", source, id)
+	}
+	if sealed(o.Object) { // another unit may still decrypt it
+		return nil, r.notYetf("", "%s is read with the credentials of %s, which is encrypted at %s and which nothing decrypts before it is needed: add it to the seeds", source, id, o.Origin)
 	}
 	data, err := dataOf(o)
 	if err != nil {
@@ -253,44 +221,4 @@ func (e *Expander) included(ctx context.Context, r *reader, t *sourceTree, id ma
 		}
 	}
 	return &sourceTree{files: files, where: t.where, prefix: t.prefix}, nil
-}
-
-func (e *Expander) ociRepository(ctx context.Context, r *reader, field string, id manifests.ID) (*sourceTree, error) {
-	ref, err := e.ociReference(r, field, id)
-	if err != nil {
-		return nil, err
-	}
-	if e.OCI == nil {
-		return nil, r.unsupportedf(field, "names %s: manifests in an OCI registry (%s) are read only by Flux itself", id, Redacted(ref.URL))
-	}
-	files, err := e.OCI.Pull(ctx, ref)
-	if err != nil {
-		return nil, r.faultf(field, "names %s, which cannot be pulled: %w", id, err)
-	}
-	return &sourceTree{files: files, where: Redacted(ref.URL), prefix: Redacted(ref.URL) + ":"}, nil
-}
-
-// ociReference reads an OCIRepository.
-func (e *Expander) ociReference(r *reader, field string, id manifests.ID) (OCIReference, error) {
-	o, ok := r.state.Get(id)
-	if !ok {
-		return OCIReference{}, missing(r, field, id)
-	}
-	var spec ociSpec
-	if _, err := decode(o, &spec); err != nil {
-		return OCIReference{}, fmt.Errorf("%s: %s: spec cannot be read: %w", o.Origin, id, err)
-	}
-	credentials, err := r.credentials(id, spec.SecretRef)
-	if err != nil {
-		return OCIReference{}, err
-	}
-	certificates, err := r.credentials(id, spec.CertSecretRef)
-	if err != nil {
-		return OCIReference{}, err
-	}
-	return OCIReference{
-		URL: spec.URL, Digest: spec.Ref.Digest, Tag: spec.Ref.Tag, SemVer: spec.Ref.SemVer, SemverFilter: spec.Ref.SemverFilter,
-		MediaType: spec.LayerSelector.MediaType, Copy: spec.LayerSelector.Operation == "copy", Insecure: spec.Insecure,
-		Credentials: credentials, Certificates: certificates,
-	}, nil
 }

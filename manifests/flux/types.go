@@ -125,7 +125,13 @@ type gitSpec struct {
 	Include           []gitInc `json:"include"`
 	SparseCheckout    []string `json:"sparseCheckout"`
 	RecurseSubmodules bool     `json:"recurseSubmodules"`
-	Suspend           any      `json:"suspend"`
+	ProxySecretRef    *local   `json:"proxySecretRef"`
+	Provider          string   `json:"provider"`
+	Verify            *struct {
+		Mode      string `json:"mode"`
+		SecretRef local  `json:"secretRef"`
+	} `json:"verify"`
+	Suspend any `json:"suspend"`
 }
 
 type gitRef struct {
@@ -157,7 +163,9 @@ type ociSpec struct {
 		MediaType string `json:"mediaType"`
 		Operation string `json:"operation"`
 	} `json:"layerSelector"`
-	Ignore *string `json:"ignore"`
+	Ignore   *string `json:"ignore"`
+	Verify   *any    `json:"verify"`
+	Provider string  `json:"provider"`
 }
 
 type generatorSpec struct {

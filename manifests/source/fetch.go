@@ -80,6 +80,7 @@ func (f *fetch) run(ctx context.Context) (*Snapshot, error) {
 		return nil, fmt.Errorf("repository %s, commit %s: %w", f.main().display, got.commit, err)
 	}
 	snap.FS, snap.CommitTime = tree, tree.time
+	snap.PackBytes = f.Limits.PackBytes - f.budget.bytes
 	snap.Warnings = append(snap.Warnings, tree.warnings...)
 	if notes.stale {
 		snap.Warnings = append([]string{f.staleWarning(snap, notes.cause)}, snap.Warnings...)

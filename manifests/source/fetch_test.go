@@ -24,8 +24,9 @@ func history(t *testing.T) (r *repo, first, second, side string) {
 
 func TestFetchFindsTheCommit(t *testing.T) {
 	r, first, second, side := history(t)
+	r.git("update-ref", "refs/pull/7/head", side)
 	bare := filepath.Join(t.TempDir(), "bare.git")
-	r.git("clone", "-q", "--bare", r.dir, bare)
+	r.git("clone", "-q", "--mirror", r.dir, bare)
 	worktree := filepath.Join(t.TempDir(), "linked")
 	r.git("worktree", "add", "-q", worktree, "feature/side")
 	http := serve(t, gitHandler(t, r.dir)) + "/repo.git"
@@ -42,6 +43,7 @@ func TestFetchFindsTheCommit(t *testing.T) {
 		"tip commit":      {Options{Commit: second}, second, "commit"},
 		"old commit":      {Options{Commit: first}, first, "commit"},
 		"commit wins":     {Options{Commit: first, Branch: "main"}, first, "commit"},
+		"name":            {Options{Name: "refs/pull/7/head"}, side, "refs/pull/7/head"},
 		"full branch ref": {Options{Branch: "refs/heads/main"}, second, "refs/heads/main"},
 	}
 	for place, url := range places {

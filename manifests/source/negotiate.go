@@ -104,19 +104,22 @@ func (r *remote) resolve(adv *packp.AdvRefs, want target) (plumbing.Hash, string
 
 // refNotFound names references of the same sort that look alike.
 func refNotFound(url string, want plumbing.ReferenceName, names []string) error {
-	kind, prefix := "branch", "refs/heads/"
-	if want.IsTag() {
+	kind, prefix, short := "branch", "refs/heads/", want.Short()
+	switch {
+	case want.IsTag():
 		kind, prefix = "tag", "refs/tags/"
+	case !want.IsBranch():
+		kind, prefix, short = "reference", "refs/", want.String()
 	}
 	var same []string
 	for _, n := range names {
-		if short, ok := strings.CutPrefix(n, prefix); ok {
-			same = append(same, short)
+		if after, ok := strings.CutPrefix(n, prefix); ok {
+			same = append(same, after)
 		}
 	}
 	slices.Sort(same)
 	return &RefNotFoundError{
-		URL: url, Ref: fmt.Sprintf("%s %q", kind, want.Short()), Near: near(want.Short(), same),
+		URL: url, Ref: fmt.Sprintf("%s %q", kind, short), Near: near(strings.TrimPrefix(short, prefix), same),
 	}
 }
 

@@ -15,7 +15,9 @@ type Options struct {
 	// and is the only one that is served from the cache while remotes can be reached.
 	// With none of them the remote's default branch is read.
 	Branch, Tag, SemVer, Commit string
-	Auth                        Auth
+	// Name is a full reference name, such as refs/pull/7/head, in place of Branch, Tag and SemVer.
+	Name string
+	Auth Auth
 	// CacheDir keeps the packs of fetched commits; "" keeps nothing. What is in it is
 	// readable to whoever may use it, whatever credentials they hold: callers that
 	// serve several tenants give each a directory of its own.

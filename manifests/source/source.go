@@ -42,6 +42,8 @@ type Snapshot struct {
 	Stale bool
 	// SignedBy are the signatures that were verified.
 	SignedBy []Signature
+	// PackBytes is what the commit takes in memory, compressed, submodules included.
+	PackBytes int64
 	// Warnings that do not stop anything: submodules that are not read, credentials in clear text.
 	Warnings []string
 }

@@ -48,13 +48,13 @@ func (t target) acceptsTag(name string) bool {
 
 func (o Options) want() (target, error) {
 	given := 0
-	for _, s := range []string{o.Branch, o.Tag, o.SemVer} {
+	for _, s := range []string{o.Branch, o.Tag, o.SemVer, o.Name} {
 		if s != "" {
 			given++
 		}
 	}
 	if given > 1 {
-		return target{}, fmt.Errorf("of branch %q, tag %q and version range %q more than one is given: choose one", o.Branch, o.Tag, o.SemVer)
+		return target{}, fmt.Errorf("of branch %q, tag %q, version range %q and name %q more than one is given: choose one", o.Branch, o.Tag, o.SemVer, o.Name)
 	}
 	var (
 		t   target
@@ -65,6 +65,11 @@ func (o Options) want() (target, error) {
 		t.ref = plumbing.NewBranchReferenceName(strings.TrimPrefix(o.Branch, "refs/heads/"))
 	case o.Tag != "":
 		t.ref = plumbing.NewTagReferenceName(strings.TrimPrefix(o.Tag, "refs/tags/"))
+	case o.Name != "":
+		if !strings.HasPrefix(o.Name, "refs/") {
+			return target{}, fmt.Errorf("reference %q: give its full name, such as refs/heads/main", o.Name)
+		}
+		t.ref = plumbing.ReferenceName(o.Name)
 	case o.SemVer != "":
 		if t.semver, err = parseRange(o.SemVer); err != nil {
 			return target{}, err

@@ -20,7 +20,11 @@ func (r *Reconciler) seedData(ctx context.Context, run *v1alpha1.RecoveryRun) ([
 	}
 	var out []expand.Seed
 	for _, s := range seeds {
-		out = append(out, expand.Seed{Kind: "Secret", Namespace: s.Namespace, Name: s.Secret.Name, Labels: s.Secret.Labels, Data: s.Secret.Data})
+		out = append(out, expand.Seed{
+			Kind: "Secret", Namespace: s.Namespace, Name: s.Secret.Name, Data: s.Secret.Data,
+			// As they will be on the cluster, so that tools there see what was rendered with.
+			Labels: seedLabels(s.Secret), Annotations: seedAnnotations(s.Secret),
+		})
 	}
 	return out, nil
 }
@@ -56,6 +60,24 @@ func chartPins(charts []v1alpha1.PinnedChart) []expand.ChartPin {
 	var out []expand.ChartPin
 	for _, c := range charts {
 		out = append(out, expand.ChartPin(c))
+	}
+	return out
+}
+
+// pinnedSources for the record.
+func pinnedSources(sources []expand.SourcePin) []v1alpha1.PinnedSource {
+	var out []v1alpha1.PinnedSource
+	for _, s := range sources {
+		out = append(out, v1alpha1.PinnedSource(s))
+	}
+	return out
+}
+
+// sourcePins of a record.
+func sourcePins(sources []v1alpha1.PinnedSource) []expand.SourcePin {
+	var out []expand.SourcePin
+	for _, s := range sources {
+		out = append(out, expand.SourcePin(s))
 	}
 	return out
 }

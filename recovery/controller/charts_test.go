@@ -25,6 +25,8 @@ func aChart(version string) expand.ChartPin {
 func TestChartsArePinned(t *testing.T) {
 	w := newWorld(t)
 	w.engine.charts = []expand.ChartPin{aChart("1.0.0")}
+	other := expand.SourcePin{URL: "https://git.example.com/lib.git", Requested: "branch main", Revision: strings.Repeat("b", 40)}
+	w.engine.pinned = []expand.SourcePin{other, {URL: "oci://quay.io/app", Requested: "tag latest", Revision: aChart("1").Digest, Digest: aChart("1").Digest}}
 	w.must(w.store.Store.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "mirror"}, Data: map[string][]byte{"password": []byte("canary-mirror")}}))
 	w.plan(func(p *v1alpha1.RecoveryPlan) {
 		p.Spec.ChartMirrors = []v1alpha1.ChartMirror{{From: "oci://quay.io", To: "oci://mirror.example.com/quay", SecretRef: &v1alpha1.LocalSecretReference{Name: "mirror"}}}
@@ -32,7 +34,7 @@ func TestChartsArePinned(t *testing.T) {
 	w.order("run", v1alpha1.OperationRebuild)
 	w.store.HoldProvisioning("dev", "wait")
 	w.until("run", "the cluster", func(run *v1alpha1.RecoveryRun) bool { return run.Status.Target != nil && run.Status.Target.UID != "" })
-	if asked := w.engine.asked; len(asked.Charts) != 0 || len(asked.Seeds) != 1 || string(asked.Seeds[0].Data["age.key"]) != "canary" || asked.Seeds[0].Namespace != "flux-system" {
+	if asked := w.engine.asked; len(asked.Charts)+len(asked.Sources) != 0 || len(asked.Seeds) != 1 || string(asked.Seeds[0].Data["age.key"]) != "canary" || asked.Seeds[0].Namespace != "flux-system" {
 		t.Errorf("the preflight asks with charts %v and %d seeds", asked.Charts, len(asked.Seeds))
 	}
 	w.replace()
@@ -45,6 +47,9 @@ func TestChartsArePinned(t *testing.T) {
 	if !slices.Equal(asked.Charts, []expand.ChartPin{aChart("1.0.0")}) {
 		t.Errorf("the rendering after a restart asks for %+v", asked.Charts)
 	}
+	if !slices.Equal(asked.Sources, w.engine.pinned) {
+		t.Errorf("the rendering after a restart asks for %+v", asked.Sources)
+	}
 	if m := asked.ChartMirrors; len(m) != 1 || string(m[0].Credentials["password"]) != "canary-mirror" || m[0].From != "oci://quay.io" {
 		t.Errorf("%d mirrors", len(m))
 	}
@@ -54,6 +59,9 @@ func TestChartsArePinned(t *testing.T) {
 	w.must(err)
 	if !slices.Equal(written.Charts, []report.Chart{report.Chart(aChart("1.0.0"))}) {
 		t.Errorf("the report lists %+v", written.Charts)
+	}
+	if len(written.Sources) != 2 || written.Sources[0] != report.Source(other) {
+		t.Errorf("the report lists %+v", written.Sources)
 	}
 	status, err := json.Marshal(run)
 	w.must(err)

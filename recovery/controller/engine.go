@@ -54,6 +54,8 @@ type RenderRequest struct {
 	Charts       []expand.ChartPin
 	// Frozen releases of the pinned commit are not rendered again.
 	Frozen []expand.FrozenRelease
+	// Sources are other repositories and artifacts that are pinned.
+	Sources []expand.SourcePin
 }
 
 // KnownKinds tell whether objects of a kind live in namespaces.
@@ -75,6 +77,8 @@ type Rendered struct {
 	Charts []expand.ChartPin
 	// Frozen releases would come out differently another time.
 	Frozen []expand.FrozenRelease
+	// Sources are other repositories and artifacts that were fetched for it.
+	Sources []expand.SourcePin
 	// Waves is the number of levels of the state's graph.
 	Waves   int
 	Cluster []capi.Source

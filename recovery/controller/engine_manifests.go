@@ -83,7 +83,8 @@ func (e *engine) Render(ctx context.Context, request RenderRequest) (*Rendered, 
 	}
 	r := &Rendered{
 		Commit: snapshot.Commit, CommitTime: snapshot.CommitTime, Origin: originOf(snapshot), Digest: state.Digest, ClusterDigest: cluster.Digest,
-		Cluster: made, State: state.Objects, Units: state.Units, Charts: state.Charts, Frozen: state.Frozen, Waves: len(graph.Waves), SeedNamespaces: request.SeedNamespaces, KnownKinds: request.KnownKinds,
+		Cluster: made, State: state.Objects, Units: state.Units, Charts: state.Charts, Frozen: state.Frozen, Sources: state.Sources,
+		Waves: len(graph.Waves), SeedNamespaces: request.SeedNamespaces, KnownKinds: request.KnownKinds,
 		Warnings: append(append(snapshot.Warnings, state.Warnings...), graph.Warnings...),
 	}
 	for _, s := range state.Skipped {
@@ -107,8 +108,12 @@ func (e *engine) expandOptions(request RenderRequest, kubernetes string) expand.
 		// No namespace has a dot in its name, so this is none's cache of commits.
 		helm.CacheDir = filepath.Join(e.CacheDir, "charts.cache", request.Namespace)
 	}
+	own := fetchOptions(request, e.CacheDir, e.Clock.Now)
 	return expand.Options{
-		Helm:       helm,
+		Helm: helm,
+		Remotes: &expand.RemoteOptions{
+			CacheDir: own.CacheDir, Own: own, Pins: request.Sources, AllowStale: own.AllowStale, Now: own.Now,
+		},
 		Options:    render.Options{AllowRemoteBases: e.AllowRemoteBases},
 		Repository: flux.Repository{URLs: knownAs(request.Source)},
 		Seeds:      request.Seeds,

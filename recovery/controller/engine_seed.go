@@ -41,27 +41,6 @@ func (e *engine) Seed(ctx context.Context, target Target, seeds []SeedSecret) er
 	return nil
 }
 
-// recognised are the labels by which controllers on the new cluster know a Secret for
-// theirs: Argo CD its repositories and clusters, Sealed Secrets its keys, Flux what it
-// watches. No other label goes along: some say which tool on the management cluster
-// owns the Secret, and a tool of the same name here might delete what it finds with it.
-var recognised = []string{
-	"argocd.argoproj.io/secret-type",
-	"reconcile.fluxcd.io/watch",
-	"sealedsecrets.bitnami.com/sealed-secrets-key",
-}
-
-// seedLabels marks a seed and keeps what it is recognised by.
-func seedLabels(source *corev1.Secret) map[string]string {
-	labels := map[string]string{manifests.SeedLabel: "true"}
-	for _, key := range recognised {
-		if value, ok := source.Labels[key]; ok {
-			labels[key] = value
-		}
-	}
-	return labels
-}
-
 func seedOne(ctx context.Context, client kubernetes.Interface, s SeedSecret) error {
 	mark := map[string]string{manifests.SeedLabel: "true"}
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace, Labels: mark}}
@@ -69,7 +48,8 @@ func seedOne(ctx context.Context, client kubernetes.Interface, s SeedSecret) err
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return seedRefused(s, err, "create its namespace", schema.GroupKind{Kind: "Namespace"})
 	}
-	secret := corev1ac.Secret(s.Secret.Name, s.Namespace).WithLabels(seedLabels(s.Secret)).WithType(s.Secret.Type).WithData(s.Secret.Data)
+	secret := corev1ac.Secret(s.Secret.Name, s.Namespace).WithType(s.Secret.Type).WithData(s.Secret.Data).
+		WithLabels(seedLabels(s.Secret)).WithAnnotations(seedAnnotations(s.Secret))
 	_, err = client.CoreV1().Secrets(s.Namespace).Apply(ctx, secret, metav1.ApplyOptions{FieldManager: seedManager, Force: true})
 	if err != nil {
 		return seedRefused(s, err, "write it", cluster.Secret)

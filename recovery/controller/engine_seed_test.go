@@ -72,3 +72,41 @@ func TestSeedIsRecognised(t *testing.T) {
 		t.Errorf("labels %v, want %v", got, want)
 	}
 }
+
+// TestSeedOfAClusterKeepsWhatApplicationSetsChooseBy, and nothing that a tool wrote.
+func TestSeedOfAClusterKeepsWhatApplicationSetsChooseBy(t *testing.T) {
+	client := fake.NewClientset()
+	seed := SeedSecret{Namespace: "argocd", Secret: &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "edge", Namespace: "fleet",
+			Labels: map[string]string{
+				"argocd.argoproj.io/secret-type": "cluster", "env": "prod", "team.example.com/tier": "1",
+				"app.kubernetes.io/instance": "fleet", "argocd.argoproj.io/instance": "fleet", "kustomize.toolkit.fluxcd.io/name": "fleet", "cluster.x-k8s.io/cluster-name": "m",
+			},
+			Annotations: map[string]string{
+				"region": "eu", "managed-by": "argocd.argoproj.io", "argocd.argoproj.io/tracking-id": "fleet:x",
+				"kubectl.kubernetes.io/last-applied-configuration": `{"stringData":{"config":"canary"}}`,
+			},
+		},
+		Data: map[string][]byte{"config": []byte("canary")},
+	}}
+	if err := seedOne(t.Context(), client, seed); err != nil {
+		t.Fatal(err)
+	}
+	got, err := client.CoreV1().Secrets("argocd").Get(t.Context(), "edge", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	labels := map[string]string{
+		manifests.SeedLabel: "true", "argocd.argoproj.io/secret-type": "cluster", "env": "prod", "team.example.com/tier": "1",
+	}
+	annotations := map[string]string{"region": "eu", "managed-by": "argocd.argoproj.io"}
+	if !maps.Equal(got.Labels, labels) || !maps.Equal(got.Annotations, annotations) {
+		t.Errorf("labels %v, annotations %v, want %v and %v", got.Labels, got.Annotations, labels, annotations)
+	}
+	// A Secret that is for no cluster keeps only what it is recognised by.
+	delete(seed.Secret.Labels, "argocd.argoproj.io/secret-type")
+	if l, a := seedLabels(seed.Secret), seedAnnotations(seed.Secret); len(l) != 1 || len(a) != 1 {
+		t.Errorf("labels %v, annotations %v", l, a)
+	}
+}

@@ -91,6 +91,7 @@ func (r *Reconciler) render(ctx context.Context, run *v1alpha1.RecoveryRun, comm
 		if request.Frozen, err = r.thaw(ctx, run); err != nil {
 			return nil, err
 		}
+		request.Sources = sourcePins(run.Status.Pinned.Sources)
 	}
 	rendered, err := r.Engine.Render(ctx, request)
 	if err != nil {
@@ -200,8 +201,8 @@ func (r *Reconciler) recordPreflight(ctx context.Context, o recovery.Observation
 	err = r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) {
 		p := run.Status.Pinned
 		p.Commit, p.RenderDigest, p.ClusterDigest = rendered.Commit, rendered.Digest, rendered.ClusterDigest
-		p.Origin, p.Charts = rendered.Origin, pinnedCharts(rendered.Charts)
 		p.FrozenSecret = frozen
+		p.Origin, p.Charts, p.Sources = rendered.Origin, pinnedCharts(rendered.Charts), pinnedSources(rendered.Sources)
 		p.Objects, p.Waves = int32(len(rendered.State)), int32(rendered.Waves)
 		if !rendered.CommitTime.IsZero() {
 			at := metav1.NewTime(rendered.CommitTime)

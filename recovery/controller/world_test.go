@@ -322,6 +322,7 @@ type scripted struct {
 
 	charts []expand.ChartPin
 	frozen []expand.FrozenRelease
+	pinned []expand.SourcePin
 	asked  RenderRequest // of the last rendering
 }
 
@@ -334,7 +335,10 @@ func (s *scripted) Render(_ context.Context, request RenderRequest) (*Rendered, 
 	if s.sources != nil {
 		sources = s.sources
 	}
-	r := &Rendered{Commit: strings.Repeat("a", 40), Digest: s.digest, ClusterDigest: "cluster", Charts: s.charts, Frozen: s.frozen, Waves: 2, Cluster: sources(request.ClusterName)}
+	r := &Rendered{
+		Commit: strings.Repeat("a", 40), Digest: s.digest, ClusterDigest: "cluster", Waves: 2, Cluster: sources(request.ClusterName),
+		Charts: s.charts, Frozen: s.frozen, Sources: s.pinned,
+	}
 	for i := range s.objects {
 		u := &unstructured.Unstructured{}
 		u.SetAPIVersion("v1")

@@ -76,6 +76,9 @@ func (r *Report) pinned(s v1alpha1.RecoveryRunStatus) {
 	for _, c := range s.Pinned.Charts {
 		r.Charts = append(r.Charts, Chart(c))
 	}
+	for _, other := range s.Pinned.Sources {
+		r.Sources = append(r.Sources, Source(other))
+	}
 	if o := s.Pinned.Origin; o != nil {
 		r.Origin = &Origin{From: o.From, Ref: o.Ref, Stale: o.Stale, SignedBy: slices.Clone(o.SignedBy)}
 		if o.FetchedAt != nil {

@@ -27,6 +27,7 @@ type Report struct {
 	Origin       *Origin            `json:"origin,omitempty"`
 	RenderDigest string             `json:"renderDigest,omitempty"`
 	Charts       []Chart            `json:"charts,omitempty"`
+	Sources      []Source           `json:"sources,omitempty"`
 	Simulated    bool               `json:"simulated,omitempty"`
 	StartedAt    *time.Time         `json:"startedAt,omitempty"`
 	FinishedAt   *time.Time         `json:"finishedAt,omitempty"`
@@ -66,6 +67,16 @@ type Chart struct {
 	Digest     string `json:"digest"`
 	// Manifest is the digest of the OCI manifest.
 	Manifest string `json:"manifest,omitempty"`
+}
+
+// Source is another Git repository, or an artifact with manifests, that the state asked
+// for, and the revision that came.
+type Source struct {
+	URL       string `json:"url"`
+	Requested string `json:"requested"`
+	Revision  string `json:"revision"`
+	// Digest of the artifact's layer.
+	Digest string `json:"digest,omitempty"`
 }
 
 // Objective that was promised, and whether it was met.

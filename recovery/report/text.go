@@ -102,7 +102,7 @@ func (r *Report) origin(row func(name, value string)) {
 	}
 }
 
-// charts that were fetched, by content.
+// charts that were fetched, and other sources, by content.
 func (r *Report) charts(row func(name, value string)) {
 	for _, c := range r.Charts {
 		where := c.Repository
@@ -110,6 +110,9 @@ func (r *Report) charts(row func(name, value string)) {
 			where += " " + c.Name
 		}
 		row("chart", fmt.Sprintf("%s %s (%s)", where, c.Version, c.Digest))
+	}
+	for _, s := range r.Sources {
+		row("source", fmt.Sprintf("%s %s (%s)", s.URL, s.Requested, s.Revision))
 	}
 }
 
