@@ -132,6 +132,14 @@ type StatePath struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	Path string `json:"path"`
+	// Namespace of objects that are written without one, as kubectl apply --namespace
+	// gives it, and of a chart's release. It has to exist on the cluster, or be one of
+	// the state's objects.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Namespace string `json:"namespace,omitempty"`
 }
 
 // Seed is one Secret that must exist on the new cluster before the first wave.

@@ -126,6 +126,7 @@ func (o *lintOptions) run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
+	options.PathNamespaces = o.state.namespaces(paths)
 	in, warnings, err := lintInput(ctx, snapshot, paths, options)
 	if err != nil {
 		return badInput(err)
@@ -172,7 +173,9 @@ func (o *lintOptions) open(ctx context.Context) (*source.Snapshot, []string, []m
 		}
 		o.state.kinds = append(o.state.kinds, text)
 	}
-	snapshot, paths, err := (&planOptions{file: o.file}).open(ctx, nil, nil)
+	planned := &planOptions{file: o.file}
+	snapshot, paths, err := planned.open(ctx, nil, nil)
+	o.state.byPath = planned.state.byPath
 	return snapshot, paths, seeds, err
 }
 

@@ -104,8 +104,9 @@ func (o *planOptions) open(ctx context.Context, a *access, args []string) (*sour
 	}
 	o.mirrors, o.seeds, o.kinds = plan.Spec.ChartMirrors, plan.Spec.Seeds, plan.Spec.KnownKinds
 	paths := make([]string, len(plan.Spec.State))
+	o.state.byPath = map[string]string{}
 	for i, s := range plan.Spec.State {
-		paths[i] = s.Path
+		paths[i], o.state.byPath[s.Path] = s.Path, s.Namespace
 	}
 	src := plan.Spec.Source
 	if secret := secretOf(src); secret != "" && o.file == "" {
@@ -191,6 +192,7 @@ func (o *planOptions) show(ctx context.Context, t terminal, snapshot *source.Sna
 	if err != nil {
 		return err
 	}
+	options.PathNamespaces = o.state.namespaces(paths)
 	rendered, err := expand.Expand(ctx, snapshot, paths, options)
 	if err != nil {
 		return badInput(err)

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +31,8 @@ type stateFlags struct {
 	version   string
 	kinds     []string
 	known     map[schema.GroupKind]bool
+	namespace string
+	byPath    map[string]string // the namespaces of a plan's paths
 }
 
 func (o *stateFlags) addFlags(flags *pflag.FlagSet) {
@@ -37,7 +40,17 @@ func (o *stateFlags) addFlags(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&o.mirrors, "chart-mirror", nil, "read charts, artifacts and other repositories elsewhere, as FROM=TO: oci://quay.io=oci://mirror.example.com/quay; may be repeated")
 	flags.StringVar(&o.version, "kube-version", "", "version of Kubernetes that charts see, for example v1.36.3; a run takes that of its cluster")
 	flags.StringArrayVar(&o.kinds, "known-kind", nil, "kind that the cluster will have although the state does not define it, as GROUP/KIND, with :cluster for one without namespaces; may be repeated")
+	flags.StringVar(&o.namespace, "default-namespace", "", "namespace of objects of the paths that are written without one")
 	flags.BoolVar(&o.offline, "offline", false, "fetch no charts, artifacts and other repositories: what needs one is left out, and named")
+}
+
+// namespaces of objects that paths write without one.
+func (o *stateFlags) namespaces(paths []string) map[string]string {
+	out := map[string]string{}
+	for _, p := range paths {
+		out[p] = cmp.Or(o.byPath[p], o.namespace)
+	}
+	return out
 }
 
 // options for an expansion.

@@ -60,6 +60,7 @@ func (o *verifyOptions) verifyTarget(ctx context.Context, t terminal, key *certi
 	if options.Remotes != nil {
 		options.Remotes.Own.URL = o.target.git
 	}
+	options.PathNamespaces = o.target.state.namespaces(o.target.paths)
 	rendered, err := expand.Expand(ctx, snapshot, o.target.paths, options)
 	if err != nil {
 		return nil, badInput(err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/refloat-dev/refloat/internal/charttest"
 	"github.com/refloat-dev/refloat/manifests/chart"
+	"github.com/refloat-dev/refloat/manifests/render"
 )
 
 // webChart asks for a kind, uses a value and makes something new each time.
@@ -198,6 +199,8 @@ func TestAStatePathMayBeAChart(t *testing.T) {
 	}
 	r := expanded(t, repo, Options{}, "plain", "./deploy/web/")
 	same(t, "objects", listing(r), "ConfigMap default/web < deploy/web", "ConfigMap x/plain < plain")
+	placed := expanded(t, repo, Options{Options: render.Options{PathNamespaces: map[string]string{"./deploy/web/": "shop"}}}, "plain", "./deploy/web/")
+	same(t, "objects of a path with a namespace", listing(placed), "ConfigMap shop/web < deploy/web", "ConfigMap x/plain < plain")
 	if r.Digest == "" || len(r.Units) != 2 {
 		t.Errorf("digest %q, units %v", r.Digest, plan(r))
 	}

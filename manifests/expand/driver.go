@@ -54,7 +54,7 @@ type attempt struct {
 
 func newDriver(snap *source.Snapshot, o Options, charts *Charts) *driver {
 	inner := o.Options
-	inner.Decrypt, inner.DefaultNamespace = nil, ""
+	inner.Decrypt, inner.DefaultNamespace, inner.PathNamespaces = nil, "", nil
 	d := &driver{
 		options: o, state: newState(), warnings: map[string]bool{},
 		turns: make([]manifests.ID, 1), attempt: map[manifests.ID]*attempt{},

@@ -34,11 +34,21 @@ func renderPaths(ctx context.Context, snap *source.Snapshot, paths []string, o r
 		}
 	}
 	for _, dir := range releases {
-		if err := release(ctx, snap, dir, o.DefaultNamespace, charts, all); err != nil {
+		if err := release(ctx, snap, dir, namespaceOf(o, paths, dir), charts, all); err != nil {
 			return nil, err
 		}
 	}
 	return all, nil
+}
+
+// namespaceOf a state path that is a chart.
+func namespaceOf(o render.Options, paths []string, dir string) string {
+	for _, p := range paths {
+		if namespace := o.PathNamespaces[p]; namespace != "" && cleaned(p) == dir {
+			return namespace
+		}
+	}
+	return o.DefaultNamespace
 }
 
 // release adds a chart of the repository as it would be installed under the name of its

@@ -24,7 +24,7 @@ var kindRules = []Rule{
 		"Use a stable version, or enable the API in the manifests of the cluster."},
 	{"namespace-required", Error, "An object lacks its namespace",
 		"It lands where whoever applied it happened to be, which nobody repeats on a new cluster.",
-		"Set metadata.namespace there or in the kustomization."},
+		"Set metadata.namespace there, in the kustomization, or as the namespace of its path in the plan."},
 	{"namespace-forbidden", Error, "An object of the whole cluster has a namespace",
 		"Where it was accepted the field was dropped silently; it is refused or never matches on a new cluster.",
 		"Remove metadata.namespace."},

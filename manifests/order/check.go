@@ -93,7 +93,7 @@ func (c *checker) object(i int) {
 	case sc == clusterScope && it.id.Namespace != "":
 		c.complain(i, cause{after: " has a metadata.namespace, but its kind belongs to the whole cluster; remove the namespace"})
 	case sc == namespacedScope && it.id.Namespace == "":
-		c.complain(i, cause{after: " has no metadata.namespace; set it there or in the kustomization"})
+		c.complain(i, cause{after: " has no metadata.namespace; set it there, in the kustomization, or as the namespace of its path in the plan"})
 	case it.id.Namespace != "" && !c.namespaceExists(it.id.Namespace):
 		c.complain(i, cause{before: "namespace " + it.id.Namespace + " is created by nothing; add a Namespace to the state, for "})
 	}

@@ -32,11 +32,11 @@ func TestFaults(t *testing.T) {
 		},
 		"no namespace": {
 			objects: cluster("v1", "Secret", "a"),
-			fault:   "Secret a (f.yaml:1) has no metadata.namespace; set it there or in the kustomization",
+			fault:   "Secret a (f.yaml:1) has no metadata.namespace; set it there, in the kustomization, or as the namespace of its path in the plan",
 		},
 		"no namespace for a custom kind": {
 			objects: docs(widgets, cluster("example.com/v1", "Widget", "a")),
-			fault:   "Widget.example.com a (f.yaml:2) has no metadata.namespace; set it there or in the kustomization",
+			fault:   "Widget.example.com a (f.yaml:2) has no metadata.namespace; set it there, in the kustomization, or as the namespace of its path in the plan",
 		},
 		"a namespace where none belongs": {
 			objects: meta("v1", "Namespace", "a"),

@@ -37,6 +37,10 @@ type Options struct {
 	// DefaultNamespace is given to objects that have none and are not of a kind that
 	// is known to be cluster-scoped. "" leaves objects as they are.
 	DefaultNamespace string
+	// PathNamespaces are given likewise to the objects of a path that Render was asked
+	// for, by its name there, and only to built-in kinds and those that its result
+	// defines: others are left as they are.
+	PathNamespaces map[string]string
 	// GeneratedNames takes objects that have only a generateName. The caller has to give
 	// them a name (manifests.Named), or nobody can apply them.
 	GeneratedNames bool
@@ -104,6 +108,7 @@ func Render(ctx context.Context, snap *source.Snapshot, paths []string, o Option
 		paths = []string{"."}
 	}
 	var all []manifests.Object
+	named := map[string]string{}
 	for _, p := range paths {
 		unit, err := cleanPath(p)
 		if err != nil {
@@ -116,10 +121,12 @@ func Render(ctx context.Context, snap *source.Snapshot, paths []string, o Option
 		if len(objects) == 0 {
 			return nil, &InputError{File: unit, Message: "holds no Kubernetes object; a cluster cannot be rebuilt from nothing, check the path"}
 		}
+		named[unit] = o.PathNamespaces[p]
 		if all = append(all, objects...); len(all) > r.limits.Objects {
 			return nil, &InputError{File: unit, Message: fmt.Sprintf("more than %d objects in all", r.limits.Objects)}
 		}
 	}
+	Place(all, func(o manifests.Object) string { return named[o.Origin.Unit] })
 	return r.result(all)
 }
 

@@ -40,6 +40,8 @@ type RenderRequest struct {
 	// ClusterPath is rendered with ${CLUSTER_NAME} and ${NAMESPACE}.
 	ClusterPath, ClusterName, Namespace string
 	StatePaths                          []string
+	// PathNamespaces are those of objects that a state path writes without one.
+	PathNamespaces map[string]string
 	// SeedNamespaces exist before the state is applied.
 	SeedNamespaces []string
 	// KnownKinds are on the cluster by then although the state does not define them.

@@ -114,7 +114,7 @@ func (e *engine) expandOptions(request RenderRequest, kubernetes string) expand.
 		Remotes: &expand.RemoteOptions{
 			CacheDir: own.CacheDir, Own: own, Pins: request.Sources, AllowStale: own.AllowStale, Now: own.Now,
 		},
-		Options:    render.Options{AllowRemoteBases: e.AllowRemoteBases},
+		Options:    render.Options{AllowRemoteBases: e.AllowRemoteBases, PathNamespaces: request.PathNamespaces},
 		Repository: flux.Repository{URLs: knownAs(request.Source)},
 		Seeds:      request.Seeds,
 		KnownKind: func(gk schema.GroupKind) bool {

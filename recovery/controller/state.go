@@ -21,8 +21,10 @@ func renderRequest(plan v1alpha1.RecoveryPlanSpec, namespace, cluster, commit st
 		Source: plan.Source, Access: access, Commit: commit,
 		ClusterPath: plan.Cluster.Path, ClusterName: cluster, Namespace: namespace,
 	}
+	request.PathNamespaces = map[string]string{}
 	for _, s := range plan.State {
 		request.StatePaths = append(request.StatePaths, s.Path)
+		request.PathNamespaces[s.Path] = s.Namespace
 	}
 	for _, k := range plan.KnownKinds {
 		if request.KnownKinds == nil {
