@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/refloat-dev/refloat/manifests/builtin"
 )
 
 func namespace(u *unstructured.Unstructured, _ Environment) Assessment {
@@ -40,7 +42,7 @@ func claim(u *unstructured.Unstructured, env Environment) Assessment {
 		if phase == "" {
 			phase = "new"
 		}
-		class := stringAt(u, "spec", "storageClassName")
+		class, _ := builtin.ClaimClass(u.Object)
 		node, taken := u.GetAnnotations()[selectedNode]
 		switch {
 		case taken:

@@ -186,6 +186,10 @@ func TestStorageAndNetwork(t *testing.T) {
 			object: c + "spec: {storageClassName: late}\nstatus: {phase: Pending}", env: waits,
 			status: health.Healthy, message: "not bound: its StorageClass waits for the first pod that uses it",
 		},
+		"claim that waits for its consumer, its class in an annotation": {
+			object: "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: x, annotations: {volume.beta.kubernetes.io/storage-class: late}}\nstatus: {phase: Pending}",
+			env:    waits, status: health.Healthy, message: "not bound: its StorageClass waits for the first pod that uses it",
+		},
 		"claim of a class that binds at once": {
 			object: c + "spec: {storageClassName: soon}\nstatus: {phase: Pending}", env: waits,
 			status: health.Progressing, message: "the claim is Pending, not Bound",

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/builtin"
 )
 
 // expectation is what a reference to a kind must find.
@@ -148,13 +149,13 @@ func (c *checker) defaultStorage() {
 	}
 	var claims []*item
 	for _, it := range c.byKind[claimKind] {
-		if field(it.spec, "storageClassName") == nil && str(it.spec, "volumeName") == "" {
+		if _, given := builtin.ClaimClass(it.raw); !given && str(it.spec, "volumeName") == "" {
 			claims = append(claims, it)
 		}
 	}
 	for _, it := range c.byKind[statefulSetKind] {
 		for _, t := range list(it.spec, "volumeClaimTemplates") {
-			if field(t, "spec", "storageClassName") == nil {
+			if _, given := builtin.ClaimClass(t); !given {
 				claims = append(claims, it)
 				break
 			}

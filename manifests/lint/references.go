@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/builtin"
 )
 
 // reference of one object to another one, which must be there before it works.
@@ -77,7 +78,7 @@ func (s *state) readReferences() []reference {
 // readers of kinds that make no pods.
 var readers = map[schema.GroupKind]func(reader){
 	accountKind:                              accountReferences,
-	claimKind:                                func(r reader) { r.storage(r.from.spec, "it claims storage of") },
+	claimKind:                                func(r reader) { r.storage(r.from.raw, "it claims storage of") },
 	ingressKind:                              ingressReferences,
 	gatewayKind:                              gatewayReferences,
 	roleBindingKind:                          bindingReferences,
@@ -111,7 +112,7 @@ func (w *workload) references(r reader) {
 	}
 	if w.is(statefulSetKind) {
 		for _, t := range list(w.spec, "volumeClaimTemplates") {
-			r.storage(mapping(t, "spec"), "its claim template "+str(t, "metadata", "name")+" claims storage of")
+			r.storage(t, "its claim template "+str(t, "metadata", "name")+" claims storage of")
 		}
 	}
 }
@@ -122,7 +123,7 @@ func (r reader) volume(v map[string]any) {
 	r.file(configMapKind, mapping(v, "configMap"), "name", how)
 	r.local(secretKind, str(v, "csi", "nodePublishSecretRef", "name"), how)
 	r.local(claimKind, str(v, "persistentVolumeClaim", "claimName"), how)
-	r.storage(mapping(v, "ephemeral", "volumeClaimTemplate", "spec"), "its volume "+str(v, "name")+" claims storage of")
+	r.storage(mapping(v, "ephemeral", "volumeClaimTemplate"), "its volume "+str(v, "name")+" claims storage of")
 	for _, source := range list(v, "projected", "sources") {
 		r.file(secretKind, mapping(source, "secret"), "name", how)
 		r.file(configMapKind, mapping(source, "configMap"), "name", how)
@@ -157,7 +158,8 @@ func (r reader) environment(c container) {
 }
 
 func (r reader) storage(claim map[string]any, how string) {
-	r.global(storageClassKind, str(claim, "storageClassName"), how)
+	class, _ := builtin.ClaimClass(claim)
+	r.global(storageClassKind, class, how)
 }
 
 func accountReferences(r reader) {

@@ -149,7 +149,7 @@ func TestEdges(t *testing.T) {
 			edges: []string{"CronJob.batch default/nightly after ConfigMap default/c: mounts it as a volume (Inferred Applied)"},
 		},
 		"a stateful set's service and storage": {
-			objects: docs(meta("apps/v1", "StatefulSet", "db")+"spec: {serviceName: hook, template: {spec: {}}, volumeClaimTemplates: [{spec: {storageClassName: fast}}]}",
+			objects: docs(meta("apps/v1", "StatefulSet", "db")+"spec: {serviceName: hook, template: {spec: {}}, volumeClaimTemplates: [{metadata: {annotations: {volume.beta.kubernetes.io/storage-class: fast}}}]}",
 				service, cluster("storage.k8s.io/v1", "StorageClass", "fast")),
 			edges: []string{
 				"StatefulSet.apps default/db after Service default/hook: takes its host names from it (Inferred Applied)",

@@ -3,6 +3,8 @@ package order
 import (
 	"cmp"
 	"slices"
+
+	"github.com/refloat-dev/refloat/manifests/builtin"
 )
 
 // infer adds the soft edges, which are read off the objects' own fields.
@@ -37,7 +39,7 @@ func (b *builder) accounts() {
 func (b *builder) storage() {
 	for _, i := range b.byKind[claimKind] {
 		spec, _ := field(b.items[i].Unstructured.Object, "spec").(map[string]any)
-		if class := str(spec, "storageClassName"); class != "" {
+		if class, _ := builtin.ClaimClass(b.items[i].Unstructured.Object); class != "" {
 			b.prefer(i, b.find(storageClassKind, "", class), Applied, reference, "claims storage of it")
 		}
 		if volume := str(spec, "volumeName"); volume != "" {

@@ -1,6 +1,10 @@
 package order
 
-import "k8s.io/apimachinery/pkg/runtime/schema"
+import (
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/refloat-dev/refloat/manifests/builtin"
+)
 
 // workload is an object that makes pods.
 type workload struct {
@@ -109,7 +113,9 @@ func volumeReferences(v map[string]any, ns string, after referrer) {
 	after(configMapKind, ns, str(v, "configMap", "name"), mounts)
 	after(secretKind, ns, str(v, "csi", "nodePublishSecretRef", "name"), mounts)
 	after(claimKind, ns, str(v, "persistentVolumeClaim", "claimName"), mounts)
-	after(storageClassKind, "", str(v, "ephemeral", "volumeClaimTemplate", "spec", "storageClassName"), "claims storage of it")
+	ephemeral, _ := field(v, "ephemeral", "volumeClaimTemplate").(map[string]any)
+	claimed, _ := builtin.ClaimClass(ephemeral)
+	after(storageClassKind, "", claimed, "claims storage of it")
 	for _, source := range list(v, "projected", "sources") {
 		after(secretKind, ns, str(source, "secret", "name"), mounts)
 		after(configMapKind, ns, str(source, "configMap", "name"), mounts)
@@ -135,6 +141,7 @@ func (b *builder) statefulReferences(i int, ns string, after referrer) {
 	spec, _ := field(b.items[i].Unstructured.Object, "spec").(map[string]any)
 	after(serviceKind, ns, str(spec, "serviceName"), "takes its host names from it")
 	for _, t := range list(spec, "volumeClaimTemplates") {
-		after(storageClassKind, "", str(t, "spec", "storageClassName"), "claims storage of it")
+		class, _ := builtin.ClaimClass(t)
+		after(storageClassKind, "", class, "claims storage of it")
 	}
 }
