@@ -38,7 +38,7 @@ type UnreachableError struct {
 }
 
 func (e *UnreachableError) Error() string {
-	return fmt.Sprintf("%s %s cannot be read: %s; check the address and the network, then try again", e.what, e.Repository, e.Reason)
+	return fmt.Sprintf("%s %s cannot be read: %s; check the address and the network, or read it elsewhere: chartMirrors of the plan, or --chart-mirror", e.what, e.Repository, e.Reason)
 }
 
 // DeniedError says that a repository wants other credentials than it was given.

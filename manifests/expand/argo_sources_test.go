@@ -86,6 +86,9 @@ func TestChartsOfApplications(t *testing.T) {
 	secret := Seed{Kind: "Secret", Namespace: "argocd", Name: "charts", Labels: map[string]string{secretType: "repository"}, Data: map[string][]byte{
 		"url": []byte(server.Repository()), "username": []byte("reader"), "password": []byte(canary)}}
 	refused(t, repo, Options{}, "s", "answered 401")
+	refused(t, repo, Options{Helm: ChartOptions{Offline: true}}, "s", "Application.argoproj.io argocd/demo (s/app.yaml:", "source 1, chart demo of", "nothing is fetched here")
+	dead := Options{Helm: ChartOptions{Mirrors: []ChartMirror{{From: server.Repository(), To: "http://127.0.0.1:1/none"}}}}
+	refused(t, repo, dead, "s", "cannot be read", "--chart-mirror")
 	with := Options{Seeds: []Seed{secret}}
 	r := expanded(t, repo, with, "s")
 	c := object(t, r, "ConfigMap shop/demo")

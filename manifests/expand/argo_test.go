@@ -336,3 +336,9 @@ func TestArgoCDManagesItself(t *testing.T) {
 	repo["copy/cm.yaml"] = settings("a: c")
 	refused(t, repo, Options{}, "argocd", "ConfigMap argocd/argocd-cm is rendered twice with different content")
 }
+
+func TestAnEmptySetSaysWhy(t *testing.T) {
+	set := argoObject("ApplicationSet", "addons", "", "generators: [{clusters: {selector: {matchLabels: {env: prod}}}}]",
+		"template: {metadata: {name: '{{name}}'}, spec: {project: default, source: {repoURL: "+fleet+", path: x}, destination: {server: '{{server}}'}}}")
+	refused(t, files{"s/set.yaml": set, "x/a.yaml": plainCM("a")}, Options{}, "s", "leaves no object to apply", "ApplicationSet", "no cluster Secret is known: give them as seeds")
+}

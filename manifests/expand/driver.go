@@ -186,11 +186,12 @@ func (d *driver) try(ctx context.Context, id manifests.ID, patient bool) (bool, 
 		d.forget(before)
 		return false, nil
 	case errors.As(err, &a.skipped):
+		a.skipped = &skippedError{Err: err, Meant: a.skipped.Meant} // with where it happened
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return false, err
 	default:
 		if passing(err) {
-			return false, err
+			return false, withMirrors(err)
 		}
 		a.fault = err
 	}
@@ -206,6 +207,15 @@ func (d *driver) try(ctx context.Context, id manifests.ID, patient bool) (bool, 
 func passing(err error) bool {
 	var repository *source.UnreachableError
 	return errors.As(err, &repository) || chart.Temporary(err)
+}
+
+// withMirrors adds what can be done when another repository does not answer.
+func withMirrors(err error) error {
+	var repository *source.UnreachableError
+	if errors.As(err, &repository) && repository.Why == source.NoAnswer {
+		return fmt.Errorf("%w, or read it elsewhere: chartMirrors of the plan, or --chart-mirror", err)
+	}
+	return err
 }
 
 // outdated says whether a chart was rendered when the state was not known to install all

@@ -70,6 +70,9 @@ func (d *driver) nothing(skipped []Skipped) error {
 	if len(skipped) > 0 {
 		said = skipped[0].Reason
 	}
+	if warned := slices.Sorted(maps.Keys(d.warnings)); len(warned) > 0 { // why definitions declare nothing
+		said += "; " + strings.Join(warned[:min(len(warned), shownErrors)], "; ")
+	}
 	return fmt.Errorf("path %q leaves no object to apply; a cluster cannot be rebuilt from nothing: %s", d.paths[0].Name, said)
 }
 

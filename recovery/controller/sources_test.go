@@ -120,14 +120,6 @@ func TestRenderSaysWhereTheCommitIsFrom(t *testing.T) {
 	}) {
 		t.Errorf("warnings %q", again.Warnings)
 	}
-	request.PathNamespaces = map[string]string{"state": "shop"}
-	placed, err := engine.Render(t.Context(), request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if o := placed.State[0]; o.GetNamespace() != "shop" || placed.Digest == rendered.Digest {
-		t.Errorf("a path with a namespace gives %s with digest %s, without one %s", o.ID(), placed.Digest, rendered.Digest)
-	}
 	// Another namespace never fetched it and gets nothing.
 	request.Namespace = "other"
 	var unreachable *source.UnreachableError
