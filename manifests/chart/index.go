@@ -93,6 +93,9 @@ func (r *address) noVersion(versions []string) error {
 // archiveURL is where the archive is. Relative addresses are relative to the repository.
 func (r *address) archiveURL(e indexEntry) (*url.URL, error) {
 	for _, text := range e.URLs {
+		if rest, ok := strings.CutPrefix(text, strings.TrimRight(r.ref.Original, "/")+"/"); ok && r.ref.Original != "" {
+			text = rest
+		}
 		u, err := url.Parse(text)
 		if err != nil {
 			continue

@@ -14,6 +14,9 @@ import (
 type Ref struct {
 	// Repository is the address of a chart repository: https://, http:// or oci://.
 	Repository string
+	// Original is the address that Repository is a mirror of; "" when it is none. A copied
+	// index names archives below it, which are asked of Repository.
+	Original string
 	// Name of the chart. For OCI it may be empty when Repository names the chart itself.
 	Name string
 	// Version is an exact version or a range, as Helm and Flux understand it; "" is the

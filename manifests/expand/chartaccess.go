@@ -73,6 +73,7 @@ func redirected(ref chart.Ref, mirrors []ChartMirror) (chart.Ref, error) {
 	if err := best.Check(); err != nil {
 		return ref, err
 	}
+	ref.Original = withoutCredentials(ref.Repository)
 	ref.Repository = strings.TrimRight(best.To, "/") + rest
 	to, err := url.Parse(ref.Repository)
 	if err != nil {
