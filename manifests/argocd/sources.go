@@ -1,12 +1,14 @@
 package argocd
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
+	"reflect"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -60,9 +62,30 @@ func (x *expansion) listed() ([]source, error) {
 		}
 		return []source{{RepoURL: url, TargetRevision: h.SyncSource.TargetBranch, Path: h.SyncSource.Path}}, nil
 	case spec.Source != nil:
-		return []source{*spec.Source}, nil
+		return []source{normalised(*spec.Source)}, nil
 	}
 	return nil, errors.New("has neither spec.source nor spec.sources: name what it is rendered from")
+}
+
+// normalised drops blocks that say nothing from a single source, as Argo CD does before it
+// looks at which kind the source is (util/argo NormalizeSource).
+func normalised(s source) source {
+	if s.Helm != nil && reflect.ValueOf(*s.Helm).IsZero() {
+		s.Helm = nil
+	}
+	if s.Kustomize != nil && reflect.ValueOf(*s.Kustomize).IsZero() {
+		s.Kustomize = nil
+	}
+	if d := s.Directory; d != nil {
+		rest := *d
+		if text := string(bytes.TrimSpace(rest.Jsonnet)); text == "{}" || text == "null" {
+			rest.Jsonnet = nil
+		}
+		if reflect.ValueOf(rest).IsZero() {
+			s.Directory = nil
+		}
+	}
+	return s
 }
 
 // add takes rendered objects into the unit. at is where each one is.

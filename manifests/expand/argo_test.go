@@ -337,6 +337,58 @@ func TestArgoCDManagesItself(t *testing.T) {
 	refused(t, repo, Options{}, "argocd", "ConfigMap argocd/argocd-cm is rendered twice with different content")
 }
 
+// TestSettingsFromAChildSettle has what changes Argo CD itself come from an Application
+// that the root declares, whose names sort before and after the root's.
+func TestSettingsFromAChildSettle(t *testing.T) {
+	settings := func(name string) string {
+		return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + ", namespace: argocd}\ndata: {application.instanceLabelKey: example.com/instance}\n"
+	}
+	for _, child := range []string{"argocd", "addons", "zzz"} {
+		for _, name := range []string{"argocd-cm", "argocd-cmd-params-cm"} {
+			t.Run(child+" with "+name, func(t *testing.T) {
+				repo := files{
+					"p/install.yaml":   "apiVersion: v1\nkind: Namespace\nmetadata: {name: argocd}\n" + installArgo(),
+					"p/root.yaml":      application("root", "apps"),
+					"apps/child.yaml":  strings.Replace(application(child, "settings"), "namespace: shop", "namespace: argocd", 1),
+					"apps/web.yaml":    strings.Replace(application("web", "web"), "automated: {}", "automated: {}, syncOptions: [CreateNamespace=true]", 1),
+					"settings/cm.yaml": settings(name), "web/cm.yaml": plainCM("web"),
+				}
+				r := expanded(t, repo, Options{}, "p")
+				object(t, r, "ConfigMap argocd/"+name)
+				object(t, r, "ConfigMap shop/web")
+			})
+		}
+	}
+}
+
+func TestNamespacesOfMonitoringAreCreated(t *testing.T) {
+	app := strings.Replace(application("web", "web"), "automated: {}", "automated: {}, syncOptions: [CreateNamespace=true]", 1)
+	repo := files{
+		"p/install.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: {name: argocd}\n" + installArgo(),
+		"p/web.yaml":     strings.Replace(app, "namespace: shop", "namespace: kube-monitoring", 1), "web/cm.yaml": plainCM("web"),
+	}
+	object(t, expanded(t, repo, Options{}, "p"), "Namespace kube-monitoring")
+}
+
+// TestBlocksThatSayNothingChooseNoKind has exported Applications, which carry such.
+func TestBlocksThatSayNothingChooseNoKind(t *testing.T) {
+	for _, block := range []string{"directory: {}", "directory: {recurse: false, jsonnet: {}}", "helm: {}, kustomize: {}"} {
+		repo := files{
+			"p/install.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: {name: argocd}\n" + installArgo(),
+			"p/web.yaml": strings.Replace(strings.Replace(application("web", "web"), "automated: {}", "automated: {}, syncOptions: [CreateNamespace=true]", 1),
+				"targetRevision: main}", "targetRevision: main, "+block+"}", 1),
+			"web/kustomization.yaml": "namePrefix: a-\nresources: [cm.yaml]\n", "web/cm.yaml": plainCM("web"), "web/other.yaml": plainCM("other"),
+		}
+		r := expanded(t, repo, Options{}, "p")
+		object(t, r, "ConfigMap shop/a-web")
+		for _, o := range r.Objects {
+			if o.GetName() == "other" {
+				t.Errorf("%s: a file that the kustomization does not name is applied", block)
+			}
+		}
+	}
+}
+
 func TestAnEmptySetSaysWhy(t *testing.T) {
 	set := argoObject("ApplicationSet", "addons", "", "generators: [{clusters: {selector: {matchLabels: {env: prod}}}}]",
 		"template: {metadata: {name: '{{name}}'}, spec: {project: default, source: {repoURL: "+fleet+", path: x}, destination: {server: '{{server}}'}}}")

@@ -196,6 +196,13 @@ func (d *driver) try(ctx context.Context, id manifests.ID, patient bool) (bool, 
 		a.fault = err
 	}
 	d.attempt[id] = a
+	if a.declared != nil {
+		// Before anything is taken back: what is declared again must not be an orphan in
+		// between, or those below it would be read anew for ever.
+		a.turn = len(d.turns)
+		d.turns = append(d.turns, id)
+		d.state.place(a.declared.Objects, a.declared.Namespace)
+	}
 	d.forget(before)
 	if a.declared == nil {
 		return before != nil && before.declared != nil, nil
@@ -249,8 +256,6 @@ func (d *driver) bounded(id manifests.ID, a *attempt) error {
 
 // take adds what a definition declares.
 func (d *driver) take(id manifests.ID, a *attempt) error {
-	a.turn = len(d.turns)
-	d.turns = append(d.turns, id)
 	x := a.declared
 	if d.objects += x.size(); d.objects > d.options.Bounds.Objects {
 		return fmt.Errorf("%s: %s: more than %d objects in all", a.origin, unitName(id), d.options.Bounds.Objects)

@@ -137,10 +137,13 @@ func (p *planned) implied() []manifests.Object {
 	return p.declared.Implied
 }
 
+// everywhere are the namespaces that every cluster is born with.
+var everywhere = []string{"default", "kube-system", "kube-public", "kube-node-lease"}
+
 // ordinary namespaces are on every cluster.
 func (d *driver) ordinary(id manifests.ID) bool {
 	return id.GroupKind() == schema.GroupKind{Kind: "Namespace"} &&
-		(id.Name == "default" || strings.HasPrefix(id.Name, "kube-"))
+		slices.Contains(everywhere, id.Name)
 }
 
 // again deals with an object that is rendered a second time.
