@@ -34,31 +34,23 @@ func whenQueued(o Observation) *Decision {
 	if o.Run.Status.StartedAt != nil {
 		return nil
 	}
+	if o.Run.DeletionTimestamp != nil {
+		return unqueued(o)
+	}
 	switch {
-	case o.Run.DeletionTimestamp != nil && o.Lock.State == LockMine:
-		return &Decision{Action: ReleaseLock}
-	case o.Run.DeletionTimestamp != nil && hasFinalizer(o.Run):
-		return &Decision{Action: RemoveFinalizer}
-	case o.Run.DeletionTimestamp != nil:
-		return &Decision{Action: Rest}
 	case o.Run.Status.Failure != nil:
 		d := finishing(o)
 		return &d
 	case o.Run.Spec.Cancel != nil:
 		return whenCancelled(o)
-	case o.Plan == nil:
-		d := failed(o, Faultf("PlanNotFound", "RecoveryPlan %s/%s does not exist; create it, then another run", o.Run.Namespace, o.Run.Spec.PlanRef.Name))
+	}
+	if fault := pointless(o); fault != nil {
+		d := failed(o, fault)
 		return &d
+	}
+	switch {
 	case o.Run.Spec.Suspend && o.Lock.State != LockMine:
 		return &Decision{Action: Wait, Waiting: suspended}
-	case o.Run.Spec.Cluster != "" && o.Run.Spec.Cluster != o.Plan.Spec.Cluster.Name:
-		d := failed(o, Faultf("PlanChanged", "plan %s makes cluster %s now, and the run was ordered for %s; nothing was deleted: order another run",
-			o.Run.Spec.PlanRef.Name, o.Plan.Spec.Cluster.Name, o.Run.Spec.Cluster))
-		return &d
-	case o.Lock.State != LockMine && !o.Run.CreationTimestamp.IsZero() && !o.Now.Before(o.Run.CreationTimestamp.Add(queuePatience)):
-		d := failed(o, Faultf("NotStarted", "the run was ordered %s ago and could not start until now; what was wanted then may not be wanted any more: order it again",
-			o.Now.Sub(o.Run.CreationTimestamp.Time).Round(time.Minute)))
-		return &d
 	case !hasFinalizer(o.Run):
 		return &Decision{Action: AddFinalizer}
 	case o.Lock.State == LockFree:
@@ -74,6 +66,33 @@ func whenQueued(o Observation) *Decision {
 		}
 	}
 	return &Decision{Action: Start}
+}
+
+// unqueued tidies up behind a run that was deleted before it started.
+func unqueued(o Observation) *Decision {
+	switch {
+	case o.Lock.State == LockMine:
+		return &Decision{Action: ReleaseLock}
+	case hasFinalizer(o.Run):
+		return &Decision{Action: RemoveFinalizer}
+	}
+	return &Decision{Action: Rest}
+}
+
+// pointless says why an order cannot be what is wanted now.
+func pointless(o Observation) *Fault {
+	run, ordered := o.Run, o.Run.CreationTimestamp
+	switch {
+	case o.Plan == nil:
+		return Faultf("PlanNotFound", "RecoveryPlan %s/%s does not exist; create it, then another run", run.Namespace, run.Spec.PlanRef.Name)
+	case run.Spec.Cluster != "" && run.Spec.Cluster != o.Plan.Spec.Cluster.Name:
+		return Faultf("PlanChanged", "plan %s makes cluster %s now, and the run was ordered for %s; nothing was deleted: order another run",
+			run.Spec.PlanRef.Name, o.Plan.Spec.Cluster.Name, run.Spec.Cluster)
+	case o.Lock.State != LockMine && !ordered.IsZero() && !o.Now.Before(ordered.Add(queuePatience)):
+		return Faultf("NotStarted", "the run was ordered %s ago and could not start until now; what was wanted then may not be wanted any more: order it again",
+			o.Now.Sub(ordered.Time).Round(time.Minute))
+	}
+	return nil
 }
 
 // queuePatience is how long an order waits for its turn. One that deletes a cluster must

@@ -195,19 +195,23 @@ func (d *driver) try(ctx context.Context, id manifests.ID, patient bool) (bool, 
 		}
 		a.fault = err
 	}
+	d.replace(id, before, a)
+	if a.declared == nil {
+		return before != nil && before.declared != nil, nil
+	}
+	return true, d.take(id, a)
+}
+
+// replace an earlier reading. What is declared again counts before anything is taken back:
+// it must not be an orphan in between, or those below it would be read anew for ever.
+func (d *driver) replace(id manifests.ID, before, a *attempt) {
 	d.attempt[id] = a
 	if a.declared != nil {
-		// Before anything is taken back: what is declared again must not be an orphan in
-		// between, or those below it would be read anew for ever.
 		a.turn = len(d.turns)
 		d.turns = append(d.turns, id)
 		d.state.place(a.declared.Objects, a.declared.Namespace)
 	}
 	d.forget(before)
-	if a.declared == nil {
-		return before != nil && before.declared != nil, nil
-	}
-	return true, d.take(id, a)
 }
 
 // passing is true for what may go better another time.
