@@ -21,6 +21,7 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 build: ## Build the refloat command into bin/
+	@test -x $(REFLOAT) || echo "Building refloat; with an empty compiler cache this takes about five minutes on two cores"
 	@$(GO) build -ldflags "-s -w -X main.version=$(VERSION)" -o $(REFLOAT) ./cmd/refloat
 
 assets: build ## Build (first time) and cache Kubernetes, Cluster API and kwok
