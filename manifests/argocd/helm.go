@@ -19,7 +19,8 @@ func (j *sourceJob) helm(ctx context.Context) (Rendered, error) {
 		o = &helmOptions{}
 	}
 	request := HelmRequest{
-		Release: o.ReleaseName, Namespace: o.Namespace,
+		// helm.namespace is what templates see; objects go where the Application says.
+		Release: o.ReleaseName, Namespace: o.Namespace, Into: j.app.Spec.Destination.Namespace,
 		SkipCRDs: o.SkipCrds, SkipTests: o.SkipTests, SkipSchemaValidation: o.SkipSchemaValidation,
 		KubeVersion: o.KubeVersion, APIVersions: o.APIVersions,
 	}

@@ -70,7 +70,8 @@ type HelmRequest struct {
 	// RepoURL without a scheme is an OCI registry.
 	RepoURL, Chart, Version string
 
-	Release, Namespace string
+	// Namespace is what templates see; objects that name none go Into another.
+	Release, Namespace, Into string
 	// Values in the order of their precedence, the last one wins.
 	Values []HelmValues
 	// Parameters win over values, in their order.

@@ -135,7 +135,7 @@ func TestHelm(t *testing.T) {
 	q := r.helm[0]
 	q.Tree = Tree{}
 	want := HelmRequest{
-		Path: "chart", Release: "web", Namespace: "shop",
+		Path: "chart", Release: "web", Namespace: "shop", Into: "shop",
 		Values: []HelmValues{
 			{From: "chart/values-a.yaml", Data: []byte("a: 1")}, {From: "chart/values-b.yaml", Data: []byte("b: 1")},
 			{From: "values/shared.yaml", Data: []byte("c: 1")}, {From: "helm.valuesObject", Data: []byte(`{"big":12345678901}`)},

@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -147,6 +148,7 @@ func (j *job) namespaces(objects, definitions []manifests.Object) []string {
 			scopes[d.kind] = d.namespaced
 		}
 	}
+	into := cmp.Or(j.Into, j.Namespace)
 	var warnings []string
 	for _, o := range objects {
 		gk := o.GroupVersionKind().GroupKind()
@@ -154,10 +156,10 @@ func (j *job) namespaces(objects, definitions []manifests.Object) []string {
 		switch {
 		case known && !namespaced:
 			o.SetNamespace("")
-		case o.GetNamespace() == "" && j.Namespace != "":
-			o.SetNamespace(j.Namespace)
+		case o.GetNamespace() == "" && into != "":
+			o.SetNamespace(into)
 			if !known {
-				warnings = append(warnings, fmt.Sprintf("%s: nothing says whether a %s has a namespace: it is put into %s", j.Chart, gk, j.Namespace))
+				warnings = append(warnings, fmt.Sprintf("%s: nothing says whether a %s has a namespace: it is put into %s", j.Chart, gk, into))
 			}
 		}
 	}

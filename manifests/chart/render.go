@@ -27,6 +27,9 @@ type Request struct {
 	Unit string
 	// ReleaseName and Namespace as the templates see them.
 	ReleaseName, Namespace string
+	// Into is the namespace of objects that name none, when it is another than the one
+	// that templates see.
+	Into string
 	// Values override the chart's own; Values.Merge makes them.
 	Values map[string]any
 	// Redact lists texts, values from Secrets, that must not appear in a message.

@@ -370,6 +370,20 @@ func TestNamespacesOfMonitoringAreCreated(t *testing.T) {
 	object(t, expanded(t, repo, Options{}, "p"), "Namespace kube-monitoring")
 }
 
+// TestHelmNamespaceIsForTemplatesOnly has objects go where the Application says.
+func TestHelmNamespaceIsForTemplatesOnly(t *testing.T) {
+	app := strings.Replace(application("web", "web"), "automated: {}", "automated: {}, syncOptions: [CreateNamespace=true]", 1)
+	repo := files{
+		"p/install.yaml":        "apiVersion: v1\nkind: Namespace\nmetadata: {name: argocd}\n" + installArgo(),
+		"p/web.yaml":            strings.Replace(app, "targetRevision: main}", "targetRevision: main, helm: {namespace: templates}}", 1),
+		"web/Chart.yaml":        "apiVersion: v2\nname: web\nversion: 1.0.0\n",
+		"web/templates/cm.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {seen: {{ .Release.Namespace | quote }}}\n",
+	}
+	if seen := object(t, expanded(t, repo, Options{}, "p"), "ConfigMap shop/web").Object["data"].(map[string]any)["seen"]; seen != "templates" {
+		t.Errorf("templates see namespace %q", seen)
+	}
+}
+
 // TestBlocksThatSayNothingChooseNoKind has exported Applications, which carry such.
 func TestBlocksThatSayNothingChooseNoKind(t *testing.T) {
 	for _, block := range []string{"directory: {}", "directory: {recurse: false, jsonnet: {}}", "helm: {}, kustomize: {}"} {

@@ -34,7 +34,7 @@ func (r *argoRenderer) Helm(ctx context.Context, q argocd.HelmRequest) (argocd.R
 		kinds = q.APIVersions
 	}
 	result, err := r.charts.renderOnce(ctx, chart.Request{
-		Chart: c, Unit: r.unit, ReleaseName: q.Release, Namespace: q.Namespace, Values: merged,
+		Chart: c, Unit: r.unit, ReleaseName: q.Release, Namespace: q.Namespace, Into: q.Into, Values: merged,
 		IncludeCRDs: !q.SkipCRDs, Hooks: chart.HooksOfSync, SkipSchemaValidation: q.SkipSchemaValidation,
 		KubeVersion: cmp.Or(q.KubeVersion, r.charts.options.KubeVersion), APIVersions: kinds, Twice: true,
 		Namespaced: func(gk schema.GroupKind) (bool, bool) { return r.tool.scope(gk) },
