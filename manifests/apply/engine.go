@@ -157,6 +157,7 @@ func (e *engine) loop(ctx context.Context) error {
 		e.send(ctx)
 		e.beside(ctx)
 		if e.broken != nil {
+			e.settle() // what is on its way is answered, so that the next run finds it
 			return e.broken
 		}
 		if e.over() {
