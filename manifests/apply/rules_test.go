@@ -182,7 +182,7 @@ func TestAPanicEndsOneRun(t *testing.T) {
 	}{
 		"a write": {func(r *http.Request) bool {
 			return r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/deployments/web")
-		}, "Deployment.apps panic/web (deployment.yaml:1): a fault in Refloat itself"},
+		}, "Deployment.apps panic-write/web (deployment.yaml:1): a fault in Refloat itself"},
 		"a watch": {func(r *http.Request) bool {
 			return r.URL.Query().Get("watch") == "true" && strings.HasSuffix(r.URL.Path, "/deployments")
 		}, "a fault in Refloat itself"},
@@ -201,8 +201,9 @@ func TestAPanicEndsOneRun(t *testing.T) {
 					return next.RoundTrip(r)
 				})
 			})
-			web := unschedulable(t, planetest.Deployment("panic", "web", 1))
-			_, err := apply.Run(t.Context(), build(t, []manifests.Object{planetest.Namespace("panic"), web}), o)
+			namespace := "panic-" + strings.TrimPrefix(name, "a ") // what one case writes the other would adopt
+			web := unschedulable(t, planetest.Deployment(namespace, "web", 1))
+			_, err := apply.Run(t.Context(), build(t, []manifests.Object{planetest.Namespace(namespace), web}), o)
 			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "nil pointer") || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("error %v", err)
 			}
