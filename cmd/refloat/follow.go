@@ -76,14 +76,17 @@ func follow(ctx context.Context, t terminal, c client.WithWatch, key client.Obje
 // watchRun shows each state of the run and returns it once it has finished. The
 // watch is opened again whenever the server ends it.
 func watchRun(ctx context.Context, c client.WithWatch, key client.ObjectKey, view *runView) (*v1alpha1.RecoveryRun, error) {
-	for seen := false; ; {
+	for {
 		run, err := watchOnce(ctx, c, key, view)
-		if run != nil || err != nil && (!seen || !passing(err)) {
-			return run, err
-		}
-		seen = true // it was there: a server that does not answer now may answer later
-		if err == nil {
+		switch {
+		case run != nil:
+			return run, nil
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err == nil:
 			continue
+		case !view.seen() || !passing(err):
+			return nil, err // a run that was seen is there: who does not answer now may later
 		}
 		view.trouble(err)
 		select {
@@ -94,14 +97,14 @@ func watchRun(ctx context.Context, c client.WithWatch, key client.ObjectKey, vie
 	}
 }
 
-// tryAgain is how long a management cluster that does not answer is left alone.
+// tryAgain is how long a management cluster that does not answer is left alone. Nothing
+// announces that it answers again.
 const tryAgain = 2 * time.Second
 
 // passing tells whether the same request may end well later.
 func passing(err error) bool {
 	var usage *exitError
-	return !errors.As(err, &usage) && !errors.Is(err, errDeleted) && !apierrors.IsForbidden(err) && !apierrors.IsUnauthorized(err) &&
-		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+	return !errors.As(err, &usage) && !errors.Is(err, errDeleted) && !apierrors.IsForbidden(err) && !apierrors.IsUnauthorized(err)
 }
 
 // watchOnce shows the run until it has finished (it is returned) or the watch ends.

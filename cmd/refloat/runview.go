@@ -70,6 +70,9 @@ func (v *runView) beat() {
 	v.line(v.last)
 }
 
+// seen tells whether anything was shown.
+func (v *runView) seen() bool { return v.last != "" }
+
 // trouble tells once that the management cluster does not answer.
 func (v *runView) trouble(err error) {
 	if text := err.Error(); text != v.told {

@@ -264,11 +264,7 @@ func waitsFor(status map[string]any) (reason, why string) {
 // moment later, a container that crashes often waits for another one, and the Secret that
 // one lacks comes from an operator that still starts.
 func hopeless(reason string) bool {
-	switch reason {
-	case "InvalidImageName", "ErrImageNeverPull":
-		return true
-	}
-	return false
+	return reason == "InvalidImageName" || reason == "ErrImageNeverPull"
 }
 
 func condition(pod *unstructured.Unstructured, kind string) map[string]any {

@@ -1,7 +1,6 @@
 package expand
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -121,10 +120,10 @@ func (r *remotes) access(q flux.GitRequest) (source.Options, error) {
 		if err := mirror.Check(); err != nil {
 			return o, err
 		}
-		o.URL, o.Auth = to, gitAuth(mirror.Credentials)
+		o.URL, o.Auth = to, source.AuthFrom(mirror.Credentials)
 		return o, nil
 	}
-	o.Auth = gitAuth(q.Credentials)
+	o.Auth = source.AuthFrom(q.Credentials)
 	if q.Proxy != nil && !strings.HasPrefix(strings.ToLower(q.URL), "http") {
 		return o, errors.New("has a proxy, which is for https and http addresses only")
 	}
@@ -190,56 +189,34 @@ func sameServer(a, b string) bool {
 	return x.Scheme == y.Scheme && strings.EqualFold(x.Hostname(), y.Hostname()) && port(x) == port(y)
 }
 
-// gitAuth reads a Secret for a repository as Flux does.
-func gitAuth(data map[string][]byte) source.Auth {
-	ca := data["ca.crt"]
-	if len(ca) == 0 {
-		ca = data["caFile"]
-	}
-	return source.Auth{
-		Username: string(data["username"]), Password: string(data["password"]), BearerToken: string(data["bearerToken"]),
-		SSHIdentity: data["identity"], SSHKnownHosts: data["known_hosts"], CABundle: ca,
-	}
-}
-
-// proxyOf puts the parts of a proxy's Secret together.
+// proxyOf reads the Secret of a proxy.
 func proxyOf(data map[string][]byte) (string, error) {
 	if data == nil {
 		return "", nil
 	}
-	u, err := url.Parse(strings.TrimSpace(string(data["address"])))
-	if err != nil || u.Scheme == "" || u.Host == "" {
+	address, ok := source.ProxyFrom(data)
+	if !ok {
 		return "", errors.New("has a proxy whose Secret holds no URL under the key address")
 	}
-	if name := string(data["username"]); name != "" {
-		u.User = url.UserPassword(name, string(data["password"]))
-	}
-	return u.String(), nil
+	return address, nil
 }
 
-// verification sorts keys into those of OpenPGP and those of SSH.
+// verification that a definition asks for.
 func verification(v *flux.GitVerification) (*source.Verify, error) {
-	if v == nil {
-		return nil, nil
-	}
-	out := &source.Verify{Mode: source.VerifyCommit}
 	switch {
-	case v.Commit && v.Tag:
-		out.Mode = source.VerifyTagAndCommit
-	case v.Tag:
-		out.Mode = source.VerifyTag
-	}
-	for _, name := range slices.Sorted(maps.Keys(v.Keys)) {
-		if bytes.Contains(v.Keys[name], []byte("BEGIN PGP PUBLIC KEY BLOCK")) {
-			out.OpenPGPKeys = append(out.OpenPGPKeys, v.Keys[name])
-		} else {
-			out.SSHAllowedSigners = append(out.SSHAllowedSigners, v.Keys[name])
-		}
-	}
-	if len(v.Keys) == 0 {
+	case v == nil:
+		return nil, nil
+	case len(v.Keys) == 0:
 		return nil, errors.New("asks for a signature, and its Secret holds no key")
 	}
-	return out, nil
+	mode := source.VerifyCommit
+	switch {
+	case v.Commit && v.Tag:
+		mode = source.VerifyTagAndCommit
+	case v.Tag:
+		mode = source.VerifyTag
+	}
+	return source.VerifyFrom(mode, v.Keys), nil
 }
 
 // fingerprint tells the same access from another without keeping credentials.

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/builtin"
 	"github.com/refloat-dev/refloat/manifests/render"
 )
 
@@ -137,13 +138,9 @@ func (p *planned) implied() []manifests.Object {
 	return p.declared.Implied
 }
 
-// everywhere are the namespaces that every cluster is born with.
-var everywhere = []string{"default", "kube-system", "kube-public", "kube-node-lease"}
-
 // ordinary namespaces are on every cluster.
 func (d *driver) ordinary(id manifests.ID) bool {
-	return id.GroupKind() == schema.GroupKind{Kind: "Namespace"} &&
-		slices.Contains(everywhere, id.Name)
+	return id.GroupKind() == schema.GroupKind{Kind: "Namespace"} && builtin.Namespace(id.Name)
 }
 
 // again deals with an object that is rendered a second time.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/refloat-dev/refloat/manifests/builtin"
 )
 
 // backend is what answers through a Service.
@@ -71,7 +73,7 @@ func (c *checker) conversions() {
 // serviceSelectors that select no pod of the repository.
 func (c *checker) serviceSelectors() {
 	for _, it := range c.byKind[serviceKind] {
-		if len(stringMap(it.spec, "selector")) == 0 || str(it.spec, "type") == "ExternalName" || given[it.id.Namespace] {
+		if len(stringMap(it.spec, "selector")) == 0 || str(it.spec, "type") == "ExternalName" || builtin.Namespace(it.id.Namespace) {
 			continue
 		}
 		if len(c.behind(it)) == 0 && c.podMaker(it.id.Namespace) == nil {

@@ -12,9 +12,6 @@ import (
 	"github.com/refloat-dev/refloat/manifests/builtin"
 )
 
-// given are the namespaces that every cluster is born with.
-var given = set("default", "kube-system", "kube-public", "kube-node-lease")
-
 // groups collects items of one cause in the sequence in which the causes are met.
 type groups struct {
 	causes []finding
@@ -126,7 +123,7 @@ func (c *checker) namespaces() {
 	var all groups
 	made := c.madeNamespaces()
 	for _, it := range c.items {
-		if ns := it.id.Namespace; ns != "" && !given[ns] && !made[ns] {
+		if ns := it.id.Namespace; ns != "" && !builtin.Namespace(ns) && !made[ns] {
 			all.add(it, finding{rule: "missing-namespace", subject: ns, by: c.createdBy(ns),
 				message: fmt.Sprintf("nothing in the given paths creates namespace %s of {}", ns)})
 		}

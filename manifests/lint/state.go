@@ -145,6 +145,9 @@ func (s *state) add(it *item) bool {
 	s.byID[it.id] = it
 	s.byKind[it.id.GroupKind()] = append(s.byKind[it.id.GroupKind()], it)
 	for _, k := range manifests.KindsMadeFrom(it.Unstructured) {
+		if _, taken := s.definitions[k.GroupKind]; taken {
+			continue
+		}
 		s.definitions[k.GroupKind] = definition{by: it, namespaced: k.Namespaced, served: k.Versions}
 	}
 	switch it.id.GroupKind() {

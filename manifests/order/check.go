@@ -13,9 +13,6 @@ import (
 	"github.com/refloat-dev/refloat/manifests/builtin"
 )
 
-// given are the namespaces that every cluster is born with.
-var given = []string{"default", "kube-system", "kube-public", "kube-node-lease"}
-
 // scope of a kind as far as it can be known before there is a cluster.
 type scope int
 
@@ -100,7 +97,7 @@ func (c *checker) object(i int) {
 }
 
 func (c *checker) namespaceExists(name string) bool {
-	return slices.Contains(given, name) || c.set.find(namespaceKind, "", name) >= 0 ||
+	return builtin.Namespace(name) || c.set.find(namespaceKind, "", name) >= 0 ||
 		c.options.ExistingNamespace != nil && c.options.ExistingNamespace(name)
 }
 

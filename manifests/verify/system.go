@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/builtin"
 )
 
 // systemKinds are made by nodes and the control plane alone.
@@ -12,9 +13,6 @@ var systemKinds = map[string]bool{
 	"Node": true, "CSINode.storage.k8s.io": true, "CSIStorageCapacity.storage.k8s.io": true,
 	"VolumeAttachment.storage.k8s.io": true, "ResourceSlice.resource.k8s.io": true,
 }
-
-// systemNamespaces exist in every cluster.
-var systemNamespaces = []string{"default", "kube-system", "kube-public", "kube-node-lease"}
 
 // components are the field managers of Kubernetes itself and of what sets it up.
 var components = map[string]bool{
@@ -106,7 +104,7 @@ func bornWithNamespace(id manifests.ID) bool {
 func coreOfSystem(s stray) bool {
 	switch s.id.Kind {
 	case "Namespace":
-		return slices.Contains(systemNamespaces, s.id.Name)
+		return builtin.Namespace(s.id.Name)
 	case "Service", "Endpoints":
 		return s.id.Namespace == "default" && s.id.Name == "kubernetes"
 	case "Secret":

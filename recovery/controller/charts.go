@@ -46,38 +46,16 @@ func (r *Reconciler) chartMirrors(ctx context.Context, run *v1alpha1.RecoveryRun
 	return out, nil
 }
 
-// pinnedCharts for the record.
-func pinnedCharts(charts []expand.ChartPin) []v1alpha1.PinnedChart {
-	var out []v1alpha1.PinnedChart
-	for _, c := range charts {
-		out = append(out, v1alpha1.PinnedChart(c))
+// each converts a list, for what is the same in a record and in an expansion.
+func each[A, B any](list []A, convert func(A) B) []B {
+	var out []B
+	for _, item := range list {
+		out = append(out, convert(item))
 	}
 	return out
 }
 
-// chartPins of a record.
-func chartPins(charts []v1alpha1.PinnedChart) []expand.ChartPin {
-	var out []expand.ChartPin
-	for _, c := range charts {
-		out = append(out, expand.ChartPin(c))
-	}
-	return out
-}
-
-// pinnedSources for the record.
-func pinnedSources(sources []expand.SourcePin) []v1alpha1.PinnedSource {
-	var out []v1alpha1.PinnedSource
-	for _, s := range sources {
-		out = append(out, v1alpha1.PinnedSource(s))
-	}
-	return out
-}
-
-// sourcePins of a record.
-func sourcePins(sources []v1alpha1.PinnedSource) []expand.SourcePin {
-	var out []expand.SourcePin
-	for _, s := range sources {
-		out = append(out, expand.SourcePin(s))
-	}
-	return out
-}
+func pinnedChart(c expand.ChartPin) v1alpha1.PinnedChart    { return v1alpha1.PinnedChart(c) }
+func chartPin(c v1alpha1.PinnedChart) expand.ChartPin       { return expand.ChartPin(c) }
+func pinnedSource(s expand.SourcePin) v1alpha1.PinnedSource { return v1alpha1.PinnedSource(s) }
+func sourcePin(s v1alpha1.PinnedSource) expand.SourcePin    { return expand.SourcePin(s) }

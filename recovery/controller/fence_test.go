@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/providers/capi"
 )
 
 // TestFrozenDeletionIsFenced freezes a controller that is about to delete the cluster,
@@ -89,3 +90,41 @@ func (w *world) cancel(r *Reconciler) {
 }
 
 func (w *world) options() Options { return Options{Clock: w.clock, Engine: w.engine}.withDefaults() }
+
+// TestDeposedProcessMakesNoCluster has another process take the run over while one is in
+// the middle of making the cluster's objects. The Cluster, on which providers act, is made
+// by the newer one only.
+func TestDeposedProcessMakesNoCluster(t *testing.T) {
+	for _, operation := range []v1alpha1.Operation{v1alpha1.OperationRebuild, v1alpha1.OperationDrill} {
+		w := newWorld(t)
+		w.plan(nil)
+		w.order("run", operation)
+		deposed, made := false, 0
+		slow := interceptor.NewClient(w.store.Store, interceptor.Funcs{
+			Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+				dry := len((&client.CreateOptions{}).ApplyOptions(opts).DryRun) > 0
+				if o.GetObjectKind().GroupVersionKind().Group == clusterv1.GroupVersion.Group && !dry {
+					made++
+				}
+				if o.GetLabels()[capi.LabelCluster] != "" && !dry && !deposed {
+					deposed = true
+					run := w.run("run")
+					run.Status.Epoch++ // as Claim does in another process
+					w.must(w.store.Store.Status().Update(ctx, run))
+				}
+				return c.Create(ctx, o, opts...)
+			},
+		})
+		w.r = newReconciler(slow, slow, w.store.Clusters(slow), w.options(), w.r.Events, func(work func()) { work() }, func(client.ObjectKey) {})
+		for range 10 {
+			_ = w.reconcile("run") // its errors are what a deposed process may see
+		}
+		if !deposed || made != 0 || len(w.clusters()) != 0 {
+			t.Errorf("%s: deposed %t, it made %d Clusters, there are %v", operation, deposed, made, w.clusters())
+		}
+		w.replace()
+		if run := w.finish("run"); run.Status.Failure != nil {
+			t.Errorf("%s: the newer process: %+v", operation, run.Status.Failure)
+		}
+	}
+}

@@ -1,13 +1,9 @@
 package controller
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,16 +13,11 @@ import (
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/manifests/expand"
 	"github.com/refloat-dev/refloat/recovery"
+	"github.com/refloat-dev/refloat/recovery/pack"
 )
 
-const (
-	// frozenKey in the Secret of a run that holds what charts made up by chance.
-	frozenKey = "releases.json.gz"
-	// mostFrozen bytes of a Secret, of the mebibyte that an API server takes.
-	mostFrozen = 900 << 10
-	// mostThawed bytes are read from one.
-	mostThawed = 64 << 20
-)
+// frozenKey in the Secret of a run that holds what charts made up by chance.
+const frozenKey = "releases.json.gz"
 
 // freeze keeps releases that would be rendered differently another time, and names the
 // Secret; empty when there are none. Each process that takes the run over writes one of
@@ -35,13 +26,13 @@ func (r *Reconciler) freeze(ctx context.Context, o recovery.Observation, release
 	if len(releases) == 0 {
 		return "", nil
 	}
-	raw, err := packReleases(releases)
+	raw, err := pack.Pack(releases)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("keep what charts rendered: %w", err)
 	}
-	if len(raw) > mostFrozen {
+	if len(raw) > pack.Most {
 		return "", recovery.Faultf("StateInvalid", "charts of the state make up %d KiB that come out differently each time, and at most %d can be kept for the run: give passwords and certificates as values",
-			len(raw)>>10, mostFrozen>>10)
+			len(raw)>>10, pack.Most>>10)
 	}
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
@@ -86,30 +77,9 @@ func (r *Reconciler) thaw(ctx context.Context, run *v1alpha1.RecoveryRun) ([]exp
 	if err != nil {
 		return nil, fmt.Errorf("read Secret %s/%s: %w", run.Namespace, name, err)
 	}
-	releases, err := unpackReleases(held.Data[frozenKey])
-	if err != nil {
+	var releases []expand.FrozenRelease
+	if err := pack.Unpack(held.Data[frozenKey], &releases); err != nil {
 		return nil, recovery.Faultf("FrozenStateLost", "Secret %s/%s with what charts rendered for the run was changed; start another run", run.Namespace, name)
 	}
 	return releases, nil
-}
-
-func packReleases(releases []expand.FrozenRelease) ([]byte, error) {
-	var out bytes.Buffer
-	w := gzip.NewWriter(&out)
-	if err := json.NewEncoder(w).Encode(releases); err != nil {
-		return nil, fmt.Errorf("keep what charts rendered: %w", err)
-	}
-	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("keep what charts rendered: %w", err)
-	}
-	return out.Bytes(), nil
-}
-
-func unpackReleases(raw []byte) ([]expand.FrozenRelease, error) {
-	in, err := gzip.NewReader(bytes.NewReader(raw))
-	if err != nil {
-		return nil, err
-	}
-	var releases []expand.FrozenRelease
-	return releases, json.NewDecoder(io.LimitReader(in, mostThawed)).Decode(&releases)
 }

@@ -85,14 +85,3 @@ func TestLostReleasesAreNotMadeUpAnew(t *testing.T) {
 		})
 	}
 }
-
-func TestPackedReleases(t *testing.T) {
-	raw, err := packReleases(madeUp())
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := unpackReleases(raw)
-	if err != nil || !reflect.DeepEqual(got, madeUp()) {
-		t.Errorf("unpacked %v, %v", got, err)
-	}
-}

@@ -19,9 +19,11 @@ func TestKillAtEveryWrite(t *testing.T) {
 		t.Run(string(operation), func(t *testing.T) {
 			begin := func(t *testing.T) *world {
 				w := newWorld(t)
-				w.plan(nil)
+				w.plan(needsApproval)
+				w.engine.frozen = madeUp()
 				w.existing(capi.Stamp{Run: "earlier", Epoch: 1})
-				w.order("run", operation)
+				w.orderBy("ada", "run", operation)
+				w.approver = "grace"
 				return w
 			}
 			w := begin(t)

@@ -87,11 +87,11 @@ func (r *Reconciler) render(ctx context.Context, run *v1alpha1.RecoveryRun, comm
 		return nil, err
 	}
 	if commit != "" {
-		request.Charts = chartPins(run.Status.Pinned.Charts)
+		request.Charts = each(run.Status.Pinned.Charts, chartPin)
 		if request.Frozen, err = r.thaw(ctx, run); err != nil {
 			return nil, err
 		}
-		request.Sources = sourcePins(run.Status.Pinned.Sources)
+		request.Sources = each(run.Status.Pinned.Sources, sourcePin)
 	}
 	rendered, err := r.Engine.Render(ctx, request)
 	if err != nil {
@@ -202,7 +202,7 @@ func (r *Reconciler) recordPreflight(ctx context.Context, o recovery.Observation
 		p := run.Status.Pinned
 		p.Commit, p.RenderDigest, p.ClusterDigest = rendered.Commit, rendered.Digest, rendered.ClusterDigest
 		p.FrozenSecret = frozen
-		p.Origin, p.Charts, p.Sources = rendered.Origin, pinnedCharts(rendered.Charts), pinnedSources(rendered.Sources)
+		p.Origin, p.Charts, p.Sources = rendered.Origin, each(rendered.Charts, pinnedChart), each(rendered.Sources, pinnedSource)
 		p.Objects, p.Waves = int32(len(rendered.State)), int32(rendered.Waves)
 		if !rendered.CommitTime.IsZero() {
 			at := metav1.NewTime(rendered.CommitTime)

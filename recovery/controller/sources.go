@@ -1,13 +1,9 @@
 package controller
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"maps"
-	"net/url"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -53,7 +49,7 @@ func (r *Reconciler) access(ctx context.Context, run *v1alpha1.RecoveryRun, src 
 	if err != nil {
 		return Access{}, err
 	}
-	a.Verify = verification(src.Verify.Mode, keys.Data)
+	a.Verify = source.VerifyFrom(source.VerifyMode(src.Verify.Mode), keys.Data)
 	return a, nil
 }
 
@@ -66,10 +62,7 @@ func (r *Reconciler) credentials(ctx context.Context, run *v1alpha1.RecoveryRun,
 	if err != nil {
 		return source.Auth{}, err
 	}
-	return source.Auth{
-		Username: string(s.Data["username"]), Password: string(s.Data["password"]), BearerToken: string(s.Data["bearerToken"]),
-		SSHIdentity: s.Data["identity"], SSHKnownHosts: s.Data["known_hosts"], CABundle: s.Data["caFile"],
-	}, nil
+	return source.AuthFrom(s.Data), nil
 }
 
 // proxy goes to every remote that can use one.
@@ -82,7 +75,7 @@ func (r *Reconciler) proxy(ctx context.Context, run *v1alpha1.RecoveryRun, src v
 	if err != nil {
 		return err
 	}
-	address, ok := proxyURL(s.Data)
+	address, ok := source.ProxyFrom(s.Data)
 	if !ok {
 		return unlessDestroyed(run, recovery.Faultf("ProxyInvalid", "Secret %s/%s, which the plan names in %s, holds no URL of an http, https or socks5 proxy under the key address", run.Namespace, s.Name, field))
 	}
@@ -99,34 +92,6 @@ func (r *Reconciler) proxy(ctx context.Context, run *v1alpha1.RecoveryRun, src v
 
 func overHTTP(address string) bool {
 	return strings.HasPrefix(address, "https://") || strings.HasPrefix(address, "http://")
-}
-
-// proxyURL puts the parts of a proxy's Secret together.
-func proxyURL(data map[string][]byte) (string, bool) {
-	u, err := url.Parse(strings.TrimSpace(string(data["address"])))
-	if err != nil || u.Scheme == "" || u.Host == "" {
-		return "", false
-	}
-	if name := string(data["username"]); name != "" {
-		u.User = url.UserPassword(name, string(data["password"]))
-	}
-	return u.String(), true
-}
-
-// verification sorts the entries of a Secret into OpenPGP keys and SSH signers.
-func verification(mode v1alpha1.GitVerifyMode, data map[string][]byte) *source.Verify {
-	v := &source.Verify{Mode: source.VerifyMode(mode)}
-	if mode == "" {
-		v.Mode = source.VerifyCommit
-	}
-	for _, key := range slices.Sorted(maps.Keys(data)) {
-		if bytes.Contains(data[key], []byte("BEGIN PGP PUBLIC KEY BLOCK")) {
-			v.OpenPGPKeys = append(v.OpenPGPKeys, data[key])
-		} else {
-			v.SSHAllowedSigners = append(v.SSHAllowedSigners, data[key])
-		}
-	}
-	return v
 }
 
 // fetchOptions of a request. Each namespace has a cache of its own: what one may read

@@ -25,7 +25,7 @@ func TestFetchOptions(t *testing.T) {
 			Mirrors: []v1alpha1.GitMirror{{URL: "ssh://git@mirror.example.com/a.git"}, {URL: "https://other.example.com/a.git"}},
 			Verify:  &v1alpha1.GitVerification{Mode: "TagAndCommit"},
 		},
-		Access:    Access{Auth: source.Auth{BearerToken: "main"}, Mirrors: []source.Auth{{SSHIdentity: []byte("key")}, {}}, Verify: verification("TagAndCommit", nil)},
+		Access:    Access{Auth: source.Auth{BearerToken: "main"}, Mirrors: []source.Auth{{SSHIdentity: []byte("key")}, {}}, Verify: source.VerifyFrom("TagAndCommit", nil)},
 		Namespace: "fleet",
 	}
 	o := fetchOptions(request, "/cache", clock.RealClock{}.Now)
@@ -45,7 +45,7 @@ func TestFetchOptions(t *testing.T) {
 }
 
 func TestSecretsOfASource(t *testing.T) {
-	v := verification("", map[string][]byte{"b.asc": []byte("-----BEGIN PGP PUBLIC KEY BLOCK-----\n"), "a": []byte("d ssh-ed25519 A"), "c": []byte("e ssh-ed25519 B")})
+	v := source.VerifyFrom("", map[string][]byte{"b.asc": []byte("-----BEGIN PGP PUBLIC KEY BLOCK-----\n"), "a": []byte("d ssh-ed25519 A"), "c": []byte("e ssh-ed25519 B")})
 	if v.Mode != source.VerifyCommit || len(v.OpenPGPKeys) != 1 || len(v.SSHAllowedSigners) != 2 || string(v.SSHAllowedSigners[0]) != "d ssh-ed25519 A" {
 		t.Errorf("got %+v", v)
 	}
@@ -53,7 +53,7 @@ func TestSecretsOfASource(t *testing.T) {
 		"http://proxy.example.com:3128\n": "http://me:p%2Fw@proxy.example.com:3128", "socks5://p:1080": "socks5://me:p%2Fw@p:1080",
 		"": "", "proxy.example.com": "", "http://%zz": "",
 	} {
-		got, ok := proxyURL(map[string][]byte{"address": []byte(address), "username": []byte("me"), "password": []byte("p/w")})
+		got, ok := source.ProxyFrom(map[string][]byte{"address": []byte(address), "username": []byte("me"), "password": []byte("p/w")})
 		if got != want || ok != (want != "") {
 			t.Errorf("%q: got %q %t, want %q", address, got, ok, want)
 		}

@@ -1,22 +1,17 @@
 package report
 
 import (
-	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"fmt"
-	"io"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/refloat-dev/refloat/recovery/pack"
 )
 
 const (
 	// ConfigMapKey in binaryData holds the compressed JSON form.
 	ConfigMapKey = "report.json.gz"
-	// maxStored is what a report may take compressed: a ConfigMap holds 1 MiB.
-	maxStored = 900 << 10
-	// maxRead bounds what is decompressed, against a crafted ConfigMap.
-	maxRead = 64 << 20
 	// keptDetails and keptMessage are what the first cut leaves.
 	keptDetails = 200
 	keptMessage = 200
@@ -33,7 +28,7 @@ func (r *Report) JSON() ([]byte, error) {
 
 // Compress the report for a ConfigMap. One that is too large loses detail, in steps,
 // and says so in Truncated.
-func (r *Report) Compress() ([]byte, error) { return r.compressWithin(maxStored) }
+func (r *Report) Compress() ([]byte, error) { return r.compressWithin(pack.Most) }
 
 func (r *Report) compressWithin(limit int) ([]byte, error) {
 	cut := *r
@@ -41,31 +36,15 @@ func (r *Report) compressWithin(limit int) ([]byte, error) {
 		func(*Report) {}, shortenDetails, dropUneventful, func(c *Report) { c.Waves = []Wave{} },
 	} {
 		shorten(&cut)
-		raw, err := compress(&cut)
+		raw, err := pack.Pack(&cut)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("store the report of run %s: %w", r.Run, err)
 		}
 		if len(raw) <= limit {
 			return raw, nil
 		}
 	}
 	return nil, fmt.Errorf("the report of run %s does not fit into %d bytes", r.Run, limit)
-}
-
-func compress(r *Report) ([]byte, error) {
-	plain, err := json.Marshal(r)
-	if err != nil {
-		return nil, fmt.Errorf("encode the report of run %s: %w", r.Run, err)
-	}
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	if _, err := w.Write(plain); err != nil {
-		return nil, fmt.Errorf("compress the report of run %s: %w", r.Run, err)
-	}
-	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("compress the report of run %s: %w", r.Run, err)
-	}
-	return b.Bytes(), nil
 }
 
 // shortenDetails keeps the first findings of each kind and the beginning of messages.
@@ -112,20 +91,9 @@ func FromConfigMap(cm *corev1.ConfigMap) (*Report, error) {
 	if !ok {
 		return nil, fmt.Errorf("ConfigMap %s/%s has no report: key %s is missing", cm.Namespace, cm.Name, ConfigMapKey)
 	}
-	zr, err := gzip.NewReader(bytes.NewReader(raw))
-	if err != nil {
-		return nil, fmt.Errorf("ConfigMap %s/%s: decompress the report: %w", cm.Namespace, cm.Name, err)
-	}
-	plain, err := io.ReadAll(io.LimitReader(zr, maxRead+1))
-	if err != nil {
-		return nil, fmt.Errorf("ConfigMap %s/%s: decompress the report: %w", cm.Namespace, cm.Name, err)
-	}
-	if len(plain) > maxRead {
-		return nil, fmt.Errorf("ConfigMap %s/%s: the report has more than %d bytes", cm.Namespace, cm.Name, maxRead)
-	}
 	r := &Report{}
-	if err := json.Unmarshal(plain, r); err != nil {
-		return nil, fmt.Errorf("ConfigMap %s/%s: decode the report: %w", cm.Namespace, cm.Name, err)
+	if err := pack.Unpack(raw, r); err != nil {
+		return nil, fmt.Errorf("ConfigMap %s/%s: read the report: %w", cm.Namespace, cm.Name, err)
 	}
 	return r, nil
 }

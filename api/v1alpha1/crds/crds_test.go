@@ -125,8 +125,74 @@ func TestDefinitionsAreAccepted(t *testing.T) {
 	}
 }
 
-// planRules are those of the generated definition, as the API server evaluates them.
+// TestRunIsImmutable changes one field of an order after the other. A run does what was
+// ordered; all that can be said later is stop, go on and end.
+func TestRunIsImmutable(t *testing.T) {
+	refused := rulesOf(t, "RecoveryRun")
+	ordered := func() v1alpha1.RecoveryRunSpec {
+		return v1alpha1.RecoveryRunSpec{PlanRef: v1alpha1.PlanReference{Name: "dev"}, Operation: "Drill", Reason: "monthly", RequestedBy: "ada", Cluster: "dev"}
+	}
+	cancelled := ordered()
+	cancelled.Cancel = &v1alpha1.Cancellation{Reason: "wrong cluster"}
+	for name, test := range map[string]struct {
+		from    v1alpha1.RecoveryRunSpec
+		change  func(*v1alpha1.RecoveryRunSpec)
+		refused bool
+	}{
+		"nothing":               {ordered(), func(*v1alpha1.RecoveryRunSpec) {}, false},
+		"suspended":             {ordered(), func(s *v1alpha1.RecoveryRunSpec) { s.Suspend = true }, false},
+		"cancelled":             {ordered(), func(s *v1alpha1.RecoveryRunSpec) { s.Cancel = cancelled.Cancel }, false},
+		"cancelled and stopped": {cancelled, func(s *v1alpha1.RecoveryRunSpec) { s.Suspend = true }, false},
+		"plan":                  {ordered(), func(s *v1alpha1.RecoveryRunSpec) { s.PlanRef.Name = "prod" }, true},
+		"operation":             {ordered(), func(s *v1alpha1.RecoveryRunSpec) { s.Operation = "Teardown" }, true},
+		"reason":                {ordered(), func(s *v1alpha1.RecoveryRunSpec) { s.Reason = "" }, true},
+		"requester":             {ordered(), func(s *v1alpha1.RecoveryRunSpec) { s.RequestedBy = "grace" }, true},
+		"requester taken away":  {ordered(), func(s *v1alpha1.RecoveryRunSpec) { s.RequestedBy = "" }, true},
+		"cluster":               {ordered(), func(s *v1alpha1.RecoveryRunSpec) { s.Cluster = "prod" }, true},
+		"holds overridden":      {ordered(), func(s *v1alpha1.RecoveryRunSpec) { s.OverrideHolds = true }, true},
+		"cancelled no more":     {cancelled, func(s *v1alpha1.RecoveryRunSpec) { s.Cancel = nil }, true},
+		"cancelled otherwise":   {cancelled, func(s *v1alpha1.RecoveryRunSpec) { s.Cancel = &v1alpha1.Cancellation{Reason: "done"} }, true},
+		"cancelled, no reason":  {ordered(), func(s *v1alpha1.RecoveryRunSpec) { s.Cancel = &v1alpha1.Cancellation{} }, true},
+	} {
+		to := test.from
+		test.change(&to)
+		if errs := refused(to, test.from); (len(errs) > 0) != test.refused {
+			t.Errorf("%s: refused for %v, want refused %t", name, errs, test.refused)
+		}
+	}
+}
+
+func TestApprovalIsImmutable(t *testing.T) {
+	refused := rulesOf(t, "RunApproval")
+	given := v1alpha1.RunApprovalSpec{RunRef: v1alpha1.RunReference{Name: "dev-1"}, Digest: "sha256:0", TargetUID: "uid", ApprovedBy: "grace"}
+	if errs := refused(given, given); len(errs) > 0 {
+		t.Errorf("as it was: %v", errs)
+	}
+	for name, change := range map[string]func(*v1alpha1.RunApprovalSpec){
+		"run":      func(s *v1alpha1.RunApprovalSpec) { s.RunRef.Name = "dev-2" },
+		"digest":   func(s *v1alpha1.RunApprovalSpec) { s.Digest = "sha256:1" },
+		"cluster":  func(s *v1alpha1.RunApprovalSpec) { s.TargetUID = "another" },
+		"approver": func(s *v1alpha1.RunApprovalSpec) { s.ApprovedBy = "ada" },
+		"expiry":   func(s *v1alpha1.RunApprovalSpec) { s.ExpiresAt = &metav1.Time{Time: time.Now()} },
+	} {
+		changed := given
+		change(&changed)
+		if len(refused(changed, given)) == 0 {
+			t.Errorf("another %s is accepted", name)
+		}
+	}
+}
+
+// planRules are those of a plan that is created.
 func planRules(t *testing.T) func(v1alpha1.RecoveryPlanSpec) field.ErrorList {
+	t.Helper()
+	refused := rulesOf(t, "RecoveryPlan")
+	return func(spec v1alpha1.RecoveryPlanSpec) field.ErrorList { return refused(spec, nil) }
+}
+
+// rulesOf the spec of a generated definition, as the API server evaluates them; old is nil
+// for an object that is created.
+func rulesOf(t *testing.T, kind string) func(spec, old any) field.ErrorList {
 	t.Helper()
 	all, err := All()
 	if err != nil {
@@ -134,7 +200,7 @@ func planRules(t *testing.T) func(v1alpha1.RecoveryPlanSpec) field.ErrorList {
 	}
 	var internal apiextensions.JSONSchemaProps
 	for _, definition := range all {
-		if definition.Spec.Names.Kind == "RecoveryPlan" {
+		if definition.Spec.Names.Kind == kind {
 			spec := definition.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"]
 			if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(&spec, &internal, nil); err != nil {
 				t.Fatal(err)
@@ -150,17 +216,27 @@ func planRules(t *testing.T) func(v1alpha1.RecoveryPlanSpec) field.ErrorList {
 		t.Fatal(err)
 	}
 	rules := cel.NewValidator(structural, false, celconfig.PerCallLimit)
-	return func(spec v1alpha1.RecoveryPlanSpec) field.ErrorList {
-		raw, err := json.Marshal(spec)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var content map[string]any
-		if err := json.Unmarshal(raw, &content); err != nil {
-			t.Fatal(err)
-		}
+	return func(spec, old any) field.ErrorList {
+		content := contentOf(t, spec)
 		errs := validation.ValidateCustomResource(nil, content, plain)
-		broken, _ := rules.Validate(t.Context(), nil, structural, content, nil, celconfig.RuntimeCELCostBudget)
+		var before any
+		if old != nil {
+			before = contentOf(t, old)
+		}
+		broken, _ := rules.Validate(t.Context(), nil, structural, content, before, celconfig.RuntimeCELCostBudget)
 		return append(errs, broken...)
 	}
+}
+
+func contentOf(t *testing.T, spec any) map[string]any {
+	t.Helper()
+	raw, err := json.Marshal(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var content map[string]any
+	if err := json.Unmarshal(raw, &content); err != nil {
+		t.Fatal(err)
+	}
+	return content
 }
