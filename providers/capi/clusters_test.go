@@ -347,6 +347,114 @@ func TestServing(t *testing.T) {
 	}
 }
 
+// TestAvailableBesidesOurGate has Available wait for Refloat's own condition, declared on
+// the Cluster or in its class, and for something else besides.
+func TestAvailableBesidesOurGate(t *testing.T) {
+	ours := clusterv1.ClusterAvailabilityGate{ConditionType: capi.GateCondition}
+	dns := clusterv1.ClusterAvailabilityGate{ConditionType: "DNSReady"}
+	pressure := clusterv1.ClusterAvailabilityGate{ConditionType: "Pressure", Polarity: clusterv1.NegativePolarityCondition}
+	parts := []string{"RemoteConnectionProbe", "InfrastructureReady", "ControlPlaneAvailable", "WorkersAvailable", "TopologyReconciled"}
+	for name, test := range map[string]struct {
+		cluster, class []clusterv1.ClusterAvailabilityGate
+		true, false    []string
+		want           bool
+	}{
+		"ours":                     {cluster: []clusterv1.ClusterAvailabilityGate{ours}, true: parts, want: true},
+		"ours, in the class":       {class: []clusterv1.ClusterAvailabilityGate{ours}, true: parts, want: true},
+		"the Cluster's own count":  {cluster: []clusterv1.ClusterAvailabilityGate{dns}, class: []clusterv1.ClusterAvailabilityGate{ours}, true: parts},
+		"the topology lags behind": {class: []clusterv1.ClusterAvailabilityGate{ours}, true: parts[:4], false: parts[4:]},
+		"another gate":             {class: []clusterv1.ClusterAvailabilityGate{ours, dns}, true: parts},
+		"another gate, open":       {class: []clusterv1.ClusterAvailabilityGate{ours, dns}, true: append(parts, "DNSReady"), want: true},
+		"a negative gate":          {class: []clusterv1.ClusterAvailabilityGate{ours, pressure}, true: append(parts, "Pressure")},
+		"a negative gate, open":    {class: []clusterv1.ClusterAvailabilityGate{ours, pressure}, true: parts, false: []string{"Pressure"}, want: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, interceptor.Funcs{})
+			inc := w.made(t)
+			class := &clusterv1.ClusterClass{ObjectMeta: metav1.ObjectMeta{Namespace: "fleet", Name: "small"}, Spec: clusterv1.ClusterClassSpec{AvailabilityGates: test.class}}
+			if err := w.Store.Create(t.Context(), class); err != nil {
+				t.Fatal(err)
+			}
+			cluster := &clusterv1.Cluster{}
+			if err := w.Store.Get(t.Context(), types.NamespacedName{Namespace: inc.Namespace, Name: inc.Name}, cluster); err != nil {
+				t.Fatal(err)
+			}
+			cluster.Spec.Topology = clusterv1.Topology{ClassRef: clusterv1.ClusterClassRef{Name: "small"}, Version: "v1.36.3"}
+			cluster.Spec.AvailabilityGates = test.cluster
+			if err := w.Store.Update(t.Context(), cluster); err != nil {
+				t.Fatal(err)
+			}
+			cluster.Status.Conditions = []metav1.Condition{{Type: "Available", Status: metav1.ConditionFalse, Reason: "Waiting", ObservedGeneration: cluster.Generation}}
+			for _, kind := range test.true {
+				cluster.Status.Conditions = append(cluster.Status.Conditions, metav1.Condition{Type: kind, Status: metav1.ConditionTrue, Reason: "So"})
+			}
+			for _, kind := range test.false {
+				cluster.Status.Conditions = append(cluster.Status.Conditions, metav1.Condition{Type: kind, Status: metav1.ConditionFalse, Reason: "NotSo"})
+			}
+			if err := w.Store.Status().Update(t.Context(), cluster); err != nil {
+				t.Fatal(err)
+			}
+			obs, err := w.Observe(t.Context(), inc.Namespace, inc.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, why := obs.Available(); got != test.want {
+				t.Errorf("available %t (%s), want %t", got, why, test.want)
+			}
+		})
+	}
+}
+
+// TestWhatSomethingElseOwnsStays has an object of an earlier run that something alive
+// owns: it is not discarded, and is found in the way before anything is deleted.
+func TestWhatSomethingElseOwnsStays(t *testing.T) {
+	w := newWorld(t, interceptor.Funcs{})
+	m, err := capi.Parse(fake.Sources("dev"), "dev", "fleet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inc := w.made(t)
+	if err := w.Delete(t.Context(), inc, stamp); err != nil {
+		t.Fatal(err)
+	}
+	owner := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "fleet", Name: "shared"}}
+	secret := &corev1.Secret{}
+	if err := errors.Join(w.Store.Create(t.Context(), owner), w.Store.Get(t.Context(), types.NamespacedName{Namespace: "fleet", Name: "dev-cloud"}, secret)); err != nil {
+		t.Fatal(err)
+	}
+	secret.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: owner.Name, UID: owner.UID}}
+	if err := errors.Join(w.Store.Update(t.Context(), secret), w.Settle(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	var foreign *capi.ForeignError
+	if err := w.Obstacles(t.Context(), m); !errors.As(err, &foreign) {
+		t.Errorf("obstacles: %v", err)
+	}
+	if err := w.Discard(t.Context(), inc); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Store.Get(t.Context(), client.ObjectKeyFromObject(secret), secret); err != nil {
+		t.Errorf("it was discarded: %v", err)
+	}
+}
+
+func TestKubeconfigThatIsNotFilledYetIsWaitedFor(t *testing.T) {
+	w := newWorld(t, interceptor.Funcs{})
+	inc := w.made(t)
+	secret := &corev1.Secret{}
+	if err := w.Store.Get(t.Context(), types.NamespacedName{Namespace: "fleet", Name: "dev-kubeconfig"}, secret); err != nil {
+		t.Fatal(err)
+	}
+	secret.Data = nil
+	if err := w.Store.Update(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+	var wait *capi.NotReadyError
+	if _, err := w.Connect(t.Context(), inc); !errors.As(err, &wait) {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestConnectRefuses(t *testing.T) {
 	for name, change := range map[string]func(*corev1.Secret, *clientcmdapi.Cluster, *clientcmdapi.AuthInfo){
 		"exec": func(_ *corev1.Secret, _ *clientcmdapi.Cluster, u *clientcmdapi.AuthInfo) {

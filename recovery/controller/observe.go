@@ -63,27 +63,41 @@ func (r *Reconciler) consent(ctx context.Context, o *recovery.Observation, phase
 		return nil
 	}
 	holds := &v1alpha1.HoldList{}
-	if err := r.Reader.List(ctx, holds, client.InNamespace(o.Run.Namespace)); err != nil {
-		return fmt.Errorf("list holds: %w", err)
-	}
-	for _, hold := range holds.Items {
-		if hold.Spec.PlanRef == o.Run.Spec.PlanRef {
-			o.Holds = append(o.Holds, hold)
+	err := r.pages(ctx, o.Run.Namespace, holds, func() {
+		for _, hold := range holds.Items {
+			if hold.Spec.PlanRef == o.Run.Spec.PlanRef {
+				o.Holds = append(o.Holds, hold)
+			}
 		}
-	}
-	if phase != v1alpha1.PhaseApproval {
-		return nil
+	})
+	if err != nil || phase != v1alpha1.PhaseApproval {
+		return err
 	}
 	approvals := &v1alpha1.RunApprovalList{}
-	if err := r.Reader.List(ctx, approvals, client.InNamespace(o.Run.Namespace)); err != nil {
-		return fmt.Errorf("list approvals: %w", err)
-	}
-	for _, approval := range approvals.Items {
-		if approval.Spec.RunRef.Name == o.Run.Name {
-			o.Approvals = append(o.Approvals, approval)
+	return r.pages(ctx, o.Run.Namespace, approvals, func() {
+		for _, approval := range approvals.Items {
+			if approval.Spec.RunRef.Name == o.Run.Name {
+				o.Approvals = append(o.Approvals, approval)
+			}
+		}
+	})
+}
+
+// pageSize bounds what one answer of the API server holds: people make these objects, and
+// anybody may make many.
+const pageSize = 500
+
+// pages reads a list of the namespace page by page.
+func (r *Reconciler) pages(ctx context.Context, namespace string, list client.ObjectList, each func()) error {
+	for next := ""; ; {
+		if err := r.Reader.List(ctx, list, client.InNamespace(namespace), client.Limit(pageSize), client.Continue(next)); err != nil {
+			return fmt.Errorf("list %T: %w", list, err)
+		}
+		each()
+		if next = list.GetContinue(); next == "" {
+			return nil
 		}
 	}
-	return nil
 }
 
 // plan of the run, nil when it does not exist.
