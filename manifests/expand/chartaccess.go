@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -127,10 +128,13 @@ func authOf(address string, credentials, certificates map[string][]byte) (chart.
 	return auth, nil
 }
 
-// registryAuth finds the entry of a host. Errors quote nothing of the Secret.
+// registryEntry is what a registry's configuration has under one address.
+type registryEntry struct{ Username, Password, Auth string }
+
+// registryAuth finds the entry for an address. Errors quote nothing of the Secret.
 func registryAuth(address string, config []byte, auth chart.Auth) (chart.Auth, error) {
 	var parsed struct {
-		Auths map[string]struct{ Username, Password, Auth string } `json:"auths"`
+		Auths map[string]registryEntry `json:"auths"`
 	}
 	if json.Unmarshal(config, &parsed) != nil {
 		return auth, errors.New("is read with a Secret whose .dockerconfigjson is not the configuration of registries")
@@ -139,17 +143,41 @@ func registryAuth(address string, config []byte, auth chart.Auth) (chart.Auth, e
 	if err != nil {
 		return auth, errors.New("has an address that is no URL")
 	}
-	for name, entry := range parsed.Auths {
-		host := strings.TrimPrefix(strings.TrimPrefix(name, "https://"), "http://")
-		host, _, _ = strings.Cut(host, "/")
+	entry, ok := entryFor(u, parsed.Auths)
+	if !ok {
+		return auth, nil
+	}
+	auth.Username, auth.Password = entry.Username, entry.Password
+	if text, err := base64.StdEncoding.DecodeString(entry.Auth); err == nil && entry.Username == "" {
+		auth.Username, auth.Password, _ = strings.Cut(string(text), ":")
+	}
+	return auth, nil
+}
+
+// entryFor an address is the one whose path reaches furthest into it. One for another path
+// of the same host counts only when it is all that there is for the host: of several, each
+// is somebody's.
+func entryFor(u *url.URL, entries map[string]registryEntry) (best registryEntry, found bool) {
+	longest, others := -1, 0
+	var other registryEntry
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		host, path, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(name, "https://"), "http://"), "/")
 		if host != u.Host && (u.Host != "docker.io" || host != "index.docker.io") {
 			continue
 		}
-		auth.Username, auth.Password = entry.Username, entry.Password
-		if text, err := base64.StdEncoding.DecodeString(entry.Auth); err == nil && entry.Username == "" {
-			auth.Username, auth.Password, _ = strings.Cut(string(text), ":")
+		path = strings.Trim(path, "/")
+		if path == "v1" || path == "v2" { // the version of an API, as docker login writes it
+			path = ""
 		}
-		return auth, nil
+		switch within := strings.Trim(u.Path, "/"); {
+		case path != "" && within != path && !strings.HasPrefix(within, path+"/"):
+			other, others = entries[name], others+1
+		case len(path) > longest:
+			best, longest = entries[name], len(path)
+		}
 	}
-	return auth, nil
+	if longest < 0 && others == 1 {
+		return other, true
+	}
+	return best, longest >= 0
 }

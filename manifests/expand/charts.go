@@ -50,6 +50,12 @@ type ChartPin struct {
 // pinKey is what is the same in two requests for one chart.
 type pinKey struct{ repository, name, requested string }
 
+// fetchedKey is a request with the credentials that it came with.
+type fetchedKey struct {
+	pinKey
+	auth string
+}
+
 func (p ChartPin) key() pinKey { return pinKey{p.Repository, p.Name, p.Requested} }
 
 // Charts renders Helm charts for one expansion. It implements flux.Charts.
@@ -59,7 +65,7 @@ type Charts struct {
 	pins    map[pinKey]ChartPin
 
 	mu      sync.Mutex
-	fetched map[pinKey]*chart.Fetched
+	fetched map[fetchedKey]*chart.Fetched
 	taken   map[pinKey]ChartPin
 	given   map[releaseKey]FrozenRelease
 	frozen  map[releaseKey]FrozenRelease
@@ -69,7 +75,7 @@ type Charts struct {
 func NewCharts(o ChartOptions) *Charts {
 	c := &Charts{
 		options: o, fetcher: &chart.Fetcher{CacheDir: o.CacheDir}, pins: map[pinKey]ChartPin{},
-		fetched: map[pinKey]*chart.Fetched{}, taken: map[pinKey]ChartPin{},
+		fetched: map[fetchedKey]*chart.Fetched{}, taken: map[pinKey]ChartPin{},
 		given: map[releaseKey]FrozenRelease{}, frozen: map[releaseKey]FrozenRelease{},
 	}
 	for _, f := range o.Frozen {
@@ -234,7 +240,11 @@ func (c *Charts) fetch(ctx context.Context, ref chart.Ref) (*chart.Fetched, erro
 	want := pinKey{withoutCredentials(ref.Repository), ref.Name, cmp.Or(ref.Manifest, ref.Version)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if found := c.fetched[want]; found != nil {
+	// What one source may read with its credentials must not serve another without.
+	key := fetchedKey{want, sealOf("chart", map[string][]byte{
+		"username": []byte(ref.Auth.Username), "password": []byte(ref.Auth.Password), "token": []byte(ref.Auth.BearerToken), "key": ref.Auth.ClientKey,
+	})}
+	if found := c.fetched[key]; found != nil {
 		return found, nil
 	}
 	if c.options.Offline {
@@ -252,7 +262,7 @@ func (c *Charts) fetch(ctx context.Context, ref chart.Ref) (*chart.Fetched, erro
 	if err != nil {
 		return nil, err
 	}
-	c.fetched[want] = got
+	c.fetched[key] = got
 	c.taken[want] = ChartPin{
 		Repository: want.repository, Name: want.name, Requested: want.requested,
 		Version: got.Pinned.Version, Digest: got.Pinned.Digest, Manifest: got.Pinned.Manifest,

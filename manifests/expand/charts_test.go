@@ -230,3 +230,41 @@ func TestMirrorsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// TestCredentialsOfARegistryAreThoseOfThePath has several teams share a host.
+func TestCredentialsOfARegistryAreThoseOfThePath(t *testing.T) {
+	const config = `{"auths": {"ghcr.io/team-a": {"username": "a"}, "ghcr.io/team-b": {"username": "b"}, "https://quay.io/v2/": {"username": "quay"},
+		"quay.io/team": {"username": "team"}, "harbor.example.com/only": {"username": "only"}, "https://index.docker.io/v1/": {"username": "docker"}}}`
+	for address, want := range map[string]string{
+		"oci://ghcr.io/team-a/charts":        "a",
+		"oci://ghcr.io/team-b":               "b",
+		"oci://ghcr.io/team-abc/charts":      "",
+		"oci://ghcr.io/other":                "",
+		"oci://quay.io/anybody":              "quay",
+		"oci://quay.io/team/charts":          "team",
+		"oci://harbor.example.com/elsewhere": "only",
+		"oci://docker.io/library":            "docker",
+		"oci://example.com/ghcr.io/team-a":   "",
+	} {
+		for range 10 { // a map has no order
+			auth, err := authOf(address, map[string][]byte{".dockerconfigjson": []byte(config)}, nil)
+			if err != nil || auth.Username != want {
+				t.Fatalf("%s: %q, %v, want %q", address, auth.Username, err, want)
+			}
+		}
+	}
+}
+
+// TestAChartIsNotLentToOthers has two repositories with one address, of which one has
+// credentials.
+func TestAChartIsNotLentToOthers(t *testing.T) {
+	server := charttest.New(t)
+	server.Add(webChart("1.0.0"))
+	server.RequireBasic("reader", canary)
+	repo := files{"s/all.yaml": helmRelease("web", "chart: {spec: {chart: web, version: 1.x, sourceRef: {kind: HelmRepository, name: r}}}") +
+		fluxObject("source.toolkit.fluxcd.io/v1", "HelmRepository", "r", "url: "+server.Repository(), "secretRef: {name: reader}") +
+		helmRelease("zzz", "chart: {spec: {chart: web, version: 1.x, sourceRef: {kind: HelmRepository, name: open}}}") +
+		fluxObject("source.toolkit.fluxcd.io/v1", "HelmRepository", "open", "url: "+server.Repository())}
+	o := Options{Seeds: []Seed{{Kind: "Secret", Namespace: "flux-system", Name: "reader", Data: map[string][]byte{"username": []byte("reader"), "password": []byte(canary)}}}}
+	refused(t, repo, o, "s", "zzz", "401")
+}
