@@ -231,9 +231,11 @@ func (w *world) step(name string) {
 		w.replace()
 	}
 	w.must(w.store.Settle(w.t.Context()))
-	if run := w.run(name); w.approver != "" && run.Status.Approval != nil && run.Status.Approval.ApprovedAt == nil && !w.approved {
-		w.approved = true
-		w.approve(w.approver, run, nil)
+	if w.approver != "" && !w.approved {
+		if run := w.run(name); run.Status.Approval != nil && run.Status.Approval.ApprovedAt == nil {
+			w.approved = true
+			w.approve(w.approver, run, nil)
+		}
 	}
 	w.clock.Step(time.Second)
 }
