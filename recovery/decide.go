@@ -39,6 +39,14 @@ const (
 	RecordPreflight Action = "RecordPreflight"
 	// Prepare begins to make the rendered inputs again after a restart.
 	Prepare Action = "Prepare"
+	// SurveyDrain and DrainCluster begin what comes before the deletion, RecordSurveyed and
+	// RecordDrained keep what came of it.
+	SurveyDrain    Action = "SurveyDrain"
+	RecordSurveyed Action = "RecordSurveyed"
+	DrainCluster   Action = "DrainCluster"
+	RecordDrained  Action = "RecordDrained"
+	// ResumeDrained starts what a drain stopped, of a cluster that is not deleted after all.
+	ResumeDrained Action = "ResumeDrained"
 	// RecordDelete writes down that the deletion is about to be sent.
 	RecordDelete Action = "RecordDelete"
 	// Delete sends the deletion of the Cluster.

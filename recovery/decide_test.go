@@ -31,6 +31,9 @@ func in(operation v1alpha1.Operation, phase v1alpha1.Phase, changes ...func(*Obs
 		run.Status.Target = &v1alpha1.Incarnation{Name: "dev", UID: "new", KubeSystemUID: "system"}
 	}
 	run.Status.Pinned.Waves = 2
+	if operation == drill { // what comes before its deletion is TestDrainFirst's
+		run.Status.Target.Drain = &v1alpha1.DrainRecord{FinishedAt: micro(t0), Outcome: v1alpha1.DrainNothing}
+	}
 	for Current(run) != nil && Current(run).Name != phase {
 		RecordAdvance(run, "", t0)
 	}
@@ -251,8 +254,9 @@ func TestEveryPhaseHasADeadline(t *testing.T) {
 		v1alpha1.PhaseBootstrap: {20 * time.Minute, health(0, "system")},
 		v1alpha1.PhaseWaves:     {50 * time.Minute, waits},
 		// Ten of its own from when the cluster has to be ready, which all entered at once here.
+		// A minute to be asked and five to be drained come before the deletion.
 		v1alpha1.PhaseVerify:  {30 * time.Minute, waits},
-		v1alpha1.PhaseCleanup: {30 * time.Minute, gone(capi.Item{Kind: "Machine", Name: "m", Deleting: true})},
+		v1alpha1.PhaseCleanup: {36 * time.Minute, gone(capi.Item{Kind: "Machine", Name: "m", Deleting: true})},
 	} {
 		o := in(drill, phase, test.waits)
 		if got := Deadline(o.Run).Sub(t0); got != test.limit {
@@ -302,7 +306,7 @@ func TestEndSeenLate(t *testing.T) {
 }
 
 func TestLimitOfATeardown(t *testing.T) {
-	if got := Deadline(in(teardown, v1alpha1.PhaseTeardown).Run).Sub(t0); got != 30*time.Minute {
+	if got := Deadline(in(teardown, v1alpha1.PhaseTeardown).Run).Sub(t0); got != 36*time.Minute {
 		t.Errorf("Teardown: %s", got)
 	}
 }

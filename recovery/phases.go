@@ -91,7 +91,11 @@ func Deadline(run *v1alpha1.RecoveryRun) time.Time {
 	case v1alpha1.PhaseApproval:
 		return from.Add(orDefault(plan.Teardown.ApprovalTimeout.Duration, DefaultApprovalTimeout))
 	case v1alpha1.PhaseTeardown, v1alpha1.PhaseCleanup:
-		return from.Add(orDefault(plan.Teardown.Timeout.Duration, DefaultTeardownTimeout))
+		limit := orDefault(plan.Teardown.Timeout.Duration, DefaultTeardownTimeout)
+		if plan.Teardown.Drain.Policy != v1alpha1.DrainSkip {
+			limit += SurveyPatience + DrainTimeout(plan)
+		}
+		return from.Add(limit)
 	case v1alpha1.PhaseProvision, v1alpha1.PhaseBootstrap, v1alpha1.PhaseSeed:
 		// One limit from the creation of the cluster until it can take the state.
 		if by := readyBy(run); !by.IsZero() {

@@ -153,6 +153,9 @@ func whenFailed(o Observation) *Decision {
 	if made && entered(o.Run, v1alpha1.PhaseCleanup) == nil {
 		return &Decision{Action: CleanUp}
 	}
+	if interrupted(o.Run) {
+		return &Decision{Action: ResumeDrained}
+	}
 	d := finishing(o)
 	return &d
 }
@@ -207,7 +210,7 @@ func begins(o Observation, action Action) bool {
 	switch action {
 	case Wait, Preflight, Prepare, Create, Apply, Verify:
 		return true
-	case RecordDelete, Delete:
+	case RecordDelete, Delete, SurveyDrain, DrainCluster:
 		return !cleaning(o.Run)
 	}
 	return false

@@ -22,6 +22,11 @@ func takeDown(o Observation, inc *v1alpha1.Incarnation) Decision {
 		return Decision{Action: PinTarget}
 	case cluster.UID != inc.UID:
 		return failed(o, identityChanged(o, inc))
+	}
+	if d := drainFirst(o, inc); d != nil {
+		return *d
+	}
+	switch {
 	case inc.DeleteRequestedAt == nil:
 		return provenFirst(o, Decision{Action: RecordDelete})
 	case cluster.DeletingSince.IsZero():
@@ -66,6 +71,7 @@ func leftovers(o Observation) Decision {
 		}
 	}
 	slices.Sort(going)
+	outside := drainMessage(Doomed(o.Run))
 	switch {
 	case discard && o.Run.Status.Previous != nil && o.Run.Status.Previous.DeleteRequestedAt == nil:
 		return provenFirst(o, Decision{Action: Discard})
@@ -76,9 +82,9 @@ func leftovers(o Observation) Decision {
 	case len(staying) > 0:
 		// Nobody will ever delete these: nothing that goes owns them and Refloat did not make
 		// them. To wait would be in vain, to delete would be theft.
-		return Decision{Action: Advance, Message: "deleted; left, as they do not go with the Cluster and Refloat did not make them: " + some(staying)}
+		return Decision{Action: Advance, Message: "deleted; left, as they do not go with the Cluster and Refloat did not make them: " + some(staying) + outside}
 	}
-	return Decision{Action: Advance, Message: "deleted, nothing is left"}
+	return Decision{Action: Advance, Message: "deleted, nothing is left" + outside}
 }
 
 // some names the first few.

@@ -314,6 +314,38 @@ type TeardownPolicy struct {
 	// +kubebuilder:default="30m"
 	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s') && duration(self) <= duration('168h')",message="must be longer than 0s and at most 168h"
 	Timeout metav1.Duration `json:"timeout,omitzero"`
+	// Drain gives back, before the Cluster is deleted, what the cluster holds outside of
+	// itself: load balancers and volumes. It is done for drills, too.
+	//
+	// +optional
+	Drain DrainPolicy `json:"drain,omitzero"`
+}
+
+// DrainRule says whether a cluster is drained before it is deleted.
+//
+// +kubebuilder:validation:Enum=Drain;Skip
+type DrainRule string
+
+const (
+	// DrainFirst stops Flux and Argo CD in the cluster and deletes Services of type
+	// LoadBalancer, Ingresses, Gateways and the claims whose volumes are deleted with them.
+	DrainFirst DrainRule = "Drain"
+	// DrainSkip deletes the Cluster at once. Load balancers and volumes may outlive it.
+	DrainSkip DrainRule = "Skip"
+)
+
+// DrainPolicy bounds the drain of a cluster.
+type DrainPolicy struct {
+	// +optional
+	// +kubebuilder:default=Drain
+	Policy DrainRule `json:"policy,omitempty"`
+	// Timeout of the drain. What is not given back by then is named in the run, and the
+	// Cluster is deleted all the same.
+	//
+	// +optional
+	// +kubebuilder:default="5m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s') && duration(self) <= duration('24h')",message="must be longer than 0s and at most 24h"
+	Timeout metav1.Duration `json:"timeout,omitzero"`
 }
 
 // Objective is what the organisation promised.

@@ -267,6 +267,84 @@ type Incarnation struct {
 	//
 	// +optional
 	DeleteRequestedAt *metav1.MicroTime `json:"deleteRequestedAt,omitempty"`
+	// Drain is what was given back before the deletion.
+	//
+	// +optional
+	Drain *DrainRecord `json:"drain,omitempty"`
+}
+
+// DrainOutcome is how a drain ended.
+//
+// +kubebuilder:validation:Enum=NothingToDo;Drained;TimedOut;Unreachable;Skipped
+type DrainOutcome string
+
+const (
+	// DrainNothing was found to give back.
+	DrainNothing DrainOutcome = "NothingToDo"
+	// DrainComplete gave everything back that goes with its object.
+	DrainComplete DrainOutcome = "Drained"
+	// DrainTimedOut gave back a part.
+	DrainTimedOut DrainOutcome = "TimedOut"
+	// DrainUnreachable could not be done: the cluster does not answer.
+	DrainUnreachable DrainOutcome = "Unreachable"
+	// DrainSkipped was not wanted, or not safe.
+	DrainSkipped DrainOutcome = "Skipped"
+)
+
+// DrainRecord is what is known of the things that a cluster holds outside of itself.
+type DrainRecord struct {
+	// StartedAt is recorded before the first object is touched.
+	StartedAt metav1.MicroTime `json:"startedAt"`
+	// Newest creation, by the cluster's own clock, of what is drained; what was made later
+	// is left alone.
+	//
+	// +optional
+	Newest *metav1.Time `json:"newest,omitempty"`
+	// +optional
+	FinishedAt *metav1.MicroTime `json:"finishedAt,omitempty"`
+	// +optional
+	Outcome DrainOutcome `json:"outcome,omitempty"`
+	// ResumedAt is when Flux and Argo CD were started again, because the cluster was not
+	// deleted after all.
+	//
+	// +optional
+	ResumedAt *metav1.MicroTime `json:"resumedAt,omitempty"`
+	// +optional
+	// +kubebuilder:validation:MaxLength=4096
+	Message string `json:"message,omitempty"`
+	// Found counts load balancers, volumes and DNS names when the drain began.
+	//
+	// +optional
+	Found int32 `json:"found,omitempty"`
+	// LeftCount of them may outlive the cluster.
+	//
+	// +optional
+	LeftCount int32 `json:"leftCount,omitempty"`
+	// Left names the first of them.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Left []Leftover `json:"left,omitempty"`
+}
+
+// Leftover is something outside of a cluster that may outlive it.
+type Leftover struct {
+	// Kind is LoadBalancer, Volume or DNSName.
+	Kind string `json:"kind"`
+	// ID by which it is known outside.
+	//
+	// +kubebuilder:validation:MaxLength=512
+	ID string `json:"id"`
+	// Object that stood for it in the cluster.
+	//
+	// +kubebuilder:validation:MaxLength=512
+	Object string `json:"object"`
+	// Why it may be left.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Why string `json:"why,omitempty"`
 }
 
 // PhaseRecord is one phase that a run entered.

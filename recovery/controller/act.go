@@ -65,6 +65,8 @@ func (r *Reconciler) actOnCluster(ctx context.Context, o recovery.Observation, d
 	case recovery.Prepare:
 		r.beginPrepare(o.Run)
 		return nil
+	case recovery.SurveyDrain, recovery.RecordSurveyed, recovery.DrainCluster, recovery.RecordDrained, recovery.ResumeDrained:
+		return r.drain(ctx, o, d.Action)
 	case recovery.RecordDelete, recovery.Delete, recovery.Discard:
 		return r.delete(ctx, o, d.Action)
 	case recovery.Create:
@@ -120,7 +122,7 @@ func (r *Reconciler) claim(ctx context.Context, o recovery.Observation) error {
 		return err
 	}
 	for _, inc := range []*v1alpha1.Incarnation{o.Run.Status.Previous, o.Run.Status.Target} {
-		if inc == nil || inc.DeleteRequestedAt == nil {
+		if inc == nil || inc.DeleteRequestedAt == nil && inc.Drain == nil {
 			continue
 		}
 		if err := r.Clusters.Fence(ctx, incarnation(o.Run, inc), capi.Stamp{Run: o.Run.UID, Epoch: epoch}); err != nil {

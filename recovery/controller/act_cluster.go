@@ -29,13 +29,15 @@ func (r *Reconciler) create(ctx context.Context, o recovery.Observation) error {
 	return r.pinTarget(ctx, o, inc)
 }
 
-// inCharge tells, from a fresh read, whether this process still has the run.
+// inCharge tells, from a fresh read, whether this process still has the run, and the run
+// still wants what it is about to do: one that failed wants nothing but to clean up.
 func (r *Reconciler) inCharge(ctx context.Context, o recovery.Observation) error {
 	run := &v1alpha1.RecoveryRun{}
 	if err := r.Reader.Get(ctx, client.ObjectKeyFromObject(o.Run), run); err != nil {
-		return fmt.Errorf("read run %s before its cluster is created: %w", o.Run.Name, err)
+		return fmt.Errorf("read run %s before a cluster is touched: %w", o.Run.Name, err)
 	}
-	if run.UID != o.Run.UID || run.Status.Epoch != o.Claimed || run.Status.Failure != nil || run.Status.FinishedAt != nil {
+	if run.UID != o.Run.UID || run.Status.Epoch != o.Claimed || run.Status.FinishedAt != nil ||
+		(run.Status.Failure == nil) != (o.Run.Status.Failure == nil) {
 		return &capi.DeposedError{Object: "run " + run.Name, Mine: o.Claimed, Found: run.Status.Epoch}
 	}
 	return nil
@@ -127,18 +129,12 @@ func (r *Reconciler) identity(ctx context.Context, namespace, name string) (type
 
 // delete takes one of the three steps of a deletion.
 func (r *Reconciler) delete(ctx context.Context, o recovery.Observation, step recovery.Action) error {
-	doomed := func(run *v1alpha1.RecoveryRun) *v1alpha1.Incarnation {
-		if recovery.Current(run).Name == v1alpha1.PhaseTeardown {
-			return run.Status.Previous
-		}
-		return run.Status.Target
-	}
-	inc := incarnation(o.Run, doomed(o.Run))
+	inc := incarnation(o.Run, recovery.Doomed(o.Run))
 	switch step {
 	case recovery.RecordDelete:
 		return r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) {
 			at := metav1.NewMicroTime(now)
-			doomed(run).DeleteRequestedAt = &at
+			recovery.Doomed(run).DeleteRequestedAt = &at
 		})
 	case recovery.Discard:
 		return r.Clusters.Discard(ctx, inc)
@@ -158,7 +154,11 @@ func (r *Reconciler) markApplied(ctx context.Context, o recovery.Observation) er
 // target is the access to the cluster that the run made, with the proof that it is
 // the pinned one. The proof is repeated by whoever is about to write.
 func (r *Reconciler) target(ctx context.Context, run *v1alpha1.RecoveryRun) (Target, error) {
-	pinned := *run.Status.Target
+	return r.reach(ctx, run, *run.Status.Target)
+}
+
+// reach one pinned incarnation.
+func (r *Reconciler) reach(ctx context.Context, run *v1alpha1.RecoveryRun, pinned v1alpha1.Incarnation) (Target, error) {
 	inc := incarnation(run, &pinned)
 	config, err := r.Clusters.Connect(ctx, inc)
 	if err != nil {

@@ -48,6 +48,9 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 		return o, nil
 	}
 	o.Work = r.work.state(phaseKey(o.Run.UID, current.Name))
+	if key, ok := drainKey(o.Run); ok {
+		o.Work = r.work.state(key)
+	}
 	o.Materials = r.work.state(materialsKey(o.Run.UID))
 	if err = r.consent(ctx, &o, current.Name); err != nil {
 		return o, err

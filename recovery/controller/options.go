@@ -31,6 +31,8 @@ type Options struct {
 	Log   logr.Logger
 	// Engine turns Git into a cluster's state; nil means the manifests packages.
 	Engine Engine
+	// Drainer gives back what a cluster holds outside of itself; nil means package drain.
+	Drainer Drainer
 	// AllowRemoteBases lets kustomizations name files by URL.
 	AllowRemoteBases bool
 	// Version of Refloat, for certificates.
@@ -51,6 +53,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Engine == nil {
 		o.Engine = NewEngine(EngineOptions{CacheDir: o.CacheDir, AllowRemoteBases: o.AllowRemoteBases, Version: o.Version, Clock: o.Clock, Log: o.Log})
+	}
+	if o.Drainer == nil {
+		o.Drainer = drainer{}
 	}
 	return o
 }
@@ -75,6 +80,7 @@ type Reconciler struct {
 	Reader   client.Reader
 	Clusters *capi.Clusters
 	Engine   Engine
+	Drainer  Drainer
 	Clock    clock.PassiveClock
 	Events   events.EventRecorder
 
@@ -85,7 +91,7 @@ type Reconciler struct {
 // newReconciler with its in-memory state; spawn starts long work.
 func newReconciler(c client.Client, reader client.Reader, clusters *capi.Clusters, o Options, recorder events.EventRecorder, spawn func(func()), notify func(run client.ObjectKey)) *Reconciler {
 	return &Reconciler{
-		Client: c, Reader: reader, Clusters: clusters, Engine: o.Engine, Clock: o.Clock, Events: recorder,
+		Client: c, Reader: reader, Clusters: clusters, Engine: o.Engine, Drainer: o.Drainer, Clock: o.Clock, Events: recorder,
 		work: newWorkers(o.Clock, spawn, notify), claims: newClaims(),
 	}
 }

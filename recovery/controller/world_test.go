@@ -32,6 +32,7 @@ import (
 	"github.com/refloat-dev/refloat/providers/capi"
 	"github.com/refloat-dev/refloat/providers/capi/fake"
 	"github.com/refloat-dev/refloat/recovery"
+	"github.com/refloat-dev/refloat/recovery/drain"
 	"github.com/refloat-dev/refloat/recovery/report"
 )
 
@@ -46,6 +47,7 @@ type world struct {
 	store  *fake.Management
 	clock  *clocktesting.FakeClock
 	engine *scripted
+	drains *scriptedDrain
 	r      *Reconciler
 
 	mu      sync.Mutex
@@ -70,6 +72,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, clock: clocktesting.NewFakeClock(time.Now().UTC().Truncate(time.Second)), creates: map[string]int{}, deletes: map[types.UID]int{}}
 	w.store = fake.New(t, fake.Options{Clock: w.clock, Scheme: scheme, StatusOf: []client.Object{&v1alpha1.RecoveryRun{}, &v1alpha1.RecoveryPlan{}}})
 	w.engine = &scripted{w: w, objects: 3, digest: "digest", live: map[string]map[string]bool{}, wrote: map[string]int{}}
+	w.drains = &scriptedDrain{w: w, survey: drain.Survey{Needed: true}, out: drain.Outcome{Complete: true}, stopped: map[string]bool{}}
 	w.replace()
 	return w
 }
@@ -80,7 +83,7 @@ func (w *world) replace() {
 	w.dead, w.killAt = false, 0
 	w.mu.Unlock()
 	c := interceptor.NewClient(w.store.Store, w.faults())
-	o := Options{Clock: w.clock, Engine: w.engine}.withDefaults()
+	o := Options{Clock: w.clock, Engine: w.engine, Drainer: w.drains}.withDefaults()
 	w.r = newReconciler(c, c, w.store.Clusters(c), o, &events.FakeRecorder{}, func(work func()) { work() }, func(client.ObjectKey) {})
 }
 
