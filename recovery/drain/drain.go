@@ -91,7 +91,9 @@ func (c Client) Drain(ctx context.Context, o Options) (Outcome, error) {
 			if err := o.Guard(ctx); err != nil {
 				return out, unlessLate(ctx, err)
 			}
-			out.Refused = c.carryOut(ctx, step)
+			if refused := c.carryOut(ctx, step); ctx.Err() == nil {
+				out.Refused = refused
+			}
 		}
 		if err := c.wait(ctx, contents, step); err != nil {
 			return out, unlessLate(ctx, err)

@@ -83,6 +83,9 @@ func advice(run *v1alpha1.RecoveryRun, waiting string) []string {
 		return []string{"approve it as somebody else: refloat approve " + run.Name, "or end it: refloat cancel " + run.Name + " --reason …"}
 	case has("is paused"), has("to be unpaused"):
 		return []string{"unpause the Cluster: spec.paused and the annotation cluster.x-k8s.io/paused"}
+	case has(" to be released"):
+		return []string{"make the controller of the object finish, or remove its finalizer if you know that nothing is left outside",
+			"or do nothing: the cluster is deleted when the limit of the drain (spec.teardown.drain.timeout) has passed, and what is left is named in the run"}
 	case has("held by"):
 		return []string{"make its controller finish; remove the finalizer only if you know that nothing is left outside"}
 	case has("minReadyNodes"):

@@ -95,6 +95,8 @@ func TestExplain(t *testing.T) {
 			"somebody other than ada", "fails in 23h59m0s", "refloat approve dev-1"},
 		"a finalizer": {waits(sent(in(teardown, v1alpha1.PhaseTeardown)), "Cluster API to delete Cluster dev; held by Machine m-1 (finalizer machine.example.com): the cloud does not answer"), why.Waiting,
 			"finalizer machine.example.com", "fails in", "make its controller finish"},
+		"a volume": {waits(in(teardown, v1alpha1.PhaseTeardown), "PersistentVolumeClaim shop/db to be released"), why.Waiting,
+			"PersistentVolumeClaim shop/db", "fails in", "spec.teardown.drain.timeout"},
 		"a paused Cluster": {waits(sent(in(teardown, v1alpha1.PhaseTeardown)), "Cluster dev to be unpaused: it is paused, so its deletion does not go on"), why.Waiting,
 			"paused", "fails in", "unpause the Cluster"},
 		"no quota": {waits(in(rebuild, v1alpha1.PhaseProvision), "the control plane of Cluster fleet/dev (InfrastructureReady is False: NotReady: no quota)"), why.Waiting,
