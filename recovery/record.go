@@ -169,7 +169,11 @@ func RecoveryTime(run *v1alpha1.RecoveryRun) time.Duration {
 	if run.Status.StartedAt == nil || run.Status.RecoveredAt == nil {
 		return 0
 	}
-	return run.Status.RecoveredAt.Sub(run.Status.StartedAt.Time)
+	from := run.Status.StartedAt
+	if first := run.Status.Retried; first != nil {
+		from = &first.StartedAt // people wait since then
+	}
+	return run.Status.RecoveredAt.Sub(from.Time)
 }
 
 // ResultOf a run; empty while it goes on.

@@ -51,8 +51,9 @@ const (
 
 // RecoveryRunSpec is the order. Only suspend and cancel can be changed.
 //
-// +kubebuilder:validation:XValidation:rule="self.planRef == oldSelf.planRef && self.operation == oldSelf.operation && (has(self.reason) ? self.reason : \"\") == (has(oldSelf.reason) ? oldSelf.reason : \"\") && (has(self.requestedBy) ? self.requestedBy : \"\") == (has(oldSelf.requestedBy) ? oldSelf.requestedBy : \"\") && (has(self.cluster) ? self.cluster : \"\") == (has(oldSelf.cluster) ? oldSelf.cluster : \"\") && (has(self.overrideHolds) && self.overrideHolds) == (has(oldSelf.overrideHolds) && oldSelf.overrideHolds)",message="a run is immutable but for suspend and cancel; create another one"
+// +kubebuilder:validation:XValidation:rule="self.planRef == oldSelf.planRef && self.operation == oldSelf.operation && (has(self.reason) ? self.reason : \"\") == (has(oldSelf.reason) ? oldSelf.reason : \"\") && (has(self.requestedBy) ? self.requestedBy : \"\") == (has(oldSelf.requestedBy) ? oldSelf.requestedBy : \"\") && (has(self.cluster) ? self.cluster : \"\") == (has(oldSelf.cluster) ? oldSelf.cluster : \"\") && (has(self.retryOf) ? self.retryOf : \"\") == (has(oldSelf.retryOf) ? oldSelf.retryOf : \"\") && (has(self.overrideHolds) && self.overrideHolds) == (has(oldSelf.overrideHolds) && oldSelf.overrideHolds)",message="a run is immutable but for suspend and cancel; create another one"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || has(self.cancel) && self.cancel == oldSelf.cancel",message="a run that was cancelled stays so"
+// +kubebuilder:validation:XValidation:rule="!has(self.retryOf) || self.operation == 'Rebuild'",message="only a Rebuild can be a retry"
 type RecoveryRunSpec struct {
 	// PlanRef names a plan in the same namespace.
 	PlanRef PlanReference `json:"planRef"`
@@ -75,6 +76,13 @@ type RecoveryRunSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Cluster string `json:"cluster,omitempty"`
+	// RetryOf names a Rebuild of the same plan that failed after it had made its cluster. This
+	// run goes on with that cluster instead of deleting it, from the commit that the plan
+	// refers to now.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	RetryOf string `json:"retryOf,omitempty"`
 	// OverrideHolds carries the run out although the cluster is held.
 	//
 	// +optional
@@ -202,6 +210,10 @@ type RecoveryRunStatus struct {
 	//
 	// +optional
 	Previous *Incarnation `json:"previous,omitempty"`
+	// Retried is the run whose cluster this one goes on with.
+	//
+	// +optional
+	Retried *RetriedRun `json:"retried,omitempty"`
 	// Approval that the run asks for, when its plan wants one.
 	//
 	// +optional
@@ -241,6 +253,16 @@ type RecoveryRunStatus struct {
 	//
 	// +optional
 	ReportRef *LocalConfigMapReference `json:"reportRef,omitempty"`
+}
+
+// RetriedRun is a failed run whose cluster another one goes on with.
+type RetriedRun struct {
+	Name string    `json:"name"`
+	UID  types.UID `json:"uid"`
+	// StartedAt of the first attempt. Recovery time counts from here.
+	StartedAt metav1.MicroTime `json:"startedAt"`
+	// Phase that failed.
+	Phase Phase `json:"phase"`
 }
 
 // Incarnation is one life of a logical cluster.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -93,16 +94,21 @@ The command follows the run until it ends. Ctrl-C detaches; the run goes on, and
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&o.file, "filename", "f", "", "file with a RecoveryPlan to create or update first")
-	flags.StringVar(&o.reason, "reason", "", "why, for those who read the report later")
-	flags.BoolVar(&o.detach, "detach", false, "create the run and return at once")
-	flags.DurationVar(&o.timeout, "timeout", 0, "stop following after this long; the run goes on (exit code 4)")
-	flags.StringVar(&o.reportDir, "report-dir", "", "write the report (JSON and text) to this directory when the run ends")
+	o.addFlags(flags)
 	if op.confirm {
 		flags.BoolVar(&o.override, "override-holds", false, "go ahead although somebody holds the cluster; give a --reason")
 		flags.StringVar(&o.confirmed, "confirm", "", "name of the cluster, to go ahead without being asked")
 	}
-	o.output.addFlag(flags)
 	return cmd
+}
+
+// addFlags of everything that creates and follows a run.
+func (o *runOptions) addFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.reason, "reason", "", "why, for those who read the report later")
+	flags.BoolVar(&o.detach, "detach", false, "create the run and return at once")
+	flags.DurationVar(&o.timeout, "timeout", 0, "stop following after this long; the run goes on (exit code 4)")
+	flags.StringVar(&o.reportDir, "report-dir", "", "write the report (JSON and text) to this directory when the run ends")
+	o.output.addFlag(flags)
 }
 
 func startRun(ctx context.Context, t terminal, a *access, op operationCommand, o *runOptions, planName string) error {
@@ -124,6 +130,11 @@ func startRun(ctx context.Context, t terminal, a *access, op operationCommand, o
 			return err
 		}
 	}
+	return orderRun(ctx, t, c, plan, op, o, "")
+}
+
+// orderRun creates the run and follows it.
+func orderRun(ctx context.Context, t terminal, c client.WithWatch, plan *v1alpha1.RecoveryPlan, op operationCommand, o *runOptions, retryOf string) error {
 	// Without a name the run is as good, but what needs approval cannot be approved.
 	user, err := whoAmI(ctx, c)
 	if err != nil && plan.Spec.Teardown.Policy == v1alpha1.TeardownNeedsApproval {
@@ -142,6 +153,7 @@ func startRun(ctx context.Context, t terminal, a *access, op operationCommand, o
 			Reason:        o.reason,
 			RequestedBy:   user,
 			OverrideHolds: o.override,
+			RetryOf:       retryOf,
 		},
 	}
 	if err := createRun(ctx, c, run); err != nil {

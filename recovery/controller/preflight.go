@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/manifests/expand"
 	"github.com/refloat-dev/refloat/providers/capi"
 	"github.com/refloat-dev/refloat/recovery"
 )
@@ -25,6 +26,9 @@ type materials struct {
 type findings struct {
 	materials *materials
 	previous  *v1alpha1.Incarnation
+	// target and retried, when the run goes on with the cluster of a failed one.
+	target  *v1alpha1.Incarnation
+	retried *v1alpha1.RetriedRun
 }
 
 func (r *Reconciler) beginPreflight(run *v1alpha1.RecoveryRun) {
@@ -40,6 +44,9 @@ func (r *Reconciler) preflight(ctx context.Context, run *v1alpha1.RecoveryRun) (
 	f := &findings{}
 	var err error
 	// What makes the run impossible whatever the repository says comes first.
+	if run.Spec.RetryOf != "" {
+		return r.preflightRetry(ctx, run)
+	}
 	if run.Spec.Operation != v1alpha1.OperationDrill {
 		if f.previous, err = r.previous(ctx, run, plan); err != nil {
 			return nil, err
@@ -71,8 +78,20 @@ func (r *Reconciler) preflight(ctx context.Context, run *v1alpha1.RecoveryRun) (
 	return f, r.Clusters.Obstacles(ctx, f.materials.cluster)
 }
 
-// render the commit, or what the plan refers to now when it is empty.
+// render the commit as it is pinned, or what the plan refers to now when it is empty.
 func (r *Reconciler) render(ctx context.Context, run *v1alpha1.RecoveryRun, commit string) (*materials, error) {
+	if commit == "" {
+		return r.renderFrozen(ctx, run, "", nil)
+	}
+	frozen, err := r.thaw(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	return r.renderFrozen(ctx, run, commit, frozen)
+}
+
+// renderFrozen renders a commit with the pins of the run and what charts made up before.
+func (r *Reconciler) renderFrozen(ctx context.Context, run *v1alpha1.RecoveryRun, commit string, frozen []expand.FrozenRelease) (*materials, error) {
 	plan := run.Status.Pinned.Plan
 	access, err := r.access(ctx, run, plan.Source)
 	if err != nil {
@@ -87,10 +106,8 @@ func (r *Reconciler) render(ctx context.Context, run *v1alpha1.RecoveryRun, comm
 		return nil, err
 	}
 	if commit != "" {
+		request.Frozen = frozen
 		request.Charts = each(run.Status.Pinned.Charts, chartPin)
-		if request.Frozen, err = r.thaw(ctx, run); err != nil {
-			return nil, err
-		}
 		request.Sources = each(run.Status.Pinned.Sources, sourcePin)
 	}
 	rendered, err := r.Engine.Render(ctx, request)
@@ -193,6 +210,12 @@ func (r *Reconciler) recordPreflight(ctx context.Context, o recovery.Observation
 		return err
 	}
 	rendered := f.materials.rendered
+	if f.target != nil {
+		// Stamped before it is touched. Nobody else works on it: this run has the lock.
+		if err := r.Clusters.Fence(ctx, incarnation(o.Run, f.target), stampOf(o)); err != nil {
+			return err
+		}
+	}
 	frozen, err := r.freeze(ctx, o, rendered.Frozen)
 	if err != nil {
 		return err
@@ -209,7 +232,8 @@ func (r *Reconciler) recordPreflight(ctx context.Context, o recovery.Observation
 			p.CommitTime = &at
 		}
 		run.Status.Previous = f.previous
-		if run.Spec.Operation != v1alpha1.OperationTeardown {
+		run.Status.Target, run.Status.Retried = f.target, f.retried
+		if f.target == nil && run.Spec.Operation != v1alpha1.OperationTeardown {
 			run.Status.Target = &v1alpha1.Incarnation{Name: f.materials.cluster.Name}
 		}
 		recovery.RecordAdvance(run, fmt.Sprintf("%d objects in %d waves at commit %s%s", p.Objects, p.Waves, short(p.Commit), provenance(p.Origin)), now)

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	gocmp "cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -321,7 +322,9 @@ type scripted struct {
 	w       *world
 	objects int
 	digest  string
-	sources func(name string) []capi.Source // fake.Sources when nil
+	// clusterDigest is "cluster" when empty.
+	clusterDigest string
+	sources       func(name string) []capi.Source // fake.Sources when nil
 
 	renderErr, seedErr, applyErr, verifyErr error
 	verdict                                 *report.Verification
@@ -348,7 +351,7 @@ func (s *scripted) Render(_ context.Context, request RenderRequest) (*Rendered, 
 		sources = s.sources
 	}
 	r := &Rendered{
-		Commit: strings.Repeat("a", 40), Digest: s.digest, ClusterDigest: "cluster", Waves: 2, Cluster: sources(request.ClusterName),
+		Commit: strings.Repeat("a", 40), Digest: s.digest, ClusterDigest: gocmp.Or(s.clusterDigest, "cluster"), Waves: 2, Cluster: sources(request.ClusterName),
 		Charts: s.charts, Frozen: s.frozen, Sources: s.pinned,
 	}
 	for i := range s.objects {

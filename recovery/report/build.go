@@ -27,6 +27,9 @@ func Build(run *v1alpha1.RecoveryRun, earlier *Report) *Report {
 	}
 	r.outcome(run)
 	r.pinned(s)
+	if first := s.Retried; first != nil {
+		r.Retried = &Retried{Run: first.Name, Phase: first.Phase, StartedAt: first.StartedAt.UTC()}
+	}
 	for _, p := range s.Phases {
 		phase := Phase{Name: p.Name, StartedAt: p.StartedAt.UTC(), FinishedAt: timeOf(p.FinishedAt), Message: p.Message}
 		if p.FinishedAt != nil {
@@ -49,7 +52,11 @@ func (r *Report) outcome(run *v1alpha1.RecoveryRun) {
 		}
 	}
 	if s.StartedAt != nil && s.RecoveredAt != nil {
-		took := s.RecoveredAt.Sub(s.StartedAt.Time).Seconds()
+		from := s.StartedAt
+		if s.Retried != nil {
+			from = &s.Retried.StartedAt
+		}
+		took := s.RecoveredAt.Sub(from.Time).Seconds()
 		r.RecoveryTimeSeconds = &took
 	}
 	if cleaned := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionCleanedUp); cleaned != nil {

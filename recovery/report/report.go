@@ -29,9 +29,12 @@ type Report struct {
 	Charts       []Chart            `json:"charts,omitempty"`
 	Sources      []Source           `json:"sources,omitempty"`
 	Simulated    bool               `json:"simulated,omitempty"`
-	StartedAt    *time.Time         `json:"startedAt,omitempty"`
-	FinishedAt   *time.Time         `json:"finishedAt,omitempty"`
-	// RecoveryTimeSeconds from the start until verified; absent when it was not.
+	// Retried is the failed run whose cluster this one went on with.
+	Retried    *Retried   `json:"retried,omitempty"`
+	StartedAt  *time.Time `json:"startedAt,omitempty"`
+	FinishedAt *time.Time `json:"finishedAt,omitempty"`
+	// RecoveryTimeSeconds from the start, of the first attempt, until verified; absent when it
+	// was not.
 	RecoveryTimeSeconds *float64      `json:"recoveryTimeSeconds,omitempty"`
 	Objective           *Objective    `json:"objective,omitempty"`
 	Phases              []Phase       `json:"phases"`
@@ -209,4 +212,12 @@ type Failure struct {
 	Phase   v1alpha1.Phase `json:"phase"`
 	Reason  string         `json:"reason"`
 	Message string         `json:"message"`
+}
+
+// Retried says which failed run another one went on from.
+type Retried struct {
+	Run string `json:"run"`
+	// Phase that failed, and StartedAt of the first attempt.
+	Phase     v1alpha1.Phase `json:"phase"`
+	StartedAt time.Time      `json:"startedAt"`
 }

@@ -53,6 +53,9 @@ func (r *Report) head(b *bytes.Buffer) {
 	row("commit", r.Commit)
 	r.origin(row)
 	r.charts(row)
+	if r.Retried != nil {
+		row("retry of", fmt.Sprintf("%s, which failed in %s; the time counts from its start", r.Retried.Run, r.Retried.Phase))
+	}
 	if r.StartedAt != nil {
 		row("started", r.StartedAt.Format(time.RFC3339))
 	}

@@ -2,6 +2,7 @@ package why
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -9,7 +10,19 @@ import (
 
 // again is the last step of most remedies.
 func again(run *v1alpha1.RecoveryRun) string {
+	if f, target := run.Status.Failure, run.Status.Target; f != nil && target != nil && target.UID != "" && run.Spec.Operation == v1alpha1.OperationRebuild && goesOn(f) {
+		return fmt.Sprintf("then go on with the cluster that is there: refloat retry %s; or make it anew: refloat rebuild %s", run.Name, run.Spec.PlanRef.Name)
+	}
 	return fmt.Sprintf("then order another run: refloat %s %s", strings.ToLower(string(run.Spec.Operation)), run.Spec.PlanRef.Name)
+}
+
+// goesOn tells failures that a retry on the same cluster may mend.
+func goesOn(f *v1alpha1.Failure) bool {
+	switch f.Phase {
+	case v1alpha1.PhaseBootstrap, v1alpha1.PhaseSeed, v1alpha1.PhaseWaves, v1alpha1.PhaseVerify:
+		return !slices.Contains([]string{"IdentityChanged", "ClusterVanished", "ClusterDeleted", "ManagementCluster", "OlderCluster", "StaleKubeconfig"}, f.Reason)
+	}
+	return false
 }
 
 // remedies of a failure, by its reason.
@@ -41,6 +54,8 @@ func remedies(run *v1alpha1.RecoveryRun) []string {
 		return []string{"correct the kubeconfig Secret or the endpoint: it leads to the management cluster, which is never a target"}
 	case "LockLost", "LockUnreadable":
 		return fix("leave the Leases refloat-… alone: they keep two runs from working on one cluster")
+	case "CannotRetry":
+		return []string{"make the cluster anew: refloat rebuild " + run.Spec.PlanRef.Name}
 	case "NotStarted", "PlanChanged", "RenderChanged", "FrozenStateLost", "RunDeleted", "Cancelled", "UnknownPhase":
 		return []string{strings.TrimPrefix(again(run), "then ")}
 	case "InternalError":

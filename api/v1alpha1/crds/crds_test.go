@@ -149,6 +149,7 @@ func TestRunIsImmutable(t *testing.T) {
 		"requester":             {ordered(), func(s *v1alpha1.RecoveryRunSpec) { s.RequestedBy = "grace" }, true},
 		"requester taken away":  {ordered(), func(s *v1alpha1.RecoveryRunSpec) { s.RequestedBy = "" }, true},
 		"cluster":               {ordered(), func(s *v1alpha1.RecoveryRunSpec) { s.Cluster = "prod" }, true},
+		"what is retried":       {ordered(), func(s *v1alpha1.RecoveryRunSpec) { s.Operation, s.RetryOf = "Rebuild", "dev-1" }, true},
 		"holds overridden":      {ordered(), func(s *v1alpha1.RecoveryRunSpec) { s.OverrideHolds = true }, true},
 		"cancelled no more":     {cancelled, func(s *v1alpha1.RecoveryRunSpec) { s.Cancel = nil }, true},
 		"cancelled otherwise":   {cancelled, func(s *v1alpha1.RecoveryRunSpec) { s.Cancel = &v1alpha1.Cancellation{Reason: "done"} }, true},

@@ -1,0 +1,38 @@
+package recovery
+
+import (
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+)
+
+// Retry tells with which incarnation a run goes on that is the retry of another, nil with a
+// Fault when it cannot. Whether the cluster is still there is for the caller to see.
+func Retry(run, failed *v1alpha1.RecoveryRun) (*v1alpha1.Incarnation, *v1alpha1.RetriedRun, *Fault) {
+	no := func(why string) (*v1alpha1.Incarnation, *v1alpha1.RetriedRun, *Fault) {
+		return nil, nil, Faultf("CannotRetry", "run %s cannot be retried: %s; order a rebuild instead", run.Spec.RetryOf, why)
+	}
+	if failed == nil {
+		return no("it does not exist in namespace " + run.Namespace)
+	}
+	f, target, pinned := failed.Status.Failure, failed.Status.Target, failed.Status.Pinned
+	switch {
+	case failed.Status.FinishedAt == nil:
+		return no("it has not ended")
+	case f == nil:
+		return no("it did not fail")
+	case failed.Spec.Operation != v1alpha1.OperationRebuild:
+		return no("it is a " + string(failed.Spec.Operation) + ", whose cluster does not stay")
+	case pinned == nil || pinned.PlanUID != run.Status.Pinned.PlanUID:
+		return no("it is a run of another plan")
+	case target == nil || target.UID == "":
+		return no("it failed in " + string(f.Phase) + ", before it had made a cluster")
+	case f.Reason == "IdentityChanged", f.Reason == "ClusterVanished", f.Reason == "ClusterDeleted", f.Reason == "ManagementCluster":
+		return no("its cluster is not the one that it made (" + f.Reason + ")")
+	}
+	retried := &v1alpha1.RetriedRun{Name: failed.Name, UID: failed.UID, StartedAt: *failed.Status.StartedAt, Phase: f.Phase}
+	if first := failed.Status.Retried; first != nil {
+		retried.StartedAt = first.StartedAt
+	}
+	going := target.DeepCopy()
+	going.DeleteRequestedAt, going.Drain = nil, nil
+	return going, retried, nil
+}
