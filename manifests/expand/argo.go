@@ -148,18 +148,22 @@ func (t *argoTool) content(def manifests.Object) any {
 	return []any{metadata, def.Object["spec"], t.after[def.ID()]}
 }
 
-func (t *argoTool) holds(id manifests.ID) bool {
+func (t *argoTool) stale(id manifests.ID, s *state) string {
+	t.state = s
 	b := t.used[id]
 	if b == nil || b.version != t.version {
-		return false
+		return "a setting of Argo CD"
 	}
 	for gk, was := range b.scopes {
-		namespaced, known := t.state.scopes[gk]
+		namespaced, known := s.scopes[gk]
 		if was != (scope{namespaced, known}) {
-			return false
+			return "the definition of " + gk.String()
 		}
 	}
-	return !b.asks || slices.Equal(b.kinds, t.kinds(unitName(id)))
+	if b.asks && !slices.Equal(b.kinds, t.kinds(unitName(id))) {
+		return "the list of kinds that the state installs"
+	}
+	return ""
 }
 
 func (t *argoTool) warnings() []string {

@@ -34,6 +34,8 @@ type driver struct {
 	objects int // rendered so far
 	settled bool
 	attempt map[manifests.ID]*attempt
+	// times that a definition was expanded.
+	times map[manifests.ID]int
 }
 
 // attempt is what came of a definition.
@@ -57,13 +59,13 @@ func newDriver(snap *source.Snapshot, o Options, charts *Charts) *driver {
 	inner.Decrypt, inner.DefaultNamespace, inner.PathNamespaces = nil, "", nil
 	d := &driver{
 		options: o, state: newState(), warnings: map[string]bool{},
-		turns: make([]manifests.ID, 1), attempt: map[manifests.ID]*attempt{},
+		turns: make([]manifests.ID, 1), attempt: map[manifests.ID]*attempt{}, times: map[manifests.ID]int{},
 		argo: newArgoTool(snap, o, inner, charts),
 	}
-	d.tools = []tool{fluxTool{&flux.Expander{
+	d.tools = []tool{fluxTool{Expander: &flux.Expander{
 		Snapshot: snap, Repository: o.Repository, Render: inner,
 		Charts: o.Charts, Git: o.Git, OCI: o.OCI, Decryption: o.Decryption,
-	}}, d.argo}
+	}, read: map[manifests.ID]*reads{}}, d.argo}
 	return d
 }
 
@@ -171,11 +173,14 @@ func (d *driver) try(ctx context.Context, id manifests.ID, patient bool) (bool, 
 		return false, fmt.Errorf("%s: %s cannot be read: %w", def.object.Origin, id, err)
 	}
 	before := d.attempt[id]
-	if before != nil && before.waiting == nil && bytes.Equal(before.content, content) && t.holds(id) && !d.outdated(before) {
-		return false, nil
+	changed := ""
+	if before != nil && before.waiting == nil && bytes.Equal(before.content, content) {
+		if changed = t.stale(id, d.state); changed == "" && !d.outdated(before) {
+			return false, nil
+		}
 	}
 	a := &attempt{content: content, origin: def.object.Origin, depth: 1 + d.depth(def.turn), kinds: len(d.state.scopes)}
-	if err := d.bounded(id, a); err != nil {
+	if err := d.bounded(id, a, changed); err != nil {
 		return false, err
 	}
 	a.declared, err = t.expand(ctx, def.object, d.state, patient)
@@ -195,6 +200,7 @@ func (d *driver) try(ctx context.Context, id manifests.ID, patient bool) (bool, 
 		}
 		a.fault = err
 	}
+	d.times[id]++
 	d.replace(id, before, a)
 	if a.declared == nil {
 		return before != nil && before.declared != nil, nil
@@ -244,9 +250,17 @@ func (d *driver) depth(turn int) int {
 	return 0
 }
 
-func (d *driver) bounded(id manifests.ID, a *attempt) error {
+// mostTimes that one definition is expanded. Each has a reason in what another one
+// rendered since; units that change each other's input would go on for ever.
+const mostTimes = 64
+
+// bounded is an error when an expansion goes on too far. changed is what makes it necessary.
+func (d *driver) bounded(id manifests.ID, a *attempt, changed string) error {
 	b := d.options.Bounds
 	switch {
+	case d.times[id] >= mostTimes && changed != "":
+		return fmt.Errorf("%s: %s does not come to rest: after %d renderings %s, which it reads, has changed again because of what it renders itself: "+
+			"give one of the units that it goes round a fixed value", a.origin, unitName(id), mostTimes, changed)
 	case a.depth > b.Depth:
 		return fmt.Errorf("%s: %s is a definition %d levels below the state paths; at most %d are followed: name a path that is nearer to it",
 			a.origin, unitName(id), a.depth, b.Depth)

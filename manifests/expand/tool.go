@@ -21,8 +21,9 @@ type tool interface {
 	begin(*state)
 	// content is what an expansion depends on in the definition itself.
 	content(manifests.Object) any
-	// holds is false when something else has changed that the expansion depended on.
-	holds(manifests.ID) bool
+	// stale names something else that has changed since a definition was expanded with it;
+	// "" when nothing has.
+	stale(manifests.ID, *state) string
 	// expand renders one definition. Its errors are those of flux.Expander.
 	expand(ctx context.Context, def manifests.Object, s *state, patient bool) (*declaration, error)
 	// warnings that belong to no definition.
@@ -58,18 +59,26 @@ func (x *declaration) size() int { return len(x.Objects) + len(x.Implied) + len(
 func unitName(id manifests.ID) string { return flux.UnitName(id) }
 
 // fluxTool is Flux.
-type fluxTool struct{ *flux.Expander }
+type fluxTool struct {
+	*flux.Expander
+	// read says for each definition what was looked up for it, and what was there.
+	read map[manifests.ID]*reads
+}
 
 func (fluxTool) name() string                     { return flux.Tool }
 func (fluxTool) owns(gk schema.GroupKind) bool    { return flux.Owns(gk) }
 func (fluxTool) defines(gk schema.GroupKind) bool { return flux.Defines(gk) }
 func (fluxTool) begin(*state)                     {}
 func (fluxTool) content(def manifests.Object) any { return def.Object["spec"] }
-func (fluxTool) holds(manifests.ID) bool          { return true }
 func (fluxTool) warnings() []string               { return nil }
 
+func (t fluxTool) stale(id manifests.ID, s *state) string { return t.read[id].changed(s) }
+
 func (t fluxTool) expand(ctx context.Context, def manifests.Object, s *state, patient bool) (*declaration, error) {
-	x, err := t.Expand(ctx, def, s, patient)
+	seen := &reads{state: s, objects: map[manifests.ID]reading{}, lists: map[schema.GroupKind]string{}}
+	x, err := t.Expand(ctx, def, seen, patient)
+	seen.state = nil // which is replaced; what was seen in it is kept
+	t.read[def.ID()] = seen
 	if err != nil {
 		return nil, err
 	}
