@@ -304,6 +304,7 @@ func TestProjects(t *testing.T) {
 		"namespace":            {"{sourceRepos: ['*'], destinations: [{server: '*', namespace: other}]}", `does not allow namespace "shop"`},
 		"namespace denied":     {"{sourceRepos: ['*'], destinations: [{server: '*', namespace: '*'}, {server: '*', namespace: '!shop'}]}", `does not allow namespace "shop"`},
 		"window":               {"{sourceRepos: ['*'], destinations: [{server: '*', namespace: '*'}], syncWindows: [{kind: deny, schedule: '* 3 * * *', duration: 2h, namespaces: ['shop*']}]}", `sync window (deny "* 3 * * *" for 2h)`},
+		"signatures":           {"{sourceRepos: ['*'], destinations: [{server: '*', namespace: '*'}], signatureKeys: [{keyID: 4AEE18F83AFDEB23}]}", "takes only commits that are signed with its signatureKeys"},
 		"window of others":     {"{sourceRepos: ['*'], destinations: [{server: '*', namespace: '*'}], syncWindows: [{kind: deny, schedule: x, duration: 2h, applications: [cart]}]}", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -74,6 +74,9 @@ func (x *expansion) checkProject() {
 	if err != nil {
 		return
 	}
+	if signed := func(s source) bool { return s.Chart == "" }; len(p.Spec.SignatureKeys) > 0 && slices.ContainsFunc(sources, signed) {
+		x.warn("AppProject %s takes only commits that are signed with its signatureKeys: they are not checked here, only what spec.source.verify of the plan asks for is", name)
+	}
 	for _, s := range sources {
 		if !p.allowsSource(s.RepoURL) {
 			x.warn("AppProject %s does not allow sources from %s: Argo CD will refuse it", name, withoutUser(s.RepoURL))

@@ -12,6 +12,8 @@ type project struct {
 	Spec struct {
 		SourceRepos  []string      `json:"sourceRepos"`
 		Destinations []destination `json:"destinations"`
+		// SignatureKeys have to have signed what is synced from Git.
+		SignatureKeys []any `json:"signatureKeys"`
 		SyncWindows  []struct {
 			Kind         string   `json:"kind"`
 			Schedule     string   `json:"schedule"`

@@ -18,11 +18,10 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 )
 
-// Media types of the layer that holds a chart's archive.
-const (
-	chartLayer       = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
-	legacyChartLayer = "application/tar+gzip"
-)
+// LayerType is the media type of the layer that holds a chart's archive.
+const LayerType = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+
+const legacyChartLayer = "application/tar+gzip"
 
 // repository of a registry, with the credentials for it.
 func (r *address) repository(c *client) (*remote.Repository, error) {
@@ -158,7 +157,7 @@ func (r *address) layer(ctx context.Context, repo *remote.Repository, desc ocisp
 		return none, err
 	}
 	for _, l := range layers {
-		if l.MediaType != chartLayer && l.MediaType != legacyChartLayer {
+		if want := r.ref.MediaType; want != "" && l.MediaType != want || want == "" && l.MediaType != LayerType && l.MediaType != legacyChartLayer {
 			continue
 		}
 		if l.Size > limits.ArchiveBytes {
@@ -168,6 +167,9 @@ func (r *address) layer(ctx context.Context, repo *remote.Repository, desc ocisp
 			return none, r.malformed()
 		}
 		return l, nil
+	}
+	if r.ref.MediaType != "" {
+		return none, &InvalidError{Message: fmt.Sprintf("%s %s: %s has no layer of the type %s", r.what, r.display, printable(r.ociName()), printable(r.ref.MediaType))}
 	}
 	return none, &InvalidError{Message: fmt.Sprintf("%s %s: %s holds no Helm chart but %s",
 		r.what, r.display, printable(r.ociName()), printable(desc.MediaType))}

@@ -26,6 +26,8 @@ type Ref struct {
 	Digest string
 	// Manifest is the digest of an OCI manifest, sha256:…; it goes before Version.
 	Manifest string
+	// MediaType of the layer that holds the archive, in a registry; "" for that of charts.
+	MediaType string
 	// PlainHTTP talks to an OCI registry without TLS.
 	PlainHTTP bool
 	// Auth is sent to the repository's own address only.

@@ -219,7 +219,7 @@ func chartOf(f *chart.Fetched, err error) (*chart.Chart, error) {
 // ociRef asks for what an OCIRepository means.
 func ociRef(o flux.OCIReference) (chart.Ref, error) {
 	auth, err := authOf(o.URL, o.Credentials, o.Certificates)
-	ref := chart.Ref{Repository: o.URL, PlainHTTP: o.Insecure, Auth: auth}
+	ref := chart.Ref{Repository: o.URL, PlainHTTP: o.Insecure, Auth: auth, MediaType: o.MediaType}
 	switch {
 	case err != nil:
 		return ref, err
@@ -238,6 +238,9 @@ func ociRef(o flux.OCIReference) (chart.Ref, error) {
 // fetch a chart, or take what is pinned.
 func (c *Charts) fetch(ctx context.Context, ref chart.Ref) (*chart.Fetched, error) {
 	want := pinKey{withoutCredentials(ref.Repository), ref.Name, cmp.Or(ref.Manifest, ref.Version)}
+	if ref.MediaType != "" && ref.MediaType != chart.LayerType {
+		want.requested += ", layer " + ref.MediaType
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// What one source may read with its credentials must not serve another without.

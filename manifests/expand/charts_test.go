@@ -191,6 +191,55 @@ func TestOCICharts(t *testing.T) {
 	}
 }
 
+// A chart whose signature is asked for is not taken without: Flux, which checks it, gets it.
+func TestChartsThatHaveToBeSignedAreLeftToFlux(t *testing.T) {
+	server := charttest.New(t)
+	server.Add(webChart("1.0.0"))
+	o := Options{Helm: ChartOptions{Mirrors: []ChartMirror{{From: "oci://registry.example.com/team", To: server.OCI()}}}}
+	repository := fluxObject("source.toolkit.fluxcd.io/v1", "HelmRepository", "r", "type: oci", "url: oci://registry.example.com/team")
+	for name, c := range map[string]struct{ text, want string }{
+		"release": {helmRelease("web", "chart: {spec: {chart: web, version: 1.0.0, sourceRef: {kind: HelmRepository, name: r}, verify: {provider: cosign}}}") + repository,
+			"spec.chart.spec.verify asks for a signature of chart web that only Flux itself checks"},
+		"chart": {helmRelease("web", "chartRef: {kind: HelmChart, name: c}") + repository +
+			fluxObject("source.toolkit.fluxcd.io/v1", "HelmChart", "c", "chart: web", "version: 1.0.0", "sourceRef: {kind: HelmRepository, name: r}", "verify: {provider: notation}"),
+			"spec.chartRef.verify asks for a signature"},
+		"artifact": {helmRelease("web", "chartRef: {kind: OCIRepository, name: o}") +
+			fluxObject("source.toolkit.fluxcd.io/v1", "OCIRepository", "o", "url: oci://registry.example.com/team/web", "ref: {tag: 1.0.0}", "verify: {provider: cosign}"),
+			"spec.chartRef names OCIRepository.source.toolkit.fluxcd.io flux-system/o, whose spec.verify asks for a signature"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			repo := files{"s/all.yaml": c.text}
+			refused(t, repo, o, "s", c.want, "nothing in the state installs Flux")
+			r := expanded(t, repo.with(files{"s/flux.yaml": installFlux()}), o, "s")
+			if len(r.Skipped) != 1 || !strings.Contains(r.Skipped[0].Reason, c.want) || r.Skipped[0].Meant {
+				t.Errorf("skipped %+v", r.Skipped)
+			}
+		})
+	}
+	signed := fluxObject("source.toolkit.fluxcd.io/v1", "HelmChart", "c", "chart: chart", "sourceRef: {kind: GitRepository, name: flux-system}", "verify: {provider: cosign}")
+	expanded(t, files{"s/all.yaml": helmRelease("web", "chartRef: {kind: HelmChart, name: c}") + signed, "chart/Chart.yaml": "apiVersion: v2\nname: chart\nversion: 1.0.0\n",
+		"chart/templates/c.yaml": cm("c")}, o, "s")
+}
+
+func TestTheLayerOfAnOCIChartIsChosen(t *testing.T) {
+	server := charttest.New(t)
+	server.Put(charttest.Artifact{Name: "team/web", Tag: "1.0.0", Layers: []charttest.Layer{
+		{MediaType: "application/vnd.cncf.helm.chart.content.v1.tar+gzip", Data: webChart("1.0.0")}, {MediaType: "application/example", Data: webChart("1.5.0")}}})
+	for selector, want := range map[string]string{
+		"timeout: 1m": "1.0.0", "layerSelector: {mediaType: application/example, operation: copy}": "1.5.0",
+		"layerSelector: {mediaType: application/vnd.cncf.helm.chart.content.v1.tar+gzip, operation: copy}": "1.0.0",
+	} {
+		repo := files{"s/all.yaml": helmRelease("web", "chartRef: {kind: OCIRepository, name: o}") +
+			fluxObject("source.toolkit.fluxcd.io/v1", "OCIRepository", "o", "url: oci://registry.example.com/team/web", "ref: {tag: 1.0.0}", selector)}
+		if r := expanded(t, repo, registryOptions(server), "s"); len(r.Charts) != 1 || r.Charts[0].Version != want {
+			t.Errorf("%s gives %+v, want %s", selector, r.Charts, want)
+		}
+	}
+	none := files{"s/all.yaml": helmRelease("web", "chartRef: {kind: OCIRepository, name: o}") +
+		fluxObject("source.toolkit.fluxcd.io/v1", "OCIRepository", "o", "url: oci://registry.example.com/team/web", "ref: {tag: 1.0.0}", "layerSelector: {mediaType: a/b}")}
+	refused(t, none, registryOptions(server), "s", "has no layer of the type a/b")
+}
+
 func TestAStatePathMayBeAChart(t *testing.T) {
 	repo := files{
 		"deploy/web/Chart.yaml":        "apiVersion: v2\nname: something\nversion: 1.0.0\n",

@@ -103,7 +103,7 @@ type chartSpec struct {
 	IgnoreMissingValuesFiles bool      `json:"ignoreMissingValuesFiles"`
 	Interval                 any       `json:"interval"`
 	ReconcileStrategy        any       `json:"reconcileStrategy"`
-	Verify                   any       `json:"verify"`
+	Verify                   *any      `json:"verify"`
 }
 
 // chart finds the chart of a HelmRelease.
@@ -163,6 +163,9 @@ func (e *Expander) chartOf(ctx context.Context, r *reader, field, namespace stri
 		}
 		request.Source.Files, request.Source.Path, request.Source.FilePrefix = t.files, clean(spec.Chart), t.prefix
 		return nil
+	}
+	if spec.Verify != nil { // of charts from elsewhere Flux checks none
+		return r.unsupportedf(field+".verify", "asks for a signature of chart %s that only Flux itself checks", spec.Chart)
 	}
 	o, ok := r.state.Get(id)
 	if !ok {

@@ -103,8 +103,6 @@ func (e *Expander) ociRepository(ctx context.Context, r *reader, field string, i
 	switch {
 	case e.OCI == nil:
 		return nil, r.unsupportedf(field, "names %s, which is an artifact in a registry (%s), and nothing is fetched here", id, url)
-	case spec.Verify != nil:
-		return nil, r.unsupportedf(field, "names %s, whose spec.verify asks for a signature that only Flux itself checks", id)
 	}
 	got, err := e.OCI.Pull(ctx, ref)
 	if err != nil {
@@ -125,6 +123,12 @@ func (e *Expander) ociRepository(ctx context.Context, r *reader, field string, i
 	return t, nil
 }
 
+// unverified leaves to Flux what asks for a signature of cosign or notation. It is not
+// taken without: whoever wrote the field trusts nothing else.
+func (r *reader) unverified(field string, id manifests.ID, at string) error {
+	return r.unsupportedf(field, "names %s, whose %s asks for a signature that only Flux itself checks", id, at)
+}
+
 // ociReference reads an OCIRepository.
 func (e *Expander) ociReference(r *reader, field string, id manifests.ID) (OCIReference, error) {
 	ref, _, err := e.readOCI(r, field, id)
@@ -139,6 +143,9 @@ func (e *Expander) readOCI(r *reader, field string, id manifests.ID) (OCIReferen
 	}
 	if _, err := decode(o, &spec); err != nil {
 		return OCIReference{}, spec, fmt.Errorf("%s: %s: spec cannot be read: %w", o.Origin, id, err)
+	}
+	if spec.Verify != nil {
+		return OCIReference{}, spec, r.unverified(field, id, "spec.verify")
 	}
 	credentials, err := r.credentials(id, spec.SecretRef)
 	if err != nil {

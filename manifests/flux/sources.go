@@ -97,6 +97,9 @@ func (e *Expander) gitRepository(ctx context.Context, r *reader, field string, i
 	var t *sourceTree
 	var err error
 	if e.isOwn(r, o, spec) {
+		if spec.Verify != nil && len(e.Snapshot.SignedBy) == 0 {
+			r.warnf("%s asks for signatures of this repository (spec.verify), and none were checked here: say in spec.source.verify of the plan who has to sign it", id)
+		}
 		t, err = e.own(r, spec, id)
 	} else {
 		t, err = e.other(ctx, r, field, id, spec)

@@ -107,6 +107,19 @@ func TestWhatASourceLeavesOut(t *testing.T) {
 	}
 }
 
+func TestSignaturesOfThisRepositoryAreThePlansMatter(t *testing.T) {
+	text := from("flux-system") + git("flux-system", "url: https://git.example.com/acme/fleet", "verify: {mode: HEAD, secretRef: {name: keys}}")
+	e := expander(files{"app/a.yaml": fmt.Sprintf(thing, "a")})
+	const said = "asks for signatures of this repository (spec.verify), and none were checked here: say in spec.source.verify of the plan"
+	if x := expands(t, e, text); !strings.Contains(strings.Join(x.Warnings, " "), said) {
+		t.Errorf("warnings %q", x.Warnings)
+	}
+	e.Snapshot.SignedBy = []source.Signature{{}}
+	if x := expands(t, e, text); strings.Contains(strings.Join(x.Warnings, " "), said) {
+		t.Errorf("warnings %q although the plan had it checked", x.Warnings)
+	}
+}
+
 func TestIncludedRepositories(t *testing.T) {
 	e := expander(files{"lib/l.yaml": fmt.Sprintf(thing, "l"), "app/a.yaml": fmt.Sprintf(thing, "a")})
 	url := "url: https://git.example.com/acme/fleet"
