@@ -14,7 +14,7 @@ type project struct {
 		Destinations []destination `json:"destinations"`
 		// SignatureKeys have to have signed what is synced from Git.
 		SignatureKeys []any `json:"signatureKeys"`
-		SyncWindows  []struct {
+		SyncWindows   []struct {
 			Kind         string   `json:"kind"`
 			Schedule     string   `json:"schedule"`
 			Duration     string   `json:"duration"`

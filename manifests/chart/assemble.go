@@ -149,6 +149,9 @@ func (j *job) namespaces(objects, definitions []manifests.Object) []string {
 		}
 	}
 	into := cmp.Or(j.Into, j.Namespace)
+	if j.Unplaced {
+		into = ""
+	}
 	var warnings []string
 	for _, o := range objects {
 		gk := o.GroupVersionKind().GroupKind()

@@ -30,6 +30,8 @@ type Request struct {
 	// Into is the namespace of objects that name none, when it is another than the one
 	// that templates see.
 	Into string
+	// Unplaced leaves objects that name no namespace without one.
+	Unplaced bool
 	// Values override the chart's own; Values.Merge makes them.
 	Values map[string]any
 	// Redact lists texts, values from Secrets, that must not appear in a message.

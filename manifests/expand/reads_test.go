@@ -18,7 +18,7 @@ func TestAUnitIsRenderedAgainWhenItsInputIsRenderedAnew(t *testing.T) {
 		},
 		"variables through a unit between": {
 			"s/vars.yaml": vars, "s/k.yaml": kustomization("apps", "apps", "postBuild: {substituteFrom: [{kind: ConfigMap, name: between}]}") + kustomization("between", "between", from) + root,
-			"apps/a.yaml": app,
+			"apps/a.yaml":    app,
 			"between/b.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: between, namespace: flux-system}\ndata: {ENV: \"${ENV}\"}\n",
 		},
 	} {

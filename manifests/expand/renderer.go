@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path"
 	"strings"
-
-	"sigs.k8s.io/yaml"
 
 	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/argocd"
@@ -107,34 +103,26 @@ func (r *argoRenderer) Files(ctx context.Context, q argocd.FilesRequest) (argocd
 
 // Kustomize implements argocd.Renderer.
 func (r *argoRenderer) Kustomize(ctx context.Context, q argocd.KustomizeRequest) (argocd.Rendered, error) {
-	files := render.Overlay(q.Tree.FS, q.Overlay)
-	if q.EnableHelm && inflatesCharts(files, q.Path) {
-		return argocd.Rendered{}, fmt.Errorf("%w: its kustomization inflates Helm charts, which is not done here: "+
-			"give the chart an Application of its own", argocd.ErrUnavailable)
+	target, inner := r.target(q.Tree, q.Path), r.inner
+	target.Files = render.Overlay(q.Tree.FS, q.Overlay)
+	if q.EnableHelm {
+		inner.Inflate = func(ctx context.Context, c render.HelmChart) ([]manifests.Object, []string, error) {
+			return r.inflate(ctx, q, c)
+		}
 	}
-	target := r.target(q.Tree, q.Path)
-	target.Files = files
-	result, err := render.Kustomization(ctx, target, render.Changes{}, r.inner)
-	if err != nil {
+	result, err := render.Kustomization(ctx, target, render.Changes{}, inner)
+	if skipped := (*skippedError)(nil); errors.As(err, &skipped) {
+		return argocd.Rendered{}, fmt.Errorf("%w: %w", argocd.ErrUnavailable, err)
+	}
+	switch {
+	case errors.Is(err, render.ErrProgram) && !q.EnableHelm:
+		return argocd.Rendered{}, fmt.Errorf("%w: %w (charts are rendered where kustomize.buildOptions of argocd-cm has --enable-helm)", argocd.ErrUnavailable, err)
+	case errors.Is(err, render.ErrProgram):
+		return argocd.Rendered{}, fmt.Errorf("%w: %w", argocd.ErrUnavailable, err)
+	case err != nil:
 		return argocd.Rendered{}, err
 	}
 	return r.rendered(q.Tree, result), nil
-}
-
-// inflatesCharts looks at the kustomization of a directory.
-func inflatesCharts(files fs.FS, dir string) bool {
-	for _, name := range []string{"kustomization.yaml", "kustomization.yml", "Kustomization"} {
-		text, err := fs.ReadFile(files, path.Join(dir, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		var k struct {
-			HelmCharts                  []any `json:"helmCharts"`
-			HelmChartInflationGenerator []any `json:"helmChartInflationGenerator"`
-		}
-		return err == nil && yaml.Unmarshal(text, &k) == nil && len(k.HelmCharts)+len(k.HelmChartInflationGenerator) > 0
-	}
-	return false
 }
 
 // kinds that other units install, as charts see them.

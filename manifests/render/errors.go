@@ -16,12 +16,15 @@ type InputError struct {
 	Line    int    // from 1; 0 when not known
 	Message string
 	// Err is what the message was made of, where a caller can act on it; else nil:
-	// ErrDuplicate, ErrEncrypted, or what a Decrypter returned.
+	// ErrDuplicate, ErrEncrypted, ErrProgram, or what a Decrypter returned.
 	Err error
 }
 
 // ErrDuplicate marks an object that is defined twice with different content.
 var ErrDuplicate = errors.New("defined twice")
+
+// ErrProgram marks a kustomization that kustomize builds only with the help of a program.
+var ErrProgram = errors.New("needs a program that is not run here")
 
 // Unwrap gives what the message was made of.
 func (e *InputError) Unwrap() error { return e.Err }

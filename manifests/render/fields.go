@@ -51,8 +51,8 @@ func (s *survey) field(ctx context.Context, k *kustomization, dir, name string, 
 		}
 	case "configMapGenerator", "secretGenerator":
 		s.generator(k, dir, name, value)
-	case "helmCharts", "helmChartInflationGenerator", "helmGlobals":
-		s.fault(k.at(value, name), "is not supported: it would run the helm program; render the chart into the repository")
+	case "helmChartInflationGenerator":
+		s.faultBy(ErrProgram, k.at(value, name), "is not supported: it would run the helm program; write helmCharts, or render the chart into the repository")
 	case "sortOptions":
 		s.sorts = true
 	}
@@ -176,6 +176,8 @@ func (s *survey) inlineConfig(at place, text string) {
 		root, err := s.r.parse(at.file, d)
 		switch {
 		case err != nil || root == nil:
+		case root.Kind == yaml.MappingNode && s.program(place{file: at.file, line: d.at(root), field: at.field}, root):
+			return
 		case root.Kind != yaml.MappingNode:
 			// kustomize would take such text for the name of a file or of a remote.
 			err = inputErrorf(at.file, at.line, "%s has an entry that is %s, neither a path nor a configuration", at.field, kindOfNode(root))

@@ -142,6 +142,7 @@ func (s *survey) object(res *resource.Resource) (manifests.Object, error) {
 		return manifests.Object{}, err
 	}
 	o.Object = i.content
+	s.traced(res, &o)
 	_, kind, err := i.types()
 	if err != nil {
 		return manifests.Object{}, err
@@ -173,6 +174,9 @@ func (s *survey) origin(res *resource.Resource, content map[string]any) manifest
 		origin.File = path.Join(s.dir, said.Path)
 		if url, ok := s.fetched[origin.File]; ok {
 			origin.File = url
+			return origin
+		}
+		if s.inflated[origin.File] != nil {
 			return origin
 		}
 		if canonical, err := delink(s.r.files, origin.File); err == nil {

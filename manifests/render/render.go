@@ -48,6 +48,9 @@ type Options struct {
 	// kustomize build, and the files that generators and patches read before it. nil
 	// refuses encrypted documents with ErrEncrypted.
 	Decrypt Decrypter
+	// Inflate renders the charts that kustomizations list in helmCharts; nil refuses them
+	// with ErrProgram.
+	Inflate Inflater
 	Limits  Limits
 }
 

@@ -11,6 +11,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/refloat-dev/refloat/manifests"
 )
 
 // survey is what is known about a kustomization before it is built: every
@@ -26,7 +28,9 @@ type survey struct {
 
 	overlay map[string][]byte
 	fetched map[string]string // overlay file -> URL it was fetched from
-	lines   map[string]outline
+	// inflated are overlay files with what charts rendered, by kind and name.
+	inflated map[string]map[string]manifests.Object
+	lines    map[string]outline
 
 	keepOrigin   bool // the author wants origin annotations
 	customSchema bool
@@ -45,7 +49,7 @@ const maxKustomizations = 5_000
 func (r *renderer) survey(ctx context.Context, unit, dir string) (*survey, error) {
 	s := &survey{
 		r: r, unit: unit, dir: dir,
-		overlay: map[string][]byte{}, fetched: map[string]string{}, lines: map[string]outline{},
+		overlay: map[string][]byte{}, fetched: map[string]string{}, inflated: map[string]map[string]manifests.Object{}, lines: map[string]outline{},
 		visited: map[string]bool{}, listed: map[string]bool{}, configs: map[string]bool{},
 	}
 	s.directory(ctx, dir, place{file: dir}, false)
@@ -65,12 +69,15 @@ type place struct {
 	field string
 }
 
-func (s *survey) fault(at place, format string, args ...any) {
+func (s *survey) fault(at place, format string, args ...any) { s.faultBy(nil, at, format, args...) }
+
+// faultBy is for a fault that callers can act on.
+func (s *survey) faultBy(cause error, at place, format string, args ...any) {
 	message := fmt.Sprintf(format, args...)
 	if at.field != "" {
 		message = at.field + " " + message
 	}
-	s.faults = append(s.faults, &InputError{File: at.file, Line: at.line, Message: message})
+	s.faults = append(s.faults, &InputError{File: at.file, Line: at.line, Message: message, Err: cause})
 }
 
 // directory reads the kustomization of a directory and all that it reaches.
@@ -105,6 +112,7 @@ func (s *survey) directory(ctx context.Context, dir string, from place, forConfi
 		name, value := k.root.Content[i].Value, resolved(k.root.Content[i+1])
 		s.field(ctx, k, dir, name, value, forConfigs)
 	}
+	s.inflate(ctx, k, dir)
 	if dir == s.dir {
 		s.askForOrigins(k)
 	}
@@ -258,6 +266,9 @@ func (s *survey) outline(file string) (outline, error) {
 			return o, err
 		}
 		if s.configs[file] {
+			if err := programIn(place{file: file, line: d.at(d.root)}, d.root); err != nil {
+				return o, err
+			}
 			if err := remoteInside(file, d, d.root, ""); err != nil {
 				return o, err
 			}
