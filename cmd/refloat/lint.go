@@ -173,6 +173,7 @@ func (o *lintOptions) open(ctx context.Context) (*source.Snapshot, []string, []m
 		}
 		o.state.kinds = append(o.state.kinds, text)
 	}
+	o.state.planned(plan.Spec.ArgoCD)
 	planned := &planOptions{file: o.file}
 	snapshot, paths, err := planned.open(ctx, nil, nil)
 	o.state.byPath = planned.state.byPath

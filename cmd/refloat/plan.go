@@ -103,6 +103,7 @@ func (o *planOptions) open(ctx context.Context, a *access, args []string) (*sour
 		return nil, nil, err
 	}
 	o.mirrors, o.seeds, o.kinds = plan.Spec.ChartMirrors, plan.Spec.Seeds, plan.Spec.KnownKinds
+	o.state.planned(plan.Spec.ArgoCD)
 	paths := make([]string, len(plan.Spec.State))
 	o.state.byPath = map[string]string{}
 	for i, s := range plan.Spec.State {

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -20,6 +21,8 @@ import (
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/manifests/argocd"
 	"github.com/refloat-dev/refloat/manifests/expand"
 )
 
@@ -33,6 +36,8 @@ type stateFlags struct {
 	known     map[schema.GroupKind]bool
 	namespace string
 	byPath    map[string]string // the namespaces of a plan's paths
+	clusters  []string
+	argo      expand.ArgoOptions
 }
 
 func (o *stateFlags) addFlags(flags *pflag.FlagSet) {
@@ -41,6 +46,8 @@ func (o *stateFlags) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.version, "kube-version", "", "version of Kubernetes that charts see, for example v1.36.3; a run takes that of its cluster")
 	flags.StringArrayVar(&o.kinds, "known-kind", nil, "kind that the cluster will have although the state does not define it, as GROUP/KIND, with :cluster for one without namespaces; may be repeated")
 	flags.StringVar(&o.namespace, "default-namespace", "", "namespace of objects of the paths that are written without one")
+	flags.StringArrayVar(&o.clusters, "argocd-cluster", nil, "what Argo CD calls the cluster that is rebuilt, as NAME, as https://SERVER or as NAME=https://SERVER: Applications for it are expanded; may be repeated (default: the cluster that Argo CD runs on)")
+	flags.StringVar(&o.argo.Namespace, "argocd-namespace", "", "namespace of Argo CD (default: where its settings and projects are)")
 	flags.BoolVar(&o.offline, "offline", false, "fetch no charts, artifacts and other repositories: what needs one is left out, and named")
 }
 
@@ -71,6 +78,10 @@ func (o *stateFlags) options() (expand.Options, error) {
 		_, known := o.known[gk]
 		return known
 	}
+	var err error
+	if out.ArgoCD, err = o.argoOptions(); err != nil {
+		return out, err
+	}
 	for _, text := range o.mirrors {
 		from, to, ok := strings.Cut(text, "=")
 		mirror := expand.ChartMirror{From: from, To: to}
@@ -96,6 +107,34 @@ func (o *stateFlags) options() (expand.Options, error) {
 		}
 		out.Helm.CacheDir = filepath.Join(dir, "refloat", "charts")
 		out.Remotes = &expand.RemoteOptions{CacheDir: filepath.Join(dir, "refloat", "repositories")}
+	}
+	return out, nil
+}
+
+// planned takes over what a plan says of Argo CD; flags go before it.
+func (o *stateFlags) planned(a *v1alpha1.ArgoCDPolicy) {
+	if a == nil {
+		return
+	}
+	o.argo.Namespace = cmp.Or(o.argo.Namespace, a.Namespace)
+	for _, c := range a.Clusters {
+		o.argo.Clusters = append(o.argo.Clusters, argocd.ClusterName(c))
+	}
+}
+
+// argoOptions are what the plan and the flags say.
+func (o *stateFlags) argoOptions() (expand.ArgoOptions, error) {
+	out := o.argo
+	out.Clusters = slices.Clone(out.Clusters)
+	for _, text := range o.clusters {
+		name, server, both := strings.Cut(text, "=")
+		if !both && strings.Contains(text, "://") {
+			name, server = "", text
+		}
+		if text == "" || both && (name == "" || server == "") || server != "" && !strings.HasPrefix(server, "https://") || strings.ContainsAny(name, "/ ") {
+			return out, usageError("--argocd-cluster %q: write it as NAME, as https://SERVER or as NAME=https://SERVER", text)
+		}
+		out.Clusters = append(out.Clusters, argocd.ClusterName{Name: name, Server: server})
 	}
 	return out, nil
 }

@@ -144,17 +144,19 @@ func TestDestinations(t *testing.T) {
 	s := settings(t, secret("prod", InCluster)+"---\n"+secret("spoke", "https://spoke:6443"))
 	for name, test := range map[string]struct {
 		destination string
-		clusters    []string
+		clusters    []ClusterName
 		want        bool
 	}{
 		"in-cluster":            {"{name: in-cluster}", nil, true},
 		"server":                {"{server: 'https://kubernetes.default.svc/'}", nil, true},
 		"named by its Secret":   {"{name: prod}", nil, true},
 		"spoke":                 {"{name: spoke}", nil, false},
-		"spoke is this one":     {"{name: spoke}", []string{"spoke"}, true},
-		"spoke by server":       {"{server: 'https://spoke:6443'}", []string{"spoke"}, true},
-		"then the hub is not":   {"{name: in-cluster}", []string{"spoke"}, false},
-		"nor by its own Secret": {"{name: prod}", []string{"spoke"}, false},
+		"spoke is this one":     {"{name: spoke}", []ClusterName{{Name: "spoke"}}, true},
+		"spoke by server":       {"{server: 'https://spoke:6443'}", []ClusterName{{Name: "spoke"}}, true},
+		"spoke given by server": {"{name: spoke}", []ClusterName{{Server: "https://spoke:6443/"}}, true},
+		"spoke without Secret": {"{server: 'https://new:6443'}", []ClusterName{{Name: "new", Server: "https://new:6443"}}, true},
+		"then the hub is not":   {"{name: in-cluster}", []ClusterName{{Name: "spoke"}}, false},
+		"nor by its own Secret": {"{name: prod}", []ClusterName{{Name: "spoke"}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := files(map[string]string{"shop/a.yaml": configMap})
@@ -162,6 +164,9 @@ func TestDestinations(t *testing.T) {
 			x, err := NewExpander(r, s, Options{Clusters: test.clusters}).Application(context.Background(), o, nil)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if (x.Elsewhere == "") != test.want {
+				t.Errorf("is for %q", x.Elsewhere)
 			}
 			if (x.Unit != nil) != test.want {
 				t.Errorf("unit %v, left out for %q", x.Unit, x.LeftOut)

@@ -16,7 +16,8 @@ func (x *expansion) checkDestination() error {
 	case d.Server == "" && d.Name == "":
 		return errors.New("spec.destination names no cluster: give it a server or a name")
 	case !x.isThisCluster(d):
-		return leaveAlone("it goes to another cluster, %s", d.said())
+		return &leftOut{meant: true, elsewhere: d.said(), reason: fmt.Sprintf("it goes to another cluster, %s: "+
+			"if that is the one that is rebuilt, say so in spec.argoCD.clusters of the plan, or with --argocd-cluster", d.said())}
 	}
 	return nil
 }
@@ -32,28 +33,22 @@ func (d destination) said() string {
 func (x *expansion) isThisCluster(d destination) bool {
 	these := x.options.Clusters
 	if len(these) == 0 {
-		these = []string{inClusterName, InCluster}
+		these = []ClusterName{{Name: inClusterName, Server: InCluster}}
 	}
-	is := func(names ...string) bool {
-		for _, n := range names {
-			n = strings.TrimRight(n, "/")
-			if n != "" && slices.ContainsFunc(these, func(t string) bool { return strings.TrimRight(t, "/") == n }) {
-				return true
-			}
-		}
-		return false
-	}
-	if is(d.Name, d.Server) {
+	wanted := ClusterName{Name: d.Name, Server: d.Server}
+	if slices.ContainsFunc(these, wanted.meets) {
 		return true
 	}
-	for _, c := range x.settings.Clusters {
-		if d.Name != "" && c.Name == d.Name || d.Server != "" && strings.TrimRight(c.Server, "/") == strings.TrimRight(d.Server, "/") {
-			if is(c.Name, c.Server) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(x.settings.Clusters, func(c Cluster) bool {
+		known := ClusterName{Name: c.Name, Server: c.Server}
+		return wanted.meets(known) && slices.ContainsFunc(these, known.meets)
+	})
+}
+
+// meets is true for two that have a name or a server in common.
+func (c ClusterName) meets(other ClusterName) bool {
+	server := strings.TrimRight(c.Server, "/")
+	return c.Name != "" && c.Name == other.Name || server != "" && server == strings.TrimRight(other.Server, "/")
 }
 
 // checkProject says what Argo CD would refuse. The build goes on: whoever asks for it

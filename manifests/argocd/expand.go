@@ -23,12 +23,15 @@ const inClusterName = "in-cluster"
 type Options struct {
 	// Clusters are names and API servers that mean the cluster that is being rebuilt.
 	// None means the one that Argo CD runs on.
-	Clusters []string
+	Clusters []ClusterName
 	// Scope says whether a kind is namespaced. A kind that is not known counts as
 	// namespaced. nil means the built-in kinds.
 	Scope  Scope
 	Limits Limits
 }
+
+// ClusterName is what Argo CD calls a cluster: by a name, by its API server, or both.
+type ClusterName struct{ Name, Server string }
 
 // Scope of a kind.
 type Scope func(schema.GroupKind) (namespaced, known bool)
@@ -102,8 +105,10 @@ type Expansion struct {
 	// LeftOut is the reason why the Application was not expanded; "" when it was.
 	LeftOut string
 	// Meant is set when the definition itself says that nothing is to be done here.
-	Meant    bool
-	Warnings []string
+	Meant bool
+	// Elsewhere is the other cluster that it is for; "" when it is not left out for that.
+	Elsewhere string
+	Warnings  []string
 }
 
 // UnitName of a definition.
@@ -113,8 +118,9 @@ func UnitName(o manifests.Object) string {
 
 // leftOut is a reason to leave a definition out.
 type leftOut struct {
-	reason string
-	meant  bool
+	reason    string
+	meant     bool
+	elsewhere string
 }
 
 func (l *leftOut) Error() string { return l.reason }
@@ -149,8 +155,11 @@ func (e *Expander) Application(ctx context.Context, o manifests.Object, after []
 	}
 	if err := x.render(ctx); err != nil {
 		if reason := reasonOf(err); reason != "" {
-			l := (*leftOut)(nil)
-			return &Expansion{LeftOut: reason, Meant: errors.As(err, &l) && l.meant, Warnings: x.warnings}, nil
+			out := &Expansion{LeftOut: reason, Warnings: x.warnings}
+			if l := (*leftOut)(nil); errors.As(err, &l) {
+				out.Meant, out.Elsewhere = l.meant, l.elsewhere
+			}
+			return out, nil
 		}
 		return nil, fmt.Errorf("%s: %w", where(o), err)
 	}

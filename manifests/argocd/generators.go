@@ -1,6 +1,7 @@
 package argocd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -165,7 +166,7 @@ func (s *set) clusters(body map[string]any) ([]params, error) {
 	if err != nil {
 		return nil, err
 	}
-	known := s.settings.Clusters
+	known := s.knownClusters()
 	local := func(c Cluster) bool { return strings.TrimRight(c.Server, "/") == InCluster }
 	if selector.empty() && !slices.ContainsFunc(known, local) {
 		known = append([]Cluster{{Name: inClusterName, Server: InCluster}}, known...)
@@ -181,7 +182,7 @@ func (s *set) clusters(body map[string]any) ([]params, error) {
 		}
 		all = append(all, p)
 	}
-	if len(s.settings.Clusters) == 0 && !selector.empty() {
+	if len(known) == 0 && !selector.empty() {
 		s.warn("selects clusters by label, and no cluster Secret is known: give them as seeds")
 	}
 	if flat, _ := body["flatList"].(bool); flat && s.definition.Spec.GoTemplate {
@@ -192,6 +193,20 @@ func (s *set) clusters(body map[string]any) ([]params, error) {
 		return []params{{"clusters": list}}, nil
 	}
 	return all, nil
+}
+
+// knownClusters are those of the cluster Secrets, and what is given as this cluster where no
+// Secret names it: Git does not hold such Secrets as a rule.
+func (s *set) knownClusters() []Cluster {
+	known := slices.Clone(s.settings.Clusters)
+	here := ClusterName{Name: inClusterName, Server: InCluster}
+	for _, c := range s.options.Clusters {
+		is := func(k Cluster) bool { return c.meets(ClusterName{Name: k.Name, Server: k.Server}) }
+		if !c.meets(here) && !slices.ContainsFunc(known, is) {
+			known = append(known, Cluster{Name: cmp.Or(c.Name, c.Server), Server: c.Server})
+		}
+	}
+	return known
 }
 
 func (s *set) clusterParams(c Cluster) params {

@@ -1,10 +1,12 @@
 package expand
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -33,6 +35,9 @@ type argoTool struct {
 	// adopted is the address that stands for this repository besides the known ones, by
 	// its canonical form.
 	adopted map[string]string
+	options ArgoOptions
+	// elsewhere says of definitions for which other cluster they are; "" for this one.
+	elsewhere map[manifests.ID]string
 
 	// generated says for definitions that an ApplicationSet makes which one it is, and
 	// after what they wait for in a rolling sync.
@@ -58,7 +63,7 @@ func newArgoTool(snap *source.Snapshot, o Options, inner render.Options, charts 
 	t := &argoTool{
 		snapshot: snap, state: newState(), adopted: map[string]string{},
 		generated: map[manifests.ID]manifests.ID{}, after: map[manifests.ID][]manifests.Dependency{},
-		used: map[manifests.ID]*basis{}, current: newBasis(""),
+		used: map[manifests.ID]*basis{}, current: newBasis(""), options: o.ArgoCD, elsewhere: map[manifests.ID]string{},
 	}
 	t.renderer = newArgoRenderer(t, o, inner, charts)
 	t.set(&argocd.Settings{})
@@ -81,27 +86,77 @@ func (*argoTool) defines(gk schema.GroupKind) bool {
 
 func (t *argoTool) set(s *argocd.Settings) {
 	t.settings = s
-	t.expander = argocd.NewExpander(t.renderer, s, argocd.Options{Scope: t.scope})
+	t.expander = argocd.NewExpander(t.renderer, s, argocd.Options{Scope: t.scope, Clusters: t.options.Clusters})
 }
 
 // begin reads the settings from all that is known, and which repository is meant.
 func (t *argoTool) begin(s *state) {
 	t.state = s
 	t.adopt(s)
-	objects := settingsObjects(s)
-	version := versionOf(objects)
+	home := t.home(s)
+	objects := settingsObjects(s, t.options.Namespace)
+	version := home + versionOf(objects)
 	if version == t.version {
 		return
 	}
 	t.version = version
 	settings, warnings := argocd.ReadSettings(objects)
-	t.said = warnings
+	t.said, settings.Namespace = warnings, home
 	t.renderer.credentials, t.renderer.trust = credentialsOf(objects), trustOf(objects)
 	t.set(settings)
 }
 
-// settingsObjects are those that may say something to Argo CD.
-func settingsObjects(s *state) []manifests.Object {
+// home is the namespace of Argo CD: where its settings are, else what it reads in its own
+// namespace alone, else its definitions.
+func (t *argoTool) home(s *state) string {
+	if t.options.Namespace != "" {
+		return t.options.Namespace
+	}
+	const usual = "argocd"
+	named := func(names ...string) func(manifests.Object) bool {
+		return func(o manifests.Object) bool { return slices.Contains(names, o.GetName()) }
+	}
+	for _, sign := range []struct {
+		kind string
+		is   func(manifests.Object) bool
+	}{
+		{"ConfigMap", named(argocd.SettingsName)}, {argocd.KindAppProject, nil},
+		{"Secret", func(o manifests.Object) bool { return o.GetLabels()[secretType] != "" }},
+		{argocd.KindApplicationSet, nil}, {argocd.KindApplication, nil},
+	} {
+		gk := schema.GroupKind{Kind: sign.kind}
+		if sign.is == nil {
+			gk.Group = argocd.Group
+		}
+		found := map[string]bool{}
+		first := ""
+		for _, o := range s.List(gk) {
+			if ns := o.GetNamespace(); ns != "" && (sign.is == nil || sign.is(o)) {
+				found[ns] = true
+				first = cmp.Or(first, ns)
+			}
+		}
+		switch {
+		case found[usual]:
+			return usual
+		case len(found) == 1, len(found) > 0 && sign.kind == "ConfigMap": // the first one's settings count
+			return first
+		}
+	}
+	return usual
+}
+
+// settingsObjects are those that may say something to Argo CD, in one namespace where that
+// is known for certain.
+func settingsObjects(s *state, namespace string) []manifests.Object {
+	all := allSettings(s)
+	if namespace == "" {
+		return all
+	}
+	return slices.DeleteFunc(all, func(o manifests.Object) bool { return o.GetNamespace() != namespace })
+}
+
+func allSettings(s *state) []manifests.Object {
 	var all []manifests.Object
 	for _, o := range s.List(schema.GroupKind{Kind: "ConfigMap"}) {
 		if slices.Contains([]string{argocd.SettingsName, "argocd-cmd-params-cm", knownHostsName, tlsCertsName}, o.GetName()) {
@@ -167,12 +222,34 @@ func (t *argoTool) stale(id manifests.ID, s *state) string {
 }
 
 func (t *argoTool) warnings() []string {
-	all := slices.Clone(t.said)
+	all := append(slices.Clone(t.said), t.nobodyHere()...)
 	for _, url := range t.adopted {
 		all = append(all, fmt.Sprintf("Applications are rendered from %s, which is not known as an address of this repository: "+
 			"it is the only one that they name, so it is taken for this one", flux.Redacted(url)))
 	}
 	return all
+}
+
+// nobodyHere warns when every Application is for another cluster: then the names of this
+// one are missing.
+func (t *argoTool) nobodyHere() []string {
+	others := map[string]bool{}
+	for _, o := range t.state.List(schema.GroupKind{Group: argocd.Group, Kind: argocd.KindApplication}) {
+		cluster, known := t.elsewhere[o.ID()]
+		if known && cluster == "" {
+			return nil
+		}
+		if known {
+			others[cluster] = true
+		}
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	const shown = 5
+	names := slices.Sorted(maps.Keys(others))
+	return []string{fmt.Sprintf("no Application of the state is for this cluster: they go to %s; if one of these is the cluster that is rebuilt, "+
+		"say so in spec.argoCD.clusters of the plan, or with --argocd-cluster", strings.Join(names[:min(shown, len(names))], ", "))}
 }
 
 // expand implements tool.
@@ -194,6 +271,7 @@ func (t *argoTool) application(ctx context.Context, def manifests.Object) (*decl
 	if err != nil {
 		return nil, err
 	}
+	t.elsewhere[id] = x.Elsewhere
 	if x.Unit == nil {
 		return nil, &skippedError{Meant: x.Meant, Err: fmt.Errorf("%s: %s: %s", def.Origin, unitName(id), x.LeftOut)}
 	}

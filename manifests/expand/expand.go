@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/argocd"
 	"github.com/refloat-dev/refloat/manifests/flux"
 	"github.com/refloat-dev/refloat/manifests/render"
 	"github.com/refloat-dev/refloat/manifests/sops"
@@ -39,6 +40,8 @@ type Options struct {
 	Git        flux.Git
 	OCI        flux.OCI
 	Decryption flux.Decryption
+	// ArgoCD says of it what the state does not.
+	ArgoCD ArgoOptions
 	// KnownKind answers for kinds that the target has without the state defining them.
 	// Optional.
 	KnownKind func(schema.GroupKind) bool
@@ -49,6 +52,16 @@ type Options struct {
 	// who look at what is written, not at what is applied.
 	Everything bool
 	Bounds     Bounds
+}
+
+// ArgoOptions are about the Argo CD that Applications are written for.
+type ArgoOptions struct {
+	// Clusters are how it calls the cluster that is rebuilt; none means the one that it
+	// runs on.
+	Clusters []argocd.ClusterName
+	// Namespace that it runs in; "" means that of its settings, projects and definitions in
+	// the state.
+	Namespace string
 }
 
 // Seed is a Secret or ConfigMap that will be on the cluster beforehand.

@@ -46,6 +46,8 @@ type RenderRequest struct {
 	SeedNamespaces []string
 	// KnownKinds are on the cluster by then although the state does not define them.
 	KnownKinds KnownKinds
+	// ArgoCD is what the plan says of it.
+	ArgoCD expand.ArgoOptions
 	// Optional objects of the state may fail.
 	Optional []manifests.Pattern
 	// Seeds are what will be on the cluster by then, for definitions that take values or

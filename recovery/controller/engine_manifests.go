@@ -117,6 +117,7 @@ func (e *engine) expandOptions(request RenderRequest, kubernetes string) expand.
 		Options:    render.Options{AllowRemoteBases: e.AllowRemoteBases, PathNamespaces: request.PathNamespaces},
 		Repository: flux.Repository{URLs: knownAs(request.Source)},
 		Seeds:      request.Seeds,
+		ArgoCD:     request.ArgoCD,
 		KnownKind: func(gk schema.GroupKind) bool {
 			_, known := request.KnownKinds[gk]
 			return known

@@ -11,6 +11,7 @@ import (
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/argocd"
 	"github.com/refloat-dev/refloat/recovery"
 	"github.com/refloat-dev/refloat/recovery/report"
 )
@@ -31,6 +32,12 @@ func renderRequest(plan v1alpha1.RecoveryPlanSpec, namespace, cluster, commit st
 			request.KnownKinds = KnownKinds{}
 		}
 		request.KnownKinds[schema.GroupKind{Group: k.Group, Kind: k.Kind}] = !k.ClusterScoped
+	}
+	if a := plan.ArgoCD; a != nil {
+		request.ArgoCD.Namespace = a.Namespace
+		for _, c := range a.Clusters {
+			request.ArgoCD.Clusters = append(request.ArgoCD.Clusters, argocd.ClusterName(c))
+		}
 	}
 	for _, s := range plan.Seeds {
 		request.SeedNamespaces = append(request.SeedNamespaces, s.Namespace)
