@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"strings"
 )
 
@@ -45,7 +46,7 @@ func (j *sourceJob) manifests(o *directoryOptions) ([]string, error) {
 		switch {
 		case d.IsDir() && !o.Recurse, d.IsDir() && d.Name() == ".git":
 			return fs.SkipDir
-		case d.IsDir(), !isManifest(file):
+		case d.IsDir(), !o.DisableExtensionFilter && !isManifest(file):
 			return nil
 		}
 		relative := strings.TrimPrefix(file, j.dir+"/")
@@ -78,9 +79,20 @@ func (j *sourceJob) wanted(file string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	// Argo CD passes over YAML that is no manifest, values for example.
-	isObject := bytes.Contains(data, []byte("apiVersion")) && bytes.Contains(data, []byte("kind"))
-	return isObject && !bytes.Contains(data, skipMarker), nil
+	return looksLikeManifest(file, data) && !bytes.Contains(data, skipMarker), nil
+}
+
+// topKind is a kind at the top of a document.
+var topKind = regexp.MustCompile(`(?m)^["']?kind["']?[ \t]*:`)
+
+// looksLikeManifest is false for YAML that Argo CD passes over because it is no manifest:
+// values, for example, also where they hold something that has a kind.
+func looksLikeManifest(file string, data []byte) bool {
+	if !bytes.Contains(data, []byte("apiVersion")) || !bytes.Contains(data, []byte("kind")) {
+		return false
+	}
+	first := bytes.TrimLeft(data, " \t\r\n")
+	return path.Ext(file) == ".json" || bytes.HasPrefix(first, []byte("{")) || topKind.Match(data) || bytes.Contains(data, []byte("metadata:"))
 }
 
 // walk visits what is below a directory in the order of names, each with its path from

@@ -11,7 +11,6 @@ func TestDirectories(t *testing.T) {
 	content := map[string]string{
 		"shop/a.yaml":            configMap,
 		"shop/b.json":            `{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}`,
-		"shop/values.yaml":       "replicas: 3\n",
 		"shop/skipped.yml":       "# +argocd:skip-file-rendering\n" + deployment,
 		"shop/README.md":         "apiVersion kind",
 		"shop/sub/c.yaml":        deployment,
@@ -19,6 +18,8 @@ func TestDirectories(t *testing.T) {
 		"shop/sub/deep/d.yaml":   deployment,
 		"shop/sub/.git/e.yaml":   deployment,
 		"shopping/elsewhere.yml": deployment,
+		"shop/values.yaml":       "extra:\n- apiVersion: v1\n  kind: ConfigMap\n",
+		"shop/sub/manifest.txt":  deployment,
 	}
 	for name, test := range map[string]struct {
 		directory string
@@ -29,6 +30,7 @@ func TestDirectories(t *testing.T) {
 		"include":           {"{recurse: true, include: '*.json'}", []string{"shop/b.json"}},
 		"include crosses /": {"{recurse: true, include: 'sub/*'}", []string{"shop/sub/c.yaml", "shop/sub/deep/d.yaml"}},
 		"exclude":           {"{recurse: true, exclude: '{*.json,sub/deep/*}'}", []string{"shop/a.yaml", "shop/sub/c.yaml"}},
+		"any name":          {"{recurse: true, disableExtensionFilter: true, include: 'sub/*'}", []string{"shop/sub/c.yaml", "shop/sub/deep/d.yaml", "shop/sub/manifest.txt"}},
 		"both":              {"{recurse: true, include: '*.yaml', exclude: 'sub/*'}", []string{"shop/a.yaml"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -102,7 +104,7 @@ func TestSeveralSources(t *testing.T) {
 func TestHydratedSource(t *testing.T) {
 	r := files(map[string]string{"out/a.yaml": configMap})
 	x := expand(t, r, nil, app(t, here+"sourceHydrator:\n  drySource: {repoURL: "+repo+", path: src}\n  syncSource: {targetBranch: env/prod, path: out}\n"))
-	if len(x.Objects) != 1 || !slices.Equal(r.revisions, []string{"env/prod"}) {
+	if len(x.Objects) != 1 || !slices.Equal(r.revisions, []string{"env/prod"}) || !r.hydrated {
 		t.Errorf("objects %q of %q", ids(x.Objects), r.revisions)
 	}
 }

@@ -17,6 +17,7 @@ import (
 const (
 	maxCopies       = 1_000
 	maxAlternatives = 20
+	mostWildcards   = 5
 )
 
 // externalArtifact finds the ArtifactGenerator that makes an artifact, and makes it.
@@ -92,7 +93,7 @@ func copyInto(into *tree.Tree, sources map[string]*sourceTree, c copying) error 
 			return fmt.Errorf("excludes %q, which is no valid pattern", p)
 		}
 	}
-	if strings.ContainsAny(pattern, "*?[]") {
+	if strings.ContainsAny(pattern, "*?[]{") {
 		return copyMatches(into, from.files, c, clean(pattern), clean(to))
 	}
 	return copyOne(into, from.files, c, clean(pattern), clean(to))
@@ -120,9 +121,9 @@ func copyOne(into *tree.Tree, files fs.FS, c copying, from, to string) error {
 // copyMatches copies what a pattern matches. One that ends in /** takes the content of
 // a directory; any other keeps the whole path.
 func copyMatches(into *tree.Tree, files fs.FS, c copying, pattern, to string) error {
-	matches, err := fs.Glob(files, pattern)
+	matches, err := matching(files, pattern)
 	if err != nil {
-		return fmt.Errorf("is no valid pattern")
+		return err
 	}
 	if len(matches) == 0 && !c.Optional {
 		return fmt.Errorf("matches no file")
@@ -138,6 +139,33 @@ func copyMatches(into *tree.Tree, files fs.FS, c copying, pattern, to string) er
 		}
 	}
 	return nil
+}
+
+// matching are the names that a pattern matches, sorted: with **, which reaches any depth,
+// files, and else directories too.
+func matching(files fs.FS, pattern string) ([]string, error) {
+	if !strings.Contains(pattern, "**") {
+		matches, err := fs.Glob(files, pattern)
+		if err != nil {
+			return nil, fmt.Errorf("is no valid pattern")
+		}
+		return matches, nil
+	}
+	if !doublestar.ValidatePattern(pattern) || strings.Count(pattern, "**") > mostWildcards {
+		return nil, fmt.Errorf("is no valid pattern, or has more than %d **", mostWildcards)
+	}
+	dir := literal(pattern)
+	if _, err := fs.Stat(files, dir); err != nil {
+		return nil, nil
+	}
+	var matches []string
+	err := fs.WalkDir(files, dir, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && doublestar.MatchUnvalidated(pattern, name) {
+			matches = append(matches, name)
+		}
+		return err
+	})
+	return matches, err
 }
 
 // literal is the part of a pattern before its first wildcard.

@@ -233,7 +233,7 @@ func (r *reader) release(spec helmReleaseSpec, request ChartRequest, chart *Char
 	if err := r.healthExprs(all, spec.HealthCheckExprs); err != nil {
 		return nil, err
 	}
-	if err := r.ignored("spec.driftDetection.ignore", all, spec.DriftDetection.Ignore); err != nil {
+	if err := r.drifting(spec, all); err != nil {
 		return nil, err
 	}
 	x := &Expansion{Objects: all, Namespace: request.Namespace, Ownership: ownership(helmGroup), Warnings: chart.Warnings, AsksForKinds: chart.AsksForKinds}
@@ -243,6 +243,23 @@ func (r *reader) release(spec helmReleaseSpec, request ChartRequest, chart *Char
 		x.Implied = []manifests.Object{r.namespace(request.Namespace)}
 	}
 	return x, nil
+}
+
+// drifting exempts what Flux leaves alone when it differs on the cluster: fields that the
+// release lists, whether or not Flux compares now, and objects that say so.
+func (r *reader) drifting(spec helmReleaseSpec, all []manifests.Object) error {
+	switch spec.DriftDetection.Mode {
+	case nil, "", "enabled", "warn", "disabled":
+	default:
+		r.warnf("spec.driftDetection.mode is %v: only enabled, warn and disabled are known", spec.DriftDetection.Mode)
+	}
+	const key = helmGroup + "/driftDetection"
+	for i := range all {
+		if metadataSays(all[i].Object, key, "disabled") {
+			all[i].Rules.Ignore = append(all[i].Rules.Ignore, manifests.IgnoredFields{From: key + ": disabled of the object", Pointers: []string{""}})
+		}
+	}
+	return r.ignored("spec.driftDetection.ignore", all, spec.DriftDetection.Ignore)
 }
 
 // namespace as Helm creates it.

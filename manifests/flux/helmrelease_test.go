@@ -70,6 +70,10 @@ data:
   number: "42"
   quoted: "'42'"
   text: "a,b"
+  several: "1,q.r=true,l={x,z}"
+  escaped: 'a\,b'
+  bomb: "1,a[65535]=,b[65535]=,c[65535]=,d[65535]=,e[65535]=,f[65535]=,g[65535]=,h[65535]=,i[65535]=,j[65535]=,k[65535]=,l[65535]=,m[65535]=,n[65535]=,o[65535]=,p[65535]=,q[65535]=,r[65535]=,s[65535]=,t[65535]=,u[65535]=,v[65535]="
+  broken: "canary-5up3r,x"
   bad: "- canary-5up3r"
 `
 	for spec, want := range map[string]string{
@@ -80,6 +84,8 @@ data:
 		"valuesFrom: [{kind: ConfigMap, name: v, valuesKey: number, targetPath: 'p.q[1].r\\.s'}]":                               `{p: {q: [null, {r.s: 42}]}}`,
 		"valuesFrom: [{kind: ConfigMap, name: v, valuesKey: quoted, targetPath: p}]":                                            `{p: "42"}`,
 		"valuesFrom: [{kind: ConfigMap, name: v, valuesKey: text, targetPath: p, literal: true}]":                               `{p: "a,b"}`,
+		"valuesFrom: [{kind: ConfigMap, name: v, valuesKey: several, targetPath: p}]":                                           `{p: 1, q: {r: true}, l: [x, z]}`,
+		"valuesFrom: [{kind: ConfigMap, name: v, valuesKey: escaped, targetPath: p}]":                                           `{p: "a,b"}`,
 	} {
 		fake := &charts{}
 		e := expander(nil)
@@ -102,12 +108,14 @@ data:
 		"valuesFrom: [{kind: ConfigMap, name: v, valuesKey: none}]":                                                `which has no key "none"`,
 		"valuesFrom: [{kind: ConfigMap, name: v, valuesKey: bad}]":                                                 `whose key "bad" is not a YAML mapping`,
 		"valuesFrom: [{kind: ConfigMap, name: v, valuesKey: text, targetPath: p}]":                                 "set literal",
-		"valuesFrom: [{kind: ConfigMap, name: v, valuesKey: number, targetPath: 'p[x]'}]":                          "is no path",
-		"valuesFrom: [{kind: ConfigMap, name: v, valuesKey: number, targetPath: 'p['}]":                            "is no path",
-		"valuesFrom: [{kind: ConfigMap, name: v, valuesKey: number, targetPath: 'p[999999999]'}]":                  "is no path",
-		"valuesFrom: [{kind: ConfigMap, name: v}, {kind: ConfigMap, name: v, valuesKey: number, targetPath: a.b}]": "not a mapping",
+		"valuesFrom: [{kind: ConfigMap, name: v, valuesKey: broken, targetPath: p}]":                               "set literal",
+		"valuesFrom: [{kind: ConfigMap, name: v, valuesKey: bomb, targetPath: p}]":                                 "more than 20 entries of lists",
+		"valuesFrom: [{kind: ConfigMap, name: v, valuesKey: number, targetPath: 'p[x]'}]":                          "do not go together",
+		"valuesFrom: [{kind: ConfigMap, name: v, valuesKey: number, targetPath: 'p['}]":                            "do not go together",
+		"valuesFrom: [{kind: ConfigMap, name: v, valuesKey: number, targetPath: 'p[999999999]'}]":                  "do not go together",
+		"valuesFrom: [{kind: ConfigMap, name: v}, {kind: ConfigMap, name: v, valuesKey: number, targetPath: a.b}]": "do not go together",
 	} {
-		fails(t, e, hr(chart, spec)+sources, want)
+		t.Run(spec, func(t *testing.T) { fails(t, e, hr(chart, spec)+sources, want) })
 	}
 }
 
@@ -151,6 +159,21 @@ func TestObjectsOfAHelmRelease(t *testing.T) {
 	}
 	if x := expands(t, e, hr(chart, "install: {disableWait: true}")+repository); x.Unit.Ready.All {
 		t.Error("disableWait waits")
+	}
+}
+
+func TestWhatMayDrift(t *testing.T) {
+	e := expander(nil)
+	o := manifests.Object{Unstructured: &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{
+		"name": "free", "annotations": map[string]any{"helm.toolkit.fluxcd.io/driftDetection": "Disabled"}}}}}
+	e.Charts = &charts{chart: &Chart{Objects: []manifests.Object{o}}}
+	x := expands(t, e, hr(chart, "driftDetection: {mode: strange, ignore: [{paths: [/data/a]}]}")+repository)
+	rules := x.Objects[0].Rules.Ignore
+	if len(rules) != 2 || rules[0].Pointers[0] != "" || rules[1].Pointers[0] != "/data/a" {
+		t.Errorf("ignored %+v", rules)
+	}
+	if !strings.Contains(strings.Join(x.Warnings, " "), `spec.driftDetection.mode is strange: only`) {
+		t.Errorf("warnings %q", x.Warnings)
 	}
 }
 

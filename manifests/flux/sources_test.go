@@ -143,6 +143,9 @@ func TestArtifactGenerator(t *testing.T) {
 		`{from: "@repo/apps/**", to: "@artifact/"}`:                                                           "base/b.yaml base/deep/d.yaml staging/README.md staging/s.yaml",
 		`{from: "@repo/apps/base/**", to: "@artifact/base/"}`:                                                 "base/b.yaml base/deep/d.yaml",
 		`{from: "@repo/apps/base", to: "@artifact/x"}`:                                                        "x/base/b.yaml x/base/deep/d.yaml",
+		`{from: "@repo/**/*.yaml", to: "@artifact/"}`:                                                         "apps/base/b.yaml apps/base/deep/d.yaml apps/staging/s.yaml one.yaml",
+		`{from: "@repo/apps/**/deep/*", to: "@artifact/"}`:                                                    "apps/base/deep/d.yaml",
+		`{from: "@repo/apps/**/*.{md,yml}", to: "@artifact/", exclude: ["none"]}`:                             "apps/staging/README.md",
 		`{from: "@repo/one.yaml", to: "@artifact/two.yaml"}`:                                                  "two.yaml",
 		`{from: "@repo/one.yaml", to: "@artifact/dir/"}`:                                                      "dir/one.yaml",
 		`{from: "@repo/apps/*/*.yaml", to: "@artifact/"}`:                                                     "apps/base/b.yaml apps/staging/s.yaml",
@@ -164,6 +167,7 @@ func TestArtifactGenerator(t *testing.T) {
 	for copies, want := range map[string]string{
 		`{from: "@repo/gone", to: "@artifact/"}`:                      "does not exist",
 		`{from: "@repo/gone/**", to: "@artifact/"}`:                   "matches no file",
+		`{from: "@repo/**/**/**/**/**/**/x", to: "@artifact/"}`:       "more than 5 **",
 		`{from: "@other/x", to: "@artifact/"}`:                        "names no source of the generator",
 		`{from: "x", to: "@artifact/"}`:                               "is not of the form @alias/pattern",
 		`{from: "@repo/one.yaml", to: "@artifact/../../x"}`:           "not below @artifact/",

@@ -1,10 +1,11 @@
 package flux
 
 import (
+	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
+	"helm.sh/helm/v4/pkg/strvals"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 )
@@ -20,7 +21,9 @@ type valuesReference struct {
 
 const (
 	maxValuesBytes = 4 << 20
-	maxListIndex   = 10_000
+	maxPath        = 4 << 10
+	// maxIndexes in a path and its value: each may make a list of 65,536 entries.
+	maxIndexes = 20
 )
 
 // values of a release: those of spec.valuesFrom in their order, then its own.
@@ -119,117 +122,42 @@ func merge(into, over map[string]any) {
 	}
 }
 
-// step of a path: a key, or an index of the list below it.
-type step struct {
-	key   string
-	index int
-	list  bool
+// setPath sets one value as Flux does: the path and the value go through the parser of
+// helm --set, so that commas begin further values, braces make a list, and a value in
+// quotes stays a text. A literal one is taken as it is.
+func setPath(values map[string]any, path, text string, literal bool) (err error) {
+	// The parser's own words would quote the value.
+	fault := errors.New("and the value do not go together: write the path as a.b or a[0], or set literal where the value holds , { or =")
+	switch {
+	case len(path) > maxPath, strings.Count(path+text, "[") > maxIndexes && !literal:
+		return fmt.Errorf("is longer than %d characters, or sets more than %d entries of lists", maxPath, maxIndexes)
+	case strings.Contains(path, "="), strings.Count(path, "[") != strings.Count(path, "]"): // the parser would drop it
+		return fault
+	}
+	defer func() {
+		if recover() != nil {
+			err = fault
+		}
+	}()
+	switch quoted := inQuotes(text); {
+	case literal:
+		err = strvals.ParseLiteralInto(path+"="+text, values)
+	case quoted:
+		err = strvals.ParseIntoString(path+"="+strings.Trim(text, `'"`), values)
+	default:
+		err = strvals.ParseInto(path+"="+text, values)
+	}
+	if err != nil {
+		return fault
+	}
+	return nil
 }
 
-// setPath sets one value, as "helm --set path=value" does. Unless it is literal or in
-// quotes, a value that looks like a number, a boolean or null becomes one.
-func setPath(values map[string]any, path, text string, literal bool) error {
-	steps, err := steps(path)
-	if err != nil {
-		return err
-	}
-	value, err := scalar(text, literal)
-	if err != nil {
-		return err
-	}
-	_, err = set(values, steps, value)
-	return err
-}
-
-func scalar(text string, literal bool) (any, error) {
-	if literal {
-		return text, nil
-	}
-	text = strings.TrimRight(text, "\n")
+func inQuotes(text string) bool {
 	for _, quote := range []string{"'", `"`} {
-		if len(text) >= 2 && strings.HasPrefix(text, quote) && strings.HasSuffix(text, quote) {
-			return strings.Trim(text, quote), nil
+		if strings.HasPrefix(text, quote) && strings.HasSuffix(text, quote) {
+			return true
 		}
 	}
-	switch text {
-	case "true", "false":
-		return text == "true", nil
-	case "null":
-		return nil, nil
-	}
-	if strings.HasPrefix(text, "{") || strings.Contains(text, ",") {
-		return nil, fmt.Errorf("names a value with , or { in it: set literal, or put the value in quotes")
-	}
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil && (text == "0" || text[0] != '0') {
-		return n, nil
-	}
-	return text, nil
-}
-
-// steps reads a.b[0].c; a backslash takes the meaning off a dot.
-func steps(path string) ([]step, error) {
-	var all []step
-	var key strings.Builder
-	flush := func() {
-		if key.Len() > 0 {
-			all = append(all, step{key: key.String()})
-			key.Reset()
-		}
-	}
-	for i := 0; i < len(path); i++ {
-		switch path[i] {
-		case '\\':
-			if i++; i < len(path) {
-				key.WriteByte(path[i])
-			}
-		case '.':
-			flush()
-		case '[':
-			flush()
-			end := strings.IndexByte(path[i:], ']')
-			index, err := strconv.Atoi(path[i+1 : max(i+1, i+end)])
-			if end < 0 || err != nil || index < 0 || index > maxListIndex || len(all) == 0 {
-				return nil, fmt.Errorf("%q is no path: an index is written [0]", path)
-			}
-			all = append(all, step{index: index, list: true})
-			i += end
-		default:
-			key.WriteByte(path[i])
-		}
-	}
-	flush()
-	if len(all) == 0 || len(all) > 100 {
-		return nil, fmt.Errorf("%q is no path", path)
-	}
-	return all, nil
-}
-
-// set returns the container with the value in it.
-func set(container any, path []step, value any) (any, error) {
-	if len(path) == 0 {
-		return value, nil
-	}
-	at := path[0]
-	if at.list {
-		list, ok := container.([]any)
-		if !ok && container != nil {
-			return nil, fmt.Errorf("leads into something that is not a list")
-		}
-		for len(list) <= at.index {
-			list = append(list, nil)
-		}
-		below, err := set(list[at.index], path[1:], value)
-		list[at.index] = below
-		return list, err
-	}
-	m, ok := container.(map[string]any)
-	if !ok && container != nil {
-		return nil, fmt.Errorf("leads into something that is not a mapping")
-	}
-	if m == nil {
-		m = map[string]any{}
-	}
-	below, err := set(m[at.key], path[1:], value)
-	m[at.key] = below
-	return m, err
+	return false
 }

@@ -124,6 +124,7 @@ func checkText(text string, values Values) error {
 	if len(text) > maxText {
 		return fmt.Errorf("is larger than %d bytes", maxText)
 	}
+	text = strings.ReplaceAll(text, "$$", "  ") // what is escaped is no variable
 	depth := 0
 	for i := 0; i < len(text); i++ {
 		switch {
@@ -154,6 +155,7 @@ func checkText(text string, values Values) error {
 var anyVariable = regexp.MustCompile(`\$\{([_[:alpha:]]\w*)`)
 
 func firstUsed(text string, values Values) string {
+	text = strings.ReplaceAll(text, "$$", "  ")
 	for _, m := range anyVariable.FindAllStringSubmatch(text, -1) {
 		if _, ok := values[m[1]]; ok {
 			return m[1]

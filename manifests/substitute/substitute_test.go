@@ -30,7 +30,7 @@ func TestForms(t *testing.T) {
 	for in, want := range map[string]string{
 		"${A}": `"one"`, "x-${A}-y": `"x-one-y"`, "${N}": `5`, "'${N}'": `5`, "\"n${N}\"": `"n5"`,
 		"${MISSING:=d}": `"d"`, "${EMPTY:-d}": `"d"`, "${A:0:2}": `true`, "${A:1}": `"ne"`, "${A^^}": `"ONE"`, "${A/n/N}": `"oNe"`,
-		"${LINES}": `"ab"`, "$${A}": `"${A}"`, "plain": `"plain"`, "${PATH_%%.*}": `"x"`, "${PATH_%.gz}": `"x.tar"`,
+		"${LINES}": `"ab"`, "$${A}": `"${A}"`, "$${A//x/${A}}": `"${A//x/one}"`, "$${A} $${NONE} $$": `"${A} ${NONE} $"`, "$$${A}": `"$one"`, "plain": `"plain"`, "${PATH_%%.*}": `"x"`, "${PATH_%.gz}": `"x.tar"`,
 		"${MISSING:-${A}}": `"one"`, "$A": `"$A"`,
 	} {
 		u := object(t, "kind: X\nv: "+in+"\n")
@@ -78,6 +78,10 @@ func TestFaultsSayWhatAndHoldNoValue(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), canary) {
 			t.Errorf("%s: error %v, want %q", name, err, c.want)
 		}
+	}
+	escaped := "v: \"" + strings.Repeat("$${x ", 100) + "\""
+	if u := object(t, escaped); Object(u, Values{"A": "1"}, false) != nil || !strings.HasPrefix(u.Object["v"].(string), "${x ${x") {
+		t.Errorf("what is escaped is read as variables: %v", u.Object["v"])
 	}
 	big := Values{"A": strings.Repeat("a", 1<<20)}
 	for _, text := range []string{"v: " + strings.Repeat("${A}", 40), "v: ${A//a/bbbbbbbbbbbbbbbbbbbbbb}", "v: ${A%%*b}", "v: ${A//a/${A}}"} {

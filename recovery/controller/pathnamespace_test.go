@@ -58,7 +58,7 @@ func TestAPlanSaysWhichClusterArgoCDMeans(t *testing.T) {
 	request := renderRequest(v1alpha1.RecoveryPlanSpec{ArgoCD: &v1alpha1.ArgoCDPolicy{
 		Namespace: "gitops", Clusters: []v1alpha1.ArgoCDCluster{{Name: "eu", Server: "https://eu.example.com"}},
 	}}, "ns", "eu", "", Access{})
-	got := (&engine{Clock: clocktesting.NewFakeClock(time.Now())}).expandOptions(request, "v1.36.0").ArgoCD
+	got := (&engine{EngineOptions{Clock: clocktesting.NewFakeClock(time.Now())}}).expandOptions(request, "v1.36.0").ArgoCD
 	if got.Namespace != "gitops" || len(got.Clusters) != 1 || got.Clusters[0].Name != "eu" || got.Clusters[0].Server != "https://eu.example.com" {
 		t.Errorf("the expansion is told %+v", got)
 	}
