@@ -154,7 +154,7 @@ func TestDestinations(t *testing.T) {
 		"spoke is this one":     {"{name: spoke}", []ClusterName{{Name: "spoke"}}, true},
 		"spoke by server":       {"{server: 'https://spoke:6443'}", []ClusterName{{Name: "spoke"}}, true},
 		"spoke given by server": {"{name: spoke}", []ClusterName{{Server: "https://spoke:6443/"}}, true},
-		"spoke without Secret": {"{server: 'https://new:6443'}", []ClusterName{{Name: "new", Server: "https://new:6443"}}, true},
+		"spoke without Secret":  {"{server: 'https://new:6443'}", []ClusterName{{Name: "new", Server: "https://new:6443"}}, true},
 		"then the hub is not":   {"{name: in-cluster}", []ClusterName{{Name: "spoke"}}, false},
 		"nor by its own Secret": {"{name: prod}", []ClusterName{{Name: "spoke"}}, false},
 	} {

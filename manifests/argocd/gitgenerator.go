@@ -53,7 +53,7 @@ func (s *set) git(body map[string]any) ([]params, error) {
 	if len(directories)+len(files) == 0 {
 		return nil, errors.New("has neither directories nor files: name some")
 	}
-	tree, err := s.renderer.Tree(s.ctx, url, revision)
+	tree, err := s.renderer.Tree(s.ctx, TreeRequest{RepoURL: url, Revision: revision})
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ func (j *sourceJob) helm(ctx context.Context) (Rendered, error) {
 	request := HelmRequest{
 		// helm.namespace is what templates see; objects go where the Application says.
 		Release: o.ReleaseName, Namespace: o.Namespace, Into: j.app.Spec.Destination.Namespace,
-		SkipCRDs: o.SkipCrds, SkipTests: o.SkipTests, SkipSchemaValidation: o.SkipSchemaValidation,
+		SkipCRDs: o.SkipCrds, SkipTests: o.SkipTests, SkipSchemaValidation: o.SkipSchemaValidation, PassCredentials: o.PassCredentials,
 		KubeVersion: o.KubeVersion, APIVersions: o.APIVersions,
 	}
 	if request.Release == "" {
@@ -101,7 +101,7 @@ func (j *sourceJob) locate(ctx context.Context, file string) (place, error) {
 		if ref.Chart != "" {
 			return place{}, fmt.Errorf("file %q refers to a source that is a chart: only a repository can be referred to", file)
 		}
-		tree, err := j.renderer.Tree(ctx, ref.RepoURL, ref.TargetRevision)
+		tree, err := j.renderer.Tree(ctx, TreeRequest{RepoURL: ref.RepoURL, Revision: ref.TargetRevision})
 		if err != nil {
 			return place{}, err
 		}

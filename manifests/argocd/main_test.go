@@ -28,6 +28,7 @@ type repository struct {
 	helm      []HelmRequest
 	files     []FilesRequest
 	revisions []string
+	hydrated  bool // asked for a hydrated branch
 }
 
 func files(content map[string]string) *repository {
@@ -38,7 +39,9 @@ func files(content map[string]string) *repository {
 	return &repository{trees: map[string]fstest.MapFS{repo: tree}}
 }
 
-func (r *repository) Tree(_ context.Context, url, revision string) (Tree, error) {
+func (r *repository) Tree(_ context.Context, q TreeRequest) (Tree, error) {
+	url, revision := q.RepoURL, q.Revision
+	r.hydrated = r.hydrated || q.Hydrated
 	tree, ok := r.trees[url]
 	if !ok {
 		return Tree{}, fmt.Errorf("%w: nobody gave access to the repository", ErrUnavailable)

@@ -16,15 +16,23 @@ var ErrUnavailable = errors.New("not available")
 // Renderer turns sources into objects. It bounds what it reads and renders, and names
 // in the Origin of each object the file it came from.
 type Renderer interface {
-	// Tree opens a repository at a revision as a definition names them. A revision of
-	// the repository that is being rebuilt is the pinned commit.
-	Tree(ctx context.Context, repoURL, revision string) (Tree, error)
+	// Tree opens a repository at a revision as a definition names them. A branch of the
+	// repository that is being rebuilt is the pinned commit.
+	Tree(ctx context.Context, r TreeRequest) (Tree, error)
 	// Files renders manifests as they are.
 	Files(ctx context.Context, r FilesRequest) (Rendered, error)
 	// Kustomize builds a directory.
 	Kustomize(ctx context.Context, r KustomizeRequest) (Rendered, error)
 	// Helm renders the templates of a chart, hooks and tests with their annotations.
 	Helm(ctx context.Context, r HelmRequest) (Rendered, error)
+}
+
+// TreeRequest asks for a repository.
+type TreeRequest struct {
+	RepoURL, Revision string
+	// Hydrated is the branch into which a hydrator renders another one: it has to be that
+	// branch, whatever is rebuilt.
+	Hydrated bool
 }
 
 // Tree is a repository at one commit.
@@ -78,6 +86,8 @@ type HelmRequest struct {
 	Parameters           []HelmParameter
 	SkipCRDs, SkipTests  bool
 	SkipSchemaValidation bool
+	// PassCredentials to other hosts that the index of a chart repository names.
+	PassCredentials bool
 	// KubeVersion and APIVersions that the definition gives; empty means the cluster's.
 	KubeVersion string
 	APIVersions []string

@@ -60,7 +60,7 @@ func (x *expansion) listed() ([]source, error) {
 		if url == "" {
 			url = h.DrySource.RepoURL
 		}
-		return []source{{RepoURL: url, TargetRevision: h.SyncSource.TargetBranch, Path: h.SyncSource.Path}}, nil
+		return []source{{RepoURL: url, TargetRevision: h.SyncSource.TargetBranch, Path: h.SyncSource.Path, hydrated: true}}, nil
 	case spec.Source != nil:
 		return []source{normalised(*spec.Source)}, nil
 	}
@@ -149,7 +149,7 @@ func (j *sourceJob) run(ctx context.Context) (Rendered, error) {
 		return j.helm(ctx)
 	}
 	var err error
-	if j.tree, err = j.renderer.Tree(ctx, j.source.RepoURL, j.source.TargetRevision); err != nil {
+	if j.tree, err = j.renderer.Tree(ctx, TreeRequest{RepoURL: j.source.RepoURL, Revision: j.source.TargetRevision, Hydrated: j.source.hydrated}); err != nil {
 		return Rendered{}, err
 	}
 	j.revision = j.tree.Commit

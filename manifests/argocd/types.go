@@ -73,6 +73,8 @@ type source struct {
 	Kustomize      *kustomizeOptions `json:"kustomize,omitempty"`
 	Directory      *directoryOptions `json:"directory,omitempty"`
 	Plugin         *pluginOptions    `json:"plugin,omitempty"`
+	// hydrated is set for the branch that a hydrator writes.
+	hydrated bool
 }
 
 type pluginOptions struct {
@@ -99,6 +101,7 @@ type helmOptions struct {
 		Name string `json:"name"`
 		Path string `json:"path"`
 	} `json:"fileParameters,omitempty"`
+	PassCredentials      bool     `json:"passCredentials,omitempty"`
 	SkipCrds             bool     `json:"skipCrds,omitempty"`
 	SkipTests            bool     `json:"skipTests,omitempty"`
 	SkipSchemaValidation bool     `json:"skipSchemaValidation,omitempty"`

@@ -3,9 +3,9 @@ package chart
 import (
 	"bytes"
 	"compress/gzip"
-	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"regexp"
 	"slices"
@@ -230,7 +230,13 @@ func (c *Chart) Glob(pattern string) []string {
 	return names
 }
 
-var errNoFile = errors.New("check the name")
+// errNoFile is fs.ErrNotExist for those who ask.
+var errNoFile error = noFileError{}
+
+type noFileError struct{}
+
+func (noFileError) Error() string        { return "check the name" }
+func (noFileError) Is(target error) bool { return target == fs.ErrNotExist }
 
 // WithValues is the same chart with another values.yaml.
 func (c *Chart) WithValues(text []byte) *Chart {

@@ -59,7 +59,10 @@ func (t *treeReader) fetch(c *Chart, lock *helmchart.Lock, want *helmchart.Depen
 	}
 	ref := Ref{Repository: repository, Name: want.Name, Version: version}
 	if t.options.Auth != nil {
-		ref.Auth, ref.PassCredentials = t.options.Auth(repository)
+		var err error
+		if ref.Auth, ref.PassCredentials, err = t.options.Auth(repository); err != nil {
+			return nil, err
+		}
 	}
 	get := t.options.Fetch
 	if get == nil {

@@ -25,7 +25,7 @@ type TreeOptions struct {
 	// Fetch gets a dependency in the Fetcher's stead; nil for the Fetcher itself.
 	Fetch func(ctx context.Context, ref Ref) (*Fetched, error)
 	// Auth gives the credentials of a dependency's repository; nil means none.
-	Auth   func(repository string) (auth Auth, passCredentials bool)
+	Auth   func(repository string) (auth Auth, passCredentials bool, err error)
 	Limits Limits
 }
 

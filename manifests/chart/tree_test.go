@@ -105,11 +105,11 @@ func TestDependencyCredentials(t *testing.T) {
 	versions(s, "1.0.0")
 	s.RequireBasic(username, password)
 	files := inRepository(map[string]map[string]string{"app": {"Chart.yaml": app + "  - {name: demo, version: 1.x, repository: " + s.Repository() + "}\n"}})
-	auth := func(repository string) (Auth, bool) {
+	auth := func(repository string) (Auth, bool, error) {
 		if repository != s.Repository() {
 			t.Errorf("asked for the credentials of %s", repository)
 		}
-		return Auth{Username: username, Password: password}, false
+		return Auth{Username: username, Password: password}, false, nil
 	}
 	if _, err := FromFS(t.Context(), files, "app", TreeOptions{Fetcher: &Fetcher{}, Auth: auth}); err != nil {
 		t.Fatal(err)

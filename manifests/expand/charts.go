@@ -189,7 +189,7 @@ func unsteady(result *chart.Result, from *chart.Chart) {
 func (c *Charts) find(ctx context.Context, s flux.ChartSource) (*chart.Chart, error) {
 	switch {
 	case s.Files != nil:
-		return c.fromTree(ctx, s.Files, s.Path)
+		return c.fromTree(ctx, s.Files, s.Path, accessOf(s))
 	case s.OCI != nil:
 		ref, err := ociRef(*s.OCI)
 		if err != nil {
@@ -245,7 +245,7 @@ func (c *Charts) fetch(ctx context.Context, ref chart.Ref) (*chart.Fetched, erro
 	defer c.mu.Unlock()
 	// What one source may read with its credentials must not serve another without.
 	key := fetchedKey{want, sealOf("chart", map[string][]byte{
-		"username": []byte(ref.Auth.Username), "password": []byte(ref.Auth.Password), "token": []byte(ref.Auth.BearerToken), "key": ref.Auth.ClientKey,
+		"username": []byte(ref.Auth.Username), "password": []byte(ref.Auth.Password), "token": []byte(ref.Auth.BearerToken), "key": ref.Auth.ClientKey, "pass": []byte(fmt.Sprint(ref.PassCredentials)),
 	})}
 	if found := c.fetched[key]; found != nil {
 		return found, nil
@@ -273,10 +273,28 @@ func (c *Charts) fetch(ctx context.Context, ref chart.Ref) (*chart.Fetched, erro
 	return got, nil
 }
 
-// fromTree reads a chart of a repository. What it depends on is fetched without
-// credentials: nothing in a chart says which.
-func (c *Charts) fromTree(ctx context.Context, files fs.FS, dir string) (*chart.Chart, error) {
-	return chart.FromFS(ctx, files, dir, chart.TreeOptions{Fetch: c.fetch})
+// chartAccess gives what a repository that a chart depends on is read with.
+type chartAccess func(repository string) (auth chart.Auth, passCredentials bool, err error)
+
+// fromTree reads a chart of a repository. Nothing in a chart says with which credentials
+// what it depends on is read; the definition that names the chart may know, or nil.
+func (c *Charts) fromTree(ctx context.Context, files fs.FS, dir string, access chartAccess) (*chart.Chart, error) {
+	return chart.FromFS(ctx, files, dir, chart.TreeOptions{Fetch: c.fetch, Auth: access})
+}
+
+// accessOf finds the repository that the state declares for an address.
+func accessOf(s flux.ChartSource) chartAccess {
+	if s.Declared == nil {
+		return nil
+	}
+	return func(repository string) (chart.Auth, bool, error) {
+		declared, err := s.Declared(repository)
+		if err != nil || declared == nil {
+			return chart.Auth{}, false, err
+		}
+		auth, err := authOf(declared.URL, declared.Credentials, declared.Certificates)
+		return auth, declared.PassCredentials, err
+	}
 }
 
 // withValuesFiles replaces the chart's own values by those of the files that a request
@@ -288,7 +306,7 @@ func withValuesFiles(from *chart.Chart, r flux.ChartRequest) (*chart.Chart, erro
 	var layers []map[string]any
 	for _, name := range r.ValuesFiles {
 		text, err := valuesFile(from, r.Source, name)
-		if err != nil && r.IgnoreMissingValuesFiles {
+		if errors.Is(err, fs.ErrNotExist) && r.IgnoreMissingValuesFiles {
 			continue
 		}
 		if err != nil {
@@ -316,8 +334,14 @@ func valuesFile(from *chart.Chart, s flux.ChartSource, name string) ([]byte, err
 		return nil, fmt.Errorf("names the values file %q, which leaves the repository", name)
 	}
 	text, err := fs.ReadFile(s.Files, clean)
-	if err != nil {
-		return nil, fmt.Errorf("names the values file %q, which %s does not have", name, s.From)
+	var at *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("names the values file %q, which %s does not have: %w", name, s.From, fs.ErrNotExist)
+	case errors.As(err, &at):
+		return nil, fmt.Errorf("names the values file %q, which cannot be read: %w", name, at.Err)
+	case err != nil:
+		return nil, fmt.Errorf("names the values file %q, which cannot be read: %w", name, err)
 	}
 	return text, nil
 }

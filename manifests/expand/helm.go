@@ -3,6 +3,7 @@ package expand
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -60,9 +61,9 @@ func (r *argoRenderer) Helm(ctx context.Context, q argocd.HelmRequest) (argocd.R
 // chart of the repository, or of a chart repository.
 func (r *argoRenderer) chart(ctx context.Context, q argocd.HelmRequest) (*chart.Chart, error) {
 	if q.Chart == "" {
-		return r.charts.fromTree(ctx, q.Tree.FS, q.Path)
+		return r.charts.fromTree(ctx, q.Tree.FS, q.Path, r.dependencyAuth)
 	}
-	ref := chart.Ref{Repository: q.RepoURL, Name: q.Chart, Version: q.Version, Auth: r.chartAuth(q.RepoURL)}
+	ref := chart.Ref{Repository: q.RepoURL, Name: q.Chart, Version: q.Version, Auth: r.chartAuth(q.RepoURL), PassCredentials: q.PassCredentials}
 	if !strings.Contains(ref.Repository, "://") {
 		ref.Repository = "oci://" + ref.Repository
 	}
@@ -72,10 +73,18 @@ func (r *argoRenderer) chart(ctx context.Context, q argocd.HelmRequest) (*chart.
 // chartAuth are the credentials that a Secret of Argo CD has for a chart repository.
 func (r *argoRenderer) chartAuth(repository string) chart.Auth {
 	data := r.credentialFor(repository)
+	if bare, oci := strings.CutPrefix(repository, "oci://"); oci && data == nil {
+		data = r.credentialFor(bare) // Argo CD writes registries without
+	}
 	return chart.Auth{
 		Username: data["username"], Password: data["password"], BearerToken: data["bearerToken"],
 		ClientCert: []byte(data["tlsClientCertData"]), ClientKey: []byte(data["tlsClientCertKey"]),
 	}
+}
+
+// dependencyAuth are the credentials for what a chart in a repository depends on.
+func (r *argoRenderer) dependencyAuth(repository string) (chart.Auth, bool, error) {
+	return r.chartAuth(repository), false, nil
 }
 
 // helmValues in the order of a definition.
@@ -93,8 +102,11 @@ func helmValues(c *chart.Chart, q argocd.HelmRequest) (chart.Values, error) {
 		found := false
 		for _, name := range names {
 			data, err := c.ReadFile(name)
-			if err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
 				continue
+			}
+			if err != nil {
+				return out, fmt.Errorf("helm.valueFiles: %w", err)
 			}
 			found = true
 			out.Files = append(out.Files, chart.ValuesFile{Name: name, Data: data})

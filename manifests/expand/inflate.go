@@ -74,7 +74,7 @@ func (r *argoRenderer) chartOfEntry(ctx context.Context, h render.HelmChart) (*c
 		return nil, fmt.Errorf("chart %s lies outside of the repository", shortened(h.Name))
 	}
 	if info, err := fs.Stat(h.Files, dir); err == nil && info.IsDir() {
-		return r.charts.fromTree(ctx, h.Files, dir)
+		return r.charts.fromTree(ctx, h.Files, dir, r.dependencyAuth)
 	}
 	if h.Repo == "" {
 		return nil, fmt.Errorf("chart %s is not at %s, and repo is not given", shortened(h.Name), dir)

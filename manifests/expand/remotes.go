@@ -162,7 +162,7 @@ func (r *remotes) Fetch(ctx context.Context, q flux.GitRequest) (*source.Snapsho
 	if err := key.recordable(); err != nil {
 		return nil, err
 	}
-	if len(r.repositories) >= r.bounds.Repositories {
+	if held, asked := r.holding(); held >= r.bounds.Repositories || asked >= 4*r.bounds.Repositories {
 		return nil, fmt.Errorf("more than %d other repositories are named, or revisions of them: render fewer in one plan", r.bounds.Repositories)
 	}
 	snapshot, err := r.read(ctx, key, q)
@@ -179,6 +179,16 @@ func (r *remotes) Fetch(ctx context.Context, q flux.GitRequest) (*source.Snapsho
 	r.packed -= snapshot.PackBytes
 	r.warnings = append(r.warnings, snapshot.Warnings...)
 	return snapshot, nil
+}
+
+// holding counts the repositories that were fetched, and all that were asked for.
+func (r *remotes) holding() (held, asked int) {
+	for _, got := range r.repositories {
+		if got.err == nil {
+			held++
+		}
+	}
+	return held, len(r.repositories)
 }
 
 // read a repository at the first of the references that it has.

@@ -37,22 +37,27 @@ func (r *argoRenderer) begin(unit string) { r.unit, r.warnings = unit, nil }
 func (r *argoRenderer) warn(message string) { r.warnings = append(r.warnings, message) }
 
 // Tree implements argocd.Renderer.
-func (r *argoRenderer) Tree(ctx context.Context, repoURL, revision string) (argocd.Tree, error) {
-	if r.own(repoURL) {
-		if !r.sameRevision(revision) {
-			r.warn(r.revisionWarning(revision))
+func (r *argoRenderer) Tree(ctx context.Context, q argocd.TreeRequest) (argocd.Tree, error) {
+	if r.own(q.RepoURL) {
+		if r.sameRevision(q.Revision) {
+			return r.here(), nil
 		}
-		here := r.tool.snapshot
-		return argocd.Tree{FS: here.FS, URL: here.URL, Commit: here.Commit}, nil
+		return r.otherRevision(ctx, q)
 	}
-	shown := flux.Redacted(repoURL)
+	shown := flux.Redacted(q.RepoURL)
 	switch {
-	case strings.HasPrefix(repoURL, "oci://"):
+	case strings.HasPrefix(q.RepoURL, "oci://"):
 		return argocd.Tree{}, fmt.Errorf("%w: manifests in an OCI registry (%s) are read only by Argo CD itself", argocd.ErrUnavailable, shown)
 	case r.options.Git == nil:
 		return argocd.Tree{}, fmt.Errorf("%w: %s is another repository than the one that is rendered, and nothing is fetched here", argocd.ErrUnavailable, shown)
 	}
-	return r.fetch(ctx, repoURL, revision)
+	return r.fetch(ctx, q.RepoURL, q.Revision)
+}
+
+// here is the repository as it is rendered.
+func (r *argoRenderer) here() argocd.Tree {
+	s := r.tool.snapshot
+	return argocd.Tree{FS: s.FS, URL: s.URL, Commit: s.Commit}
 }
 
 // fetch another repository. What the revision means is found out there.

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/refloat-dev/refloat/manifests"
@@ -58,6 +59,9 @@ type ChartSource struct {
 	// names in messages and origins.
 	Files            fs.FS
 	Path, FilePrefix string
+	// Declared finds the repository that the state declares for an address that a chart in
+	// Files depends on; nil without error when it declares none.
+	Declared func(address string) (*ChartRepository, error)
 }
 
 // ChartRepository is a repository of charts.
@@ -162,6 +166,7 @@ func (e *Expander) chartOf(ctx context.Context, r *reader, field, namespace stri
 			return err
 		}
 		request.Source.Files, request.Source.Path, request.Source.FilePrefix = t.files, clean(spec.Chart), t.prefix
+		request.Source.Declared = func(address string) (*ChartRepository, error) { return r.declared(ref.Namespace, address) }
 		return nil
 	}
 	if spec.Verify != nil { // of charts from elsewhere Flux checks none
@@ -171,22 +176,45 @@ func (e *Expander) chartOf(ctx context.Context, r *reader, field, namespace stri
 	if !ok {
 		return missing(r, field+".sourceRef", id)
 	}
-	var repository helmRepositorySpec
-	if _, err := decode(o, &repository); err != nil {
-		return r.faultf(field+".sourceRef", "names %s at %s, whose spec cannot be read: %w", id, o.Origin, err)
-	}
-	credentials, err := r.credentials(id, repository.SecretRef)
+	repository, err := r.chartRepository(o)
 	if err != nil {
 		return err
 	}
-	certificates, err := r.credentials(id, repository.CertSecretRef)
-	if err != nil {
-		return err
-	}
-	request.Source.Repository = &ChartRepository{
-		URL: strings.TrimSpace(repository.URL), Chart: spec.Chart, Version: spec.Version,
-		PassCredentials: repository.PassCredentials, Insecure: repository.Insecure,
-		Credentials: credentials, Certificates: certificates,
-	}
+	repository.Chart, repository.Version = spec.Chart, spec.Version
+	request.Source.Repository = repository
 	return nil
+}
+
+// chartRepository reads a HelmRepository, with its Secrets.
+func (r *reader) chartRepository(o manifests.Object) (*ChartRepository, error) {
+	var spec helmRepositorySpec
+	id := o.ID()
+	if _, err := decode(o, &spec); err != nil {
+		return nil, r.faultf("", "%s at %s has a spec that cannot be read: %w", id, o.Origin, err)
+	}
+	credentials, err := r.credentials(id, spec.SecretRef)
+	if err != nil {
+		return nil, err
+	}
+	certificates, err := r.credentials(id, spec.CertSecretRef)
+	if err != nil {
+		return nil, err
+	}
+	return &ChartRepository{
+		URL: strings.TrimSpace(spec.URL), PassCredentials: spec.PassCredentials, Insecure: spec.Insecure,
+		Credentials: credentials, Certificates: certificates,
+	}, nil
+}
+
+// declared finds the HelmRepository of a namespace for an address, as Flux does for what a
+// chart depends on.
+func (r *reader) declared(namespace, address string) (*ChartRepository, error) {
+	same := func(text string) string { return strings.TrimRight(strings.TrimSpace(text), "/") }
+	for _, o := range r.state.List(sourceKind("HelmRepository")) {
+		url, _, _ := unstructured.NestedString(o.Object, "spec", "url")
+		if o.GetNamespace() == namespace && same(url) == same(address) {
+			return r.chartRepository(o)
+		}
+	}
+	return nil, nil
 }
