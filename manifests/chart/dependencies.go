@@ -40,7 +40,7 @@ func (t *treeReader) dependencies(c *Chart, depth int) error {
 
 // fetch gets one dependency from its chart repository.
 func (t *treeReader) fetch(c *Chart, lock *helmchart.Lock, want *helmchart.Dependency) (*Chart, error) {
-	repository, version := want.Repository, want.Version
+	repository := want.Repository
 	switch {
 	case repository == "":
 		return nil, &InvalidError{Message: "Chart.yaml names no repository for it and the charts directory does not hold it: commit it there"}
@@ -50,14 +50,7 @@ func (t *treeReader) fetch(c *Chart, lock *helmchart.Lock, want *helmchart.Depen
 	case t.options.Fetcher == nil && t.options.Fetch == nil:
 		return nil, &InvalidError{Message: "it is not in the charts directory and nothing may be fetched here: commit it there"}
 	}
-	if lock != nil {
-		for _, l := range lock.Dependencies {
-			if l != nil && l.Name == want.Name && compatible(want.Version, l.Version) {
-				version = l.Version
-			}
-		}
-	}
-	ref := Ref{Repository: repository, Name: want.Name, Version: version}
+	ref := Ref{Repository: repository, Name: want.Name, Version: locked(lock, want)}
 	if t.options.Auth != nil {
 		var err error
 		if ref.Auth, ref.PassCredentials, err = t.options.Auth(repository); err != nil {
@@ -83,6 +76,20 @@ func (t *treeReader) fetch(c *Chart, lock *helmchart.Lock, want *helmchart.Depen
 	}
 	sub.Dependencies = []Pinned{fetched.Pinned}
 	return sub, nil
+}
+
+// locked is the version of a dependency that Chart.lock says, else what Chart.yaml asks for.
+func locked(lock *helmchart.Lock, want *helmchart.Dependency) string {
+	version := want.Version
+	if lock == nil {
+		return version
+	}
+	for _, l := range lock.Dependencies {
+		if l != nil && l.Name == want.Name && compatible(want.Version, l.Version) {
+			version = l.Version
+		}
+	}
+	return version
 }
 
 // complete says which dependencies nobody provided.

@@ -24,24 +24,26 @@ const mostPaths = 100
 // Differences compares two renderings of the same thing. It says where they differ,
 // never what the values are.
 func Differences(first, second []manifests.Object) []Finding {
-	other := map[manifests.ID]manifests.Object{}
+	other := map[manifests.ID][]manifests.Object{} // a chart may write an object twice
 	for _, o := range second {
-		other[o.ID()] = o
+		other[o.ID()] = append(other[o.ID()], o)
 	}
 	var findings []Finding
 	for _, o := range first {
-		twin, ok := other[o.ID()]
-		delete(other, o.ID())
-		finding := Finding{ID: o.ID(), Origin: o.Origin, Paths: []string{""}}
-		if ok {
-			finding.Paths = differing("", o.Object, twin.Object, nil)
+		id := o.ID()
+		finding := Finding{ID: id, Origin: o.Origin, Paths: []string{""}}
+		if twins := other[id]; len(twins) > 0 {
+			finding.Paths = differing("", o.Object, twins[0].Object, nil)
+			other[id] = twins[1:]
 		}
 		if len(finding.Paths) > 0 {
 			findings = append(findings, finding)
 		}
 	}
-	for _, o := range other {
-		findings = append(findings, Finding{ID: o.ID(), Origin: o.Origin, Paths: []string{""}})
+	for _, rest := range other {
+		for _, o := range rest {
+			findings = append(findings, Finding{ID: o.ID(), Origin: o.Origin, Paths: []string{""}})
+		}
 	}
 	slices.SortStableFunc(findings, func(a, b Finding) int { return a.ID.Compare(b.ID) })
 	return findings

@@ -52,6 +52,7 @@ func (d *driver) result(rendered *render.Result, charts []ChartPin) (*Result, er
 	for _, t := range d.tools {
 		d.warn(t.warnings()...)
 	}
+	d.warn(d.unread()...)
 	if len(r.Objects) == 0 {
 		return nil, d.nothing(skipped)
 	}
