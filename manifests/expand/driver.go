@@ -250,17 +250,18 @@ func (d *driver) depth(turn int) int {
 	return 0
 }
 
-// mostTimes that one definition is expanded. Each has a reason in what another one
-// rendered since; units that change each other's input would go on for ever.
+// mostTimes that one definition is expanded, besides twice for each other one. Each time has a
+// reason in what another one rendered since; units that change each other's input would
+// go on for ever.
 const mostTimes = 64
 
 // bounded is an error when an expansion goes on too far. changed is what makes it necessary.
 func (d *driver) bounded(id manifests.ID, a *attempt, changed string) error {
 	b := d.options.Bounds
 	switch {
-	case d.times[id] >= mostTimes && changed != "":
+	case d.times[id] >= mostTimes+2*len(d.attempt) && changed != "":
 		return fmt.Errorf("%s: %s does not come to rest: after %d renderings %s, which it reads, has changed again because of what it renders itself: "+
-			"give one of the units that it goes round a fixed value", a.origin, unitName(id), mostTimes, changed)
+			"give one of the units that it goes round a fixed value", a.origin, unitName(id), d.times[id], changed)
 	case a.depth > b.Depth:
 		return fmt.Errorf("%s: %s is a definition %d levels below the state paths; at most %d are followed: name a path that is nearer to it",
 			a.origin, unitName(id), a.depth, b.Depth)

@@ -41,7 +41,7 @@ func (r *reads) Get(id manifests.ID) (manifests.Object, bool) {
 func (r *reads) List(gk schema.GroupKind) []manifests.Object {
 	all := r.state.List(gk)
 	if gk != crdKind {
-		r.lists[gk] = digestOf(all)
+		r.lists[gk] = r.state.digest(gk)
 	}
 	return all
 }
@@ -62,11 +62,21 @@ func (r *reads) changed(s *state) string {
 		}
 	}
 	for gk, was := range r.lists {
-		if digestOf(s.List(gk)) != was {
+		if s.digest(gk) != was {
 			return "the list of " + gk.String()
 		}
 	}
 	return ""
+}
+
+// digest of all objects of a kind. It is asked for again and again while nothing changes.
+func (s *state) digest(gk schema.GroupKind) string {
+	known, ok := s.digests[gk]
+	if !ok {
+		known = digestOf(s.List(gk))
+		s.digests[gk] = known
+	}
+	return known
 }
 
 func readingOf(o manifests.Object, ok bool) reading {

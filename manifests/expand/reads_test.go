@@ -77,5 +77,5 @@ func TestUnitsThatChangeEachOthersInputEndWithAnError(t *testing.T) {
 		"a/v.yaml": vars("one", "{V: \"x${V}\"}"),
 		"b/v.yaml": vars("two", "{V: \"${V}\"}"),
 	}
-	refused(t, repo, Options{}, "s", "does not come to rest: after 64 renderings ConfigMap flux-system/")
+	refused(t, repo, Options{}, "s", "does not come to rest: after 68 renderings ConfigMap flux-system/")
 }

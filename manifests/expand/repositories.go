@@ -108,8 +108,9 @@ func (t *argoTool) holdsAll(paths []string) bool {
 // sameRevision is false when a definition surely means another commit.
 func (r *argoRenderer) sameRevision(revision string) bool {
 	here := r.tool.snapshot
-	branch, isBranch := strings.CutPrefix(here.Ref, "refs/heads/")
-	tag, isTag := strings.CutPrefix(here.Ref, "refs/tags/")
+	ref := here.Reference()
+	branch, isBranch := strings.CutPrefix(ref, "refs/heads/")
+	tag, isTag := strings.CutPrefix(ref, "refs/tags/")
 	const shortest = 7
 	switch {
 	case revision == "", revision == "HEAD", !isBranch && !isTag && here.Commit == "":
@@ -117,9 +118,9 @@ func (r *argoRenderer) sameRevision(revision string) bool {
 	case len(revision) >= shortest && strings.HasPrefix(here.Commit, revision):
 		return true
 	case isBranch:
-		return revision == branch || revision == here.Ref
+		return revision == branch || revision == ref
 	case isTag:
-		return revision == tag || revision == here.Ref
+		return revision == tag || revision == ref
 	}
 	return false
 }

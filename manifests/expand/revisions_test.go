@@ -102,3 +102,17 @@ func TestAnotherRevisionOfTheRepositoryItselfForArgoCD(t *testing.T) {
 	}
 	object(t, r, "ConfigMap shop/new")
 }
+
+func TestTheBranchThatIsCheckedOutIsNoOtherRevision(t *testing.T) {
+	snap := files{"s/app.yaml": installArgo() + application("app", "app"), "app/a.yaml": plainCM("a")}.snapshot()
+	for ref, want := range map[string]bool{"HEAD (refs/heads/main)": false, "HEAD (refs/heads/other)": true, "HEAD (HEAD)": true} {
+		snap.Ref = ref
+		r, err := Expand(t.Context(), snap, []string{"s"}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said := strings.Contains(strings.Join(r.Warnings, " "), `asks for the revision "main"`); said != want {
+			t.Errorf("%s: warnings %q", ref, r.Warnings)
+		}
+	}
+}

@@ -18,7 +18,8 @@ import (
 type state struct {
 	objects map[manifests.ID]entry
 	kinds   map[schema.GroupKind]map[manifests.ID]bool
-	scopes  map[schema.GroupKind]bool // of CustomResourceDefinitions: namespaced
+	scopes  map[schema.GroupKind]bool   // of CustomResourceDefinitions: namespaced
+	digests map[schema.GroupKind]string // of lists, as far as they were asked for
 }
 
 // entry is an object and when its unit was expanded; 0 for state paths.
@@ -28,7 +29,7 @@ type entry struct {
 }
 
 func newState() *state {
-	return &state{objects: map[manifests.ID]entry{}, kinds: map[schema.GroupKind]map[manifests.ID]bool{}, scopes: map[schema.GroupKind]bool{}}
+	return &state{objects: map[manifests.ID]entry{}, kinds: map[schema.GroupKind]map[manifests.ID]bool{}, scopes: map[schema.GroupKind]bool{}, digests: map[schema.GroupKind]string{}}
 }
 
 // Get implements flux.State.
@@ -55,6 +56,7 @@ func (s *state) add(o manifests.Object, turn int) {
 	}
 	s.objects[id] = entry{o, turn}
 	gk := id.GroupKind()
+	delete(s.digests, gk)
 	if s.kinds[gk] == nil {
 		s.kinds[gk] = map[manifests.ID]bool{}
 	}

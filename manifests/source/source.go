@@ -15,6 +15,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -46,6 +47,15 @@ type Snapshot struct {
 	PackBytes int64
 	// Warnings that do not stop anything: submodules that are not read, credentials in clear text.
 	Warnings []string
+}
+
+// Reference is the full name of what Ref stands for, as far as it is known: that of the branch
+// that is checked out where Ref says HEAD of a directory.
+func (s *Snapshot) Reference() string {
+	if name, ok := strings.CutPrefix(s.Ref, "HEAD ("); ok {
+		return strings.TrimSuffix(name, ")")
+	}
+	return s.Ref
 }
 
 // Fetch reads one commit of a repository.
