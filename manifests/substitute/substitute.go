@@ -107,7 +107,7 @@ func replace(text string, values Values) (replaced string, err error) {
 	case size > maxText || len(replaced) > maxText:
 		return "", fmt.Errorf("grows beyond %d bytes when its variables are replaced", maxText)
 	case err != nil && missing != "":
-		return "", fmt.Errorf("uses the variable %s, which has no value: set it or write ${%s:=default} (known: %s)", missing, missing, known(values))
+		return "", fmt.Errorf("uses the variable %s, which has no value: set it, write ${%s:=default}, or $${%s} to keep it as it is (known: %s)", missing, missing, missing, known(values))
 	case err != nil:
 		return "", fmt.Errorf("has a variable that cannot be parsed: write $${ for a literal ${")
 	}

@@ -67,7 +67,7 @@ func TestWhatIsLeftAlone(t *testing.T) {
 func TestFaultsSayWhatAndHoldNoValue(t *testing.T) {
 	secret := canary + ": [{"
 	for name, c := range map[string]struct{ text, want string }{
-		"missing":   {"v: ${B}", "uses the variable B, which has no value: set it or write ${B:=default} (known: A)"},
+		"missing":   {"v: ${B}", "uses the variable B, which has no value: set it, write ${B:=default}, or $${B} to keep it as it is (known: A)"},
 		"not yaml":  {"v: ${A}", "is no longer valid YAML"},
 		"unclosed":  {"v: ${A", "cannot be parsed"},
 		"bad":       {"v: ${A b}", "cannot be parsed"},

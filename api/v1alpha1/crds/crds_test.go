@@ -45,10 +45,19 @@ func TestPlanValidation(t *testing.T) {
 			p.Source.Verify = &v1alpha1.GitVerification{Mode: mode, SecretRef: v1alpha1.LocalSecretReference{Name: "signers"}}
 		}
 	}
+	argo := func(namespace string, clusters ...v1alpha1.ArgoCDCluster) func(*v1alpha1.RecoveryPlanSpec) {
+		return func(p *v1alpha1.RecoveryPlanSpec) {
+			p.ArgoCD = &v1alpha1.ArgoCDPolicy{Namespace: namespace, Clusters: clusters}
+		}
+	}
 	for name, test := range map[string]struct {
 		change  func(*v1alpha1.RecoveryPlanSpec)
 		refused bool
 	}{
+		"a cluster of Argo CD by name":   {change: argo("gitops", v1alpha1.ArgoCDCluster{Name: "eu-1"})},
+		"a cluster of Argo CD by server": {change: argo("", v1alpha1.ArgoCDCluster{Server: "https://eu.example.com"})},
+		"a cluster without either":       {argo("", v1alpha1.ArgoCDCluster{}), true},
+		"no name of a namespace":         {argo("Git_Ops"), true},
 		"charts of a registry":           {change: charts("oci://quay.io", "oci://mirror.example.com:5000/quay")},
 		"charts of a repository":         {change: charts("https://charts.example.com/stable", "oci://mirror.example.com")},
 		"charts from this machine":       {change: charts("https://charts.example.com", "http://127.0.0.1:8080/charts")},
