@@ -17,7 +17,14 @@ type auditEvent struct {
 	Stage      string `json:"stage"`
 	Verb       string `json:"verb"`
 	RequestURI string `json:"requestURI"`
-	ObjectRef  struct {
+	User       struct {
+		Username string `json:"username"`
+	} `json:"user"`
+	// As is who the user acts as.
+	As struct {
+		Username string `json:"username"`
+	} `json:"impersonatedUser"`
+	ObjectRef struct {
 		APIGroup, Resource, Namespace, Name, Subresource string
 	} `json:"objectRef"`
 	ResponseStatus struct {

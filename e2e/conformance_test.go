@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"github.com/refloat-dev/refloat/deploy"
 	"github.com/refloat-dev/refloat/providers/capi"
 	"github.com/refloat-dev/refloat/providers/capi/conformance"
 )
@@ -26,7 +27,8 @@ import (
 const conformanceLook = 100 * time.Millisecond
 
 // TestLocalProviderConforms shows that the local provider, with the real Cluster API
-// core controller, keeps the contract that runs rely on.
+// core controller, keeps the contract that runs rely on, and that the rights of the three
+// accounts are enough for all of it.
 func TestLocalProviderConforms(t *testing.T) {
 	manifests, err := os.ReadFile("../examples/cluster/cluster.yaml")
 	if err != nil {
@@ -39,13 +41,18 @@ func TestLocalProviderConforms(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		config := box.management(t)
-		c, err := client.New(config, client.Options{Scheme: scheme})
-		if err != nil {
-			t.Fatal(err)
+		as := func(account string) client.Client {
+			c, err := client.New(box.acting(t, account), client.Options{Scheme: scheme})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
 		}
 		return conformance.Target{
-			Clusters:  &capi.Clusters{Client: c, Reader: c, Clock: clock.RealClock{}, Endpoint: config.Host},
+			Clusters: &capi.Clusters{
+				Client: as(deploy.Applier), Reader: as(deploy.Planner), Destroyer: as(deploy.Destroyer),
+				Clock: clock.RealClock{}, Endpoint: box.management(t).Host,
+			},
 			Namespace: "default",
 			Sources:   func(name string) []capi.Source { return sourcesOf(t, string(manifests), name) },
 			Timeout:   2 * time.Minute,

@@ -17,6 +17,8 @@ import (
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/refloat-dev/refloat/deploy"
 )
 
 // box is the one sandbox that the tests share. Each test uses names of its own in it.
@@ -160,6 +162,19 @@ func (s *sandbox) management(t *testing.T) *rest.Config {
 		t.Fatal(err)
 	}
 	config.QPS = -1
+	return config
+}
+
+// acting is the access of one of Refloat's accounts on the management plane, as its
+// controller has it.
+func (s *sandbox) acting(t *testing.T, account string) *rest.Config {
+	t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(s.dir, "controller.kubeconfig"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.QPS = -1
+	config.Impersonate.UserName = "system:serviceaccount:" + deploy.Namespace + ":" + account
 	return config
 }
 

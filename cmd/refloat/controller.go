@@ -12,14 +12,17 @@ import (
 	"github.com/go-logr/zapr"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/refloat-dev/refloat/deploy"
 	"github.com/refloat-dev/refloat/providers/local/assets"
 	"github.com/refloat-dev/refloat/providers/local/controllers"
 	"github.com/refloat-dev/refloat/providers/local/sandbox"
@@ -36,6 +39,8 @@ type controllerOptions struct {
 	electIn     string
 	audit       bool
 	remote      bool
+	accountsIn  string
+	only        string // the namespace that is served; empty for all
 	verbose     bool
 }
 
@@ -45,9 +50,13 @@ func newControllerCommand(t terminal, a *access) *cobra.Command {
 		Use:   "controller",
 		Short: "Run the controller that carries out runs",
 		Long: `Run the controller that carries out runs, until it is told to stop. What it was
-doing is continued by the next one. In a sandbox it is started by 'refloat sandbox up'.`,
+doing is continued by the next one. In a sandbox it is started by 'refloat sandbox up'.
+With --namespace it serves the plans and runs of that namespace and looks at no other.`,
 		Args: noArgsOr("an argument"),
-		RunE: func(cmd *cobra.Command, _ []string) error { return runController(cmd.Context(), t, a, o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.only = a.namespace
+			return runController(cmd.Context(), t, a, o)
+		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.sandboxDir, "sandbox-dir", "", "serve the sandbox in this directory: its management plane, and the local provider for its clusters")
@@ -57,6 +66,8 @@ doing is continued by the next one. In a sandbox it is started by 'refloat sandb
 	flags.StringVar(&o.metricsAddr, "metrics-addr", "0", "address of /metrics, 0 for none")
 	flags.BoolVar(&o.elect, "leader-elect", true, "let one of several controllers work at a time; a sandbox has one")
 	flags.StringVar(&o.electIn, "leader-elect-namespace", "", "namespace of the lease (default: the controller's own, else that of the context)")
+	flags.StringVar(&o.accountsIn, "act-as-accounts-in", "", "namespace of the service accounts "+deploy.Planner+", "+deploy.Applier+" and "+deploy.Destroyer+
+		", to act as one of them in everything (default: act as whoever the kubeconfig says)")
 	flags.BoolVar(&o.audit, "audit", false, "keep an audit log of every cluster of the local provider")
 	flags.BoolVar(&o.remote, "allow-remote-bases", false, "let kustomizations read from other repositories")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
@@ -70,33 +81,53 @@ func runController(ctx context.Context, t terminal, a *access, o *controllerOpti
 	}
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
-	config, err := o.config(a)
+	own, err := o.config(a)
 	if err != nil {
 		return err
 	}
 	if err := o.election(a); err != nil {
 		return err
 	}
-	mgr, err := o.manager(config)
+	roles := rolesOf(own, o.accountsIn)
+	mgr, err := o.manager(roles)
 	if err != nil {
 		return err
 	}
-	cache := o.cacheDir
-	if cache == "" {
-		if cache, err = o.defaultCache(); err != nil {
+	cacheDir := o.cacheDir
+	if cacheDir == "" {
+		if cacheDir, err = o.defaultCache(); err != nil {
 			return err
 		}
 	}
-	if err := controller.SetupWithManager(mgr, controller.Options{CacheDir: cache, Log: log, AllowRemoteBases: o.remote, Version: buildVersion()}); err != nil {
+	if err := controller.SetupWithManager(mgr, controller.Options{
+		CacheDir: cacheDir, Log: log, AllowRemoteBases: o.remote, Version: buildVersion(), Applier: roles.applier, Destroyer: roles.destroyer,
+	}); err != nil {
 		return fmt.Errorf("set up the run controller: %w", err)
 	}
+	managers := []ctrl.Manager{mgr}
 	if o.sandboxDir != "" {
-		if err := o.addLocalProvider(ctx, mgr, log, t); err != nil {
+		local, err := o.localProvider(ctx, mgr, log, t)
+		if err != nil {
 			return err
 		}
+		managers = append(managers, local)
 	}
-	log.Info("starting", "version", buildVersion(), "management", config.Host)
-	if err := mgr.Start(ctx); err != nil && !errors.Is(err, context.Canceled) {
+	log.Info("starting", "version", buildVersion(), "management", own.Host)
+	return start(ctx, managers)
+}
+
+// start managers and run them until one of them ends.
+func start(ctx context.Context, managers []ctrl.Manager) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, mgr := range managers {
+		group.Go(func() error {
+			if err := mgr.Start(ctx); err != nil {
+				return err
+			}
+			return context.Canceled // one does not go on without the other
+		})
+	}
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("run the controller: %w", err)
 	}
 	return nil
@@ -110,7 +141,12 @@ func (o *controllerOptions) config(a *access) (*rest.Config, error) {
 		}
 		return config, err
 	}
-	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(o.sandboxDir, "kubeconfig"))
+	o.accountsIn = deploy.Namespace
+	return sandboxAccess(sandbox.ControllerKubeconfig(o.sandboxDir))
+}
+
+func sandboxAccess(path string) (*rest.Config, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", path)
 	if err != nil {
 		return nil, usageError("read the kubeconfig of the sandbox: %w", err)
 	}
@@ -146,47 +182,81 @@ func (o *controllerOptions) defaultCache() (string, error) {
 	return userCache()
 }
 
-func (o *controllerOptions) manager(config *rest.Config) (ctrl.Manager, error) {
+func (o *controllerOptions) manager(access roles) (ctrl.Manager, error) {
 	scheme := runtime.NewScheme()
-	if err := errors.Join(controller.AddToScheme(scheme), controllers.AddToScheme(scheme)); err != nil {
+	if err := controller.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("register API types: %w", err)
 	}
-	mgr, err := ctrl.NewManager(config, ctrl.Options{
+	mgr, err := ctrl.NewManager(access.planner, ctrl.Options{
 		Scheme:                        scheme,
+		Cache:                         o.caches(),
 		Metrics:                       server.Options{BindAddress: o.metricsAddr},
 		HealthProbeBindAddress:        o.healthAddr,
 		LeaderElection:                o.elect,
+		LeaderElectionConfig:          access.own,
 		LeaderElectionID:              "controller.refloat.dev",
 		LeaderElectionNamespace:       o.electIn,
 		LeaderElectionReleaseOnCancel: true,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reach the management cluster at %s: %w", config.Host, err)
+		return nil, fmt.Errorf("reach the management cluster at %s: %w", access.own.Host, err)
 	}
-	if err := errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("synced", func(r *http.Request) error {
-		if !mgr.GetCache().WaitForCacheSync(r.Context()) {
-			return errors.New("caches are not synced yet")
-		}
-		return nil
-	})); err != nil {
+	if err := errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("synced", synced(mgr))); err != nil {
 		return nil, fmt.Errorf("set up health checks: %w", err)
 	}
 	return mgr, nil
 }
 
-func (o *controllerOptions) addLocalProvider(ctx context.Context, mgr ctrl.Manager, log logr.Logger, t terminal) error {
+func synced(mgr ctrl.Manager) healthz.Checker {
+	return func(r *http.Request) error {
+		if !mgr.GetCache().WaitForCacheSync(r.Context()) {
+			return errors.New("caches are not synced yet")
+		}
+		return nil
+	}
+}
+
+// caches of what the controller serves: of one namespace, or of all.
+func (o *controllerOptions) caches() cache.Options {
+	if o.only == "" {
+		return cache.Options{}
+	}
+	return cache.Options{DefaultNamespaces: map[string]cache.Config{o.only: {}}}
+}
+
+// localProvider runs beside the controller of runs, in a manager of its own: it plays a
+// provider that somebody installed, with an access of its own. Its health is told by the
+// other one.
+func (o *controllerOptions) localProvider(ctx context.Context, beside ctrl.Manager, log logr.Logger, t terminal) (ctrl.Manager, error) {
 	binaries, err := assets.Get(ctx, assets.Options{Dir: o.assets, Progress: func(line string) { say(t.Err, "%s", line) }})
 	if err != nil {
-		return err
+		return nil, err
+	}
+	config, err := sandboxAccess(sandbox.Kubeconfig(o.sandboxDir))
+	if err != nil {
+		return nil, err
+	}
+	scheme := runtime.NewScheme()
+	if err := controllers.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("register API types: %w", err)
+	}
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme: scheme, Metrics: server.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reach the management cluster at %s: %w", config.Host, err)
+	}
+	if err := beside.AddReadyzCheck("local-provider", synced(mgr)); err != nil {
+		return nil, fmt.Errorf("set up health checks: %w", err)
 	}
 	options := controllers.Options{StateDir: o.sandboxDir, Binaries: binaries, Log: log}
 	if o.audit {
 		options.AuditPolicy = sandbox.AuditPolicy
 	}
 	if err := os.MkdirAll(filepath.Join(o.sandboxDir, "clusters"), 0o700); err != nil {
-		return fmt.Errorf("make the directory of the clusters: %w", err)
+		return nil, fmt.Errorf("make the directory of the clusters: %w", err)
 	}
-	return controllers.SetupWithManager(ctx, mgr, options)
+	return mgr, controllers.SetupWithManager(ctx, mgr, options)
 }
 
 // newLogger writes JSON lines to stderr. Nothing that is logged holds a Secret.

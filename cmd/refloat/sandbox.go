@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/pflag"
 	ctrl "sigs.k8s.io/controller-runtime"
 
-	"github.com/refloat-dev/refloat/api/v1alpha1/admission"
 	"github.com/refloat-dev/refloat/api/v1alpha1/crds"
 	"github.com/refloat-dev/refloat/providers/local/assets"
 	"github.com/refloat-dev/refloat/providers/local/sandbox"
@@ -88,7 +87,7 @@ func (o *sandboxUpOptions) run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
-	policies, err := admission.All()
+	rules, err := managementRules()
 	if err != nil {
 		return err
 	}
@@ -104,11 +103,12 @@ func (o *sandboxUpOptions) run(ctx context.Context, t terminal) error {
 	}
 	began := time.Now()
 	err = sandbox.Up(ctx, sandbox.Options{
-		Dir: dir, Assets: o.assets, Definitions: definitions, Policies: policies, Audit: o.audit,
-		Controller: controller,
-		Supervisor: []string{program, "sandbox", "supervise", "--dir", dir},
-		Progress:   func(step string) func(error) { return showStep(t.Err, step) },
-		Line:       func(line string) { say(t.Err, "  %s", line) },
+		Dir: dir, Assets: o.assets, Definitions: definitions, Rules: rules, Audit: o.audit,
+		ControllerUser: controllerUser(),
+		Controller:     controller,
+		Supervisor:     []string{program, "sandbox", "supervise", "--dir", dir},
+		Progress:       func(step string) func(error) { return showStep(t.Err, step) },
+		Line:           func(line string) { say(t.Err, "  %s", line) },
 	})
 	if errors.Is(err, context.Canceled) {
 		say(t.Err, "interrupted; 'refloat sandbox up' continues, 'refloat sandbox down --purge' removes what there is")

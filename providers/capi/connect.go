@@ -45,7 +45,7 @@ func (c *Clusters) Connect(ctx context.Context, inc Incarnation) (*rest.Config, 
 	}
 	key := types.NamespacedName{Namespace: inc.Namespace, Name: secret.Name(inc.Name, secret.Kubeconfig)}
 	holder := &corev1.Secret{}
-	err = c.Reader.Get(ctx, key, holder)
+	err = c.Client.Get(ctx, key, holder)
 	if apierrors.IsNotFound(err) {
 		return nil, &NotReadyError{Reason: "NoKubeconfig", Message: fmt.Sprintf("Secret %s does not exist yet", key)}
 	}

@@ -99,6 +99,14 @@ func (c *Clusters) Contents(ctx context.Context, inc Incarnation) ([]Item, error
 // server takes a second for the first list of a kind that nobody watches.
 const listsAtOnce = 16
 
+// lister lists what belongs to clusters. Secrets are among it, which nobody else may list.
+func (c *Clusters) lister() client.Reader {
+	if c.Destroyer != nil {
+		return c.Destroyer
+	}
+	return c.Reader
+}
+
 // listAll lists the metadata of every kind, in the order of kinds.
 func (c *Clusters) listAll(ctx context.Context, kinds []schema.GroupVersionKind, namespace string) ([]metav1.PartialObjectMetadataList, error) {
 	lists := make([]metav1.PartialObjectMetadataList, len(kinds))
@@ -107,7 +115,7 @@ func (c *Clusters) listAll(ctx context.Context, kinds []schema.GroupVersionKind,
 	for i, gvk := range kinds {
 		group.Go(func() error {
 			lists[i].SetGroupVersionKind(gvk)
-			err := c.Reader.List(ctx, &lists[i], client.InNamespace(namespace))
+			err := c.lister().List(ctx, &lists[i], client.InNamespace(namespace))
 			if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
 				return nil // the kind was uninstalled meanwhile
 			}
@@ -149,7 +157,7 @@ func itemOf(o *metav1.PartialObjectMetadata, gvk schema.GroupVersionKind) Item {
 func (c *Clusters) kinds(ctx context.Context) ([]schema.GroupVersionKind, error) {
 	definitions := &metav1.PartialObjectMetadataList{}
 	definitions.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
-	if err := c.Reader.List(ctx, definitions); err != nil {
+	if err := c.lister().List(ctx, definitions); err != nil {
 		return nil, fmt.Errorf("list CustomResourceDefinitions: %w", err)
 	}
 	kinds := []schema.GroupVersionKind{corev1.SchemeGroupVersion.WithKind("Secret"), corev1.SchemeGroupVersion.WithKind("ConfigMap")}

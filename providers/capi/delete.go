@@ -25,6 +25,9 @@ import (
 // NotFoundError when the cluster is gone. IdentityChangedError, ForeignError and
 // DeposedError mean that nothing was deleted. It does not wait.
 func (c *Clusters) Delete(ctx context.Context, inc Incarnation, stamp Stamp) error {
+	if c.Destroyer == nil {
+		return errHarmless(inc)
+	}
 	if inc.UID == "" || stamp.Run == "" {
 		return &RefusedError{Reason: "NotPinned", Message: fmt.Sprintf("Cluster %s: a deletion needs the UID of the cluster and of the run", inc)}
 	}
@@ -35,7 +38,7 @@ func (c *Clusters) Delete(ctx context.Context, inc Incarnation, stamp Stamp) err
 	if err := c.claim(ctx, cluster, stamp); err != nil {
 		return unlessChanged(err, inc, "stamp")
 	}
-	err = c.Client.Delete(ctx, cluster, client.PropagationPolicy(metav1.DeletePropagationBackground),
+	err = c.Destroyer.Delete(ctx, cluster, client.PropagationPolicy(metav1.DeletePropagationBackground),
 		client.Preconditions{UID: &cluster.UID, ResourceVersion: &cluster.ResourceVersion})
 	if err != nil {
 		return unlessChanged(err, inc, "delete")
@@ -52,6 +55,9 @@ func (c *Clusters) Delete(ctx context.Context, inc Incarnation, stamp Stamp) err
 // It makes one attempt, like Delete, with the same errors for a change and for a higher
 // epoch. A Cluster that Delete would not touch needs no fence.
 func (c *Clusters) Fence(ctx context.Context, inc Incarnation, stamp Stamp) error {
+	if c.Destroyer == nil {
+		return errHarmless(inc)
+	}
 	cluster, err := c.deletable(ctx, inc, stamp)
 	var gone *NotFoundError
 	var changed *IdentityChangedError
@@ -103,7 +109,12 @@ func (c *Clusters) claim(ctx context.Context, cluster *clusterv1.Cluster, stamp 
 	}
 	cluster.Annotations[AnnotationRun] = string(stamp.Run)
 	cluster.Annotations[AnnotationEpoch] = strconv.FormatInt(stamp.Epoch, 10)
-	return c.Client.Patch(ctx, cluster, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	return c.Destroyer.Patch(ctx, cluster, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+}
+
+// errHarmless is what an access without the right to delete answers.
+func errHarmless(inc Incarnation) error {
+	return &RefusedError{Reason: "NoDestroyer", Message: fmt.Sprintf("Cluster %s: this access to the management cluster deletes nothing", inc)}
 }
 
 // unlessChanged turns a conflict into a NotReadyError.
@@ -129,6 +140,9 @@ func ifGone(err error, inc Incarnation, verb string) error {
 // owner. No provider acts on an object before a Cluster owns it, so nothing real
 // hangs on them. It refuses while a Cluster of the name exists.
 func (c *Clusters) Discard(ctx context.Context, inc Incarnation) error {
+	if c.Destroyer == nil {
+		return errHarmless(inc)
+	}
 	obs, err := c.Observe(ctx, inc.Namespace, inc.Name)
 	if err != nil {
 		return err
@@ -146,7 +160,7 @@ func (c *Clusters) Discard(ctx context.Context, inc Incarnation) error {
 		}
 		about := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: inc.Namespace, Name: item.Name}}
 		about.SetGroupVersionKind(item.gvk)
-		err := c.Client.Delete(ctx, about, client.Preconditions{UID: &item.UID, ResourceVersion: &item.version})
+		err := c.Destroyer.Delete(ctx, about, client.Preconditions{UID: &item.UID, ResourceVersion: &item.version})
 		if err != nil && !apierrors.IsNotFound(err) {
 			return fmt.Errorf("delete %s %s/%s: %w", item.Kind, inc.Namespace, item.Name, err)
 		}

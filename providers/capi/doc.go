@@ -47,11 +47,16 @@ const (
 
 // Clusters is the access to one management cluster.
 type Clusters struct {
-	// Client writes. Its RESTMapper answers which kinds exist.
+	// Client creates and changes objects, and reads the kubeconfigs of clusters. Its
+	// RESTMapper answers which kinds exist. Like the others it must not read from a
+	// cache.
 	Client client.Client
 	// Reader reads from the API server, never from a cache: what it says decides
 	// about deletion.
 	Reader client.Reader
+	// Destroyer is the only one that deletes, and that claims what is to be deleted; it
+	// lists what belongs to a cluster. Without it nothing is ever deleted.
+	Destroyer client.Client
 	// Clock for the times written into conditions.
 	Clock clock.PassiveClock
 	// Endpoint of the management API server, as in rest.Config.Host. A workload

@@ -20,7 +20,8 @@ import (
 const frozenKey = "releases.json.gz"
 
 // freeze keeps releases that would be rendered differently another time, and names the
-// Secret; empty when there are none. Each process that takes the run over writes one of
+// Secret; empty when there are none. Who creates clusters writes it: Client writes no
+// Secret. Each process that takes the run over writes one of
 // its own: what the status names is never written again.
 func (r *Reconciler) freeze(ctx context.Context, o recovery.Observation, releases []expand.FrozenRelease) (string, error) {
 	if len(releases) == 0 {
@@ -40,7 +41,7 @@ func (r *Reconciler) freeze(ctx context.Context, o recovery.Observation, release
 		},
 		Data: map[string][]byte{frozenKey: raw},
 	}
-	err = r.Client.Create(ctx, secret)
+	err = r.Clusters.Client.Create(ctx, secret)
 	if apierrors.IsAlreadyExists(err) {
 		err = r.refreeze(ctx, o.Run, secret)
 	}
@@ -59,8 +60,9 @@ func (r *Reconciler) refreeze(ctx context.Context, run *v1alpha1.RecoveryRun, se
 	if !metav1.IsControlledBy(held, run) {
 		return errors.New("it is not of this run; remove it")
 	}
+	before := held.DeepCopy()
 	held.Data = secret.Data
-	return r.Client.Update(ctx, held)
+	return r.Clusters.Client.Patch(ctx, held, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 }
 
 // thaw reads what the run keeps.

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
@@ -39,6 +40,9 @@ type Options struct {
 	Version string
 	// MaxConcurrent reconciles; 0 means 16. Most of them wait for an API server.
 	MaxConcurrent int
+	// Applier and Destroyer are the access with which clusters are created and deleted;
+	// nil means the manager's own, which reads and records.
+	Applier, Destroyer *rest.Config
 }
 
 func (o Options) withDefaults() Options {

@@ -52,7 +52,18 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 	if err := rest.LoadTLSFiles(own); err != nil {
 		return fmt.Errorf("read the certificates of the management cluster: %w", err)
 	}
-	clusters := &capi.Clusters{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Clock: o.Clock, Endpoint: own.Host, CA: own.CAData}
+	applier, err := direct(mgr, o.Applier)
+	if err != nil {
+		return err
+	}
+	destroyer, err := direct(mgr, o.Destroyer)
+	if err != nil {
+		return err
+	}
+	clusters := &capi.Clusters{
+		Client: applier, Reader: mgr.GetAPIReader(), Destroyer: destroyer,
+		Clock: o.Clock, Endpoint: own.Host, CA: own.CAData,
+	}
 	r := newReconciler(mgr.GetClient(), mgr.GetAPIReader(), clusters, o, mgr.GetEventRecorder("refloat"), func(work func()) { go work() }, notify)
 	stop := manager.RunnableFunc(func(ctx context.Context) error {
 		<-ctx.Done()
@@ -64,7 +75,7 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 		return fmt.Errorf("set up the end of runs' work: %w", err)
 	}
 	cached := mgr.GetCache()
-	err := ctrl.NewControllerManagedBy(mgr).
+	err = ctrl.NewControllerManagedBy(mgr).
 		Named("recoveryrun").
 		For(&v1alpha1.RecoveryRun{}, builder.WithPredicates(predicate.NewPredicateFuncs(unfinished))).
 		Watches(&v1alpha1.RecoveryRun{}, handler.EnqueueRequestsFromMapFunc(waitingBehind(cached))).
@@ -80,6 +91,19 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 		return fmt.Errorf("set up the controller of runs: %w", err)
 	}
 	return nil
+}
+
+// direct is a client without a cache, with an access of its own. What is installed is
+// looked up by the manager.
+func direct(mgr ctrl.Manager, config *rest.Config) (client.Client, error) {
+	if config == nil {
+		config = mgr.GetConfig()
+	}
+	c, err := client.New(config, client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+	if err != nil {
+		return nil, fmt.Errorf("set up the controller of runs: connect to the management cluster: %w", err)
+	}
+	return c, nil
 }
 
 // unfinished runs have something left to do; the others would only be read again.

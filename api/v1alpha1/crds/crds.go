@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-//go:embed *.yaml
+//go:embed refloat.dev_*.yaml
 var files embed.FS
 
 // All definitions, freshly decoded, in the order of their file names.

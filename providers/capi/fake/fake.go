@@ -101,7 +101,7 @@ func New(t testing.TB, o Options) *Management {
 
 // Clusters of this management cluster, through c, which is usually a wrapped Store.
 func (m *Management) Clusters(c client.Client) *capi.Clusters {
-	return &capi.Clusters{Client: c, Reader: c, Clock: m.Clock, Endpoint: "https://management.invalid:6443"}
+	return &capi.Clusters{Client: c, Reader: c, Destroyer: c, Clock: m.Clock, Endpoint: "https://management.invalid:6443"}
 }
 
 // create fills in what an API server does.

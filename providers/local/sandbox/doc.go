@@ -5,6 +5,7 @@
 // All of it lives in one directory:
 //
 //	kubeconfig      of the management plane, for its user
+//	controller.kubeconfig  of the management plane, for the controller
 //	sandbox.json    how it was last brought up; what the supervisor works from
 //	management/     the control plane
 //	core/           certificate and port of Cluster API's webhooks

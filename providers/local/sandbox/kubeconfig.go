@@ -15,19 +15,19 @@ import (
 // renewBefore is how long before its end a client certificate is replaced.
 const renewBefore = 60 * 24 * time.Hour
 
-// keepKubeconfig writes the kubeconfig of the plane, unless the one that is there still
+// keepKubeconfig writes a kubeconfig of the plane, unless the one that is there still
 // opens it. It is not merged into anything of the user's.
-func (l layout) keepKubeconfig(plane *controlplane.Plane, now time.Time) error {
-	if config, err := clientcmd.BuildConfigFromFlags("", l.kubeconfig()); err == nil &&
+func keepKubeconfig(path string, plane *controlplane.Plane, user controlplane.User, now time.Time) error {
+	if config, err := clientcmd.BuildConfigFromFlags("", path); err == nil &&
 		config.Host == plane.Endpoint().String() && bytes.Equal(config.CAData, plane.AdminConfig().CAData) &&
 		validUntil(config.CertData).After(now.Add(renewBefore)) {
 		return nil
 	}
-	data, err := plane.Kubeconfig(controlplane.Admin)
+	data, err := plane.Kubeconfig(user)
 	if err != nil {
 		return err
 	}
-	return process.WriteFile(l.kubeconfig(), data)
+	return process.WriteFile(path, data)
 }
 
 // validUntil is the end of a certificate; long ago when it cannot be read.

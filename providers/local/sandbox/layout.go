@@ -32,7 +32,10 @@ func (l layout) core() string       { return filepath.Join(string(l), "core") }
 func (l layout) coreHealth() string { return filepath.Join(string(l), "core", "health") }
 func (l layout) coreHooks() string  { return filepath.Join(string(l), "core", "webhooks") }
 func (l layout) controller() string { return filepath.Join(string(l), "controller") }
-func (l layout) planes() string     { return filepath.Join(string(l), "clusters", "*", "plane") }
+func (l layout) controllerKubeconfig() string {
+	return filepath.Join(string(l), "controller.kubeconfig")
+}
+func (l layout) planes() string { return filepath.Join(string(l), "clusters", "*", "plane") }
 
 // DefaultDir is where a sandbox lives unless it is told otherwise.
 func DefaultDir() (string, error) {
@@ -49,6 +52,10 @@ func DefaultDir() (string, error) {
 
 // Kubeconfig is the path of the kubeconfig of the sandbox in dir.
 func Kubeconfig(dir string) string { return layout(dir).kubeconfig() }
+
+// ControllerKubeconfig is the path of the kubeconfig with which the controller of the
+// sandbox in dir does what it does for its users, with no more rights than it needs.
+func ControllerKubeconfig(dir string) string { return layout(dir).controllerKubeconfig() }
 
 // claim marks a directory as a sandbox before anything else is in it. Everything in a
 // marked directory may be removed by a purge, so one that holds something else is

@@ -79,7 +79,7 @@ func (p parts) controller(ctx context.Context) (part, error) {
 		"--health-addr", net.JoinHostPort("127.0.0.1", strconv.Itoa(health)))
 	return part{health: health, spec: process.Spec{
 		Name: Controller, Path: argv[0], Args: argv, Env: environment(),
-		Inputs: digestOf(p.layout.kubeconfig()) + programOf(argv[0]),
+		Inputs: digestOf(p.layout.kubeconfig()) + digestOf(p.layout.controllerKubeconfig()) + programOf(argv[0]),
 	}}, nil
 }
 

@@ -30,8 +30,11 @@ type Options struct {
 	Assets string
 	// Definitions to install beside those of Cluster API and of the local provider.
 	Definitions []*apiextensionsv1.CustomResourceDefinition
-	// Policies of admission and their bindings, to install after them.
-	Policies []*unstructured.Unstructured
+	// Rules are policies of admission, accounts and their rights, to install after them.
+	Rules []*unstructured.Unstructured
+	// ControllerUser is who the controller is for the management plane; see
+	// ControllerKubeconfig. Without a name there is no kubeconfig for it.
+	ControllerUser controlplane.User
 	// Controller is the argument vector of the controller, its program first and
 	// absolute. It must accept --health-addr and answer /readyz there.
 	Controller []string
@@ -132,7 +135,14 @@ func (u *upper) management(ctx context.Context) (err error) {
 	if u.plane, err = controlplane.Start(ctx, u.parts.management()); err != nil {
 		return fmt.Errorf("start the management plane: %w", err)
 	}
-	return u.parts.layout.keepKubeconfig(u.plane, u.options.Clock.Now())
+	now, l := u.options.Clock.Now(), u.parts.layout
+	if err := keepKubeconfig(l.kubeconfig(), u.plane, controlplane.Admin, now); err != nil {
+		return err
+	}
+	if u.options.ControllerUser.Name == "" {
+		return nil
+	}
+	return keepKubeconfig(l.controllerKubeconfig(), u.plane, u.options.ControllerUser, now)
 }
 
 func (u *upper) definitions(ctx context.Context) error {
@@ -148,7 +158,7 @@ func (u *upper) definitions(ctx context.Context) error {
 	if err := clusterapi.Install(ctx, u.plane.AdminConfig(), all); err != nil {
 		return err
 	}
-	return clusterapi.InstallPolicies(ctx, u.plane.AdminConfig(), u.options.Policies)
+	return clusterapi.InstallRules(ctx, u.plane.AdminConfig(), u.options.Rules)
 }
 
 func (u *upper) core(ctx context.Context) error {
