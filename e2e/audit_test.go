@@ -38,7 +38,7 @@ func (e auditEvent) object() string {
 	return strings.Join([]string{r.APIGroup, r.Resource, r.Namespace, r.Name}, "/")
 }
 
-// readAudit returns the completed requests of every audit log below dir.
+// readAudit returns the completed requests, and the watches that began, of every audit log below dir.
 func readAudit(t *testing.T, dir string) []auditEvent {
 	t.Helper()
 	logs, err := filepath.Glob(filepath.Join(dir, "log", "audit*.log"))
@@ -59,7 +59,7 @@ func readAudit(t *testing.T, dir string) []auditEvent {
 			if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
 				continue // the last line may be half written
 			}
-			if e.Stage == "ResponseComplete" {
+			if e.Stage == "ResponseComplete" || e.Stage == "ResponseStarted" && e.Verb == "watch" {
 				events = append(events, e)
 			}
 		}

@@ -8,16 +8,10 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/utils/clock"
-	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
-	"github.com/refloat-dev/refloat/deploy"
 	"github.com/refloat-dev/refloat/providers/capi"
 	"github.com/refloat-dev/refloat/providers/capi/conformance"
 )
@@ -35,24 +29,8 @@ func TestLocalProviderConforms(t *testing.T) {
 		t.Fatal(err)
 	}
 	conformance.Conformance(t, func(t *testing.T) conformance.Target {
-		scheme := runtime.NewScheme()
-		for _, add := range []func(*runtime.Scheme) error{clusterv1.AddToScheme, corev1.AddToScheme} {
-			if err := add(scheme); err != nil {
-				t.Fatal(err)
-			}
-		}
-		as := func(account string) client.Client {
-			c, err := client.New(box.acting(t, account), client.Options{Scheme: scheme})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return c
-		}
 		return conformance.Target{
-			Clusters: &capi.Clusters{
-				Client: as(deploy.Applier), Reader: as(deploy.Planner), Destroyer: as(deploy.Destroyer),
-				Clock: clock.RealClock{}, Endpoint: box.management(t).Host,
-			},
+			Clusters:  actingClusters(t),
 			Namespace: "default",
 			Sources:   func(name string) []capi.Source { return sourcesOf(t, string(manifests), name) },
 			Timeout:   2 * time.Minute,

@@ -16,7 +16,8 @@ import (
 	"github.com/refloat-dev/refloat/deploy"
 )
 
-// unusedRights are those that no test here uses, each with the reason why it is there.
+// unusedRights are those that not every pass of these tests uses, each with the reason why
+// it is there.
 var unusedRights = map[string]string{
 	"refloat-controller: create leases.coordination.k8s.io":       "the sandbox has one controller, which needs no lease; see TestControllersElectALeader in deploy",
 	"refloat-controller: get leases.coordination.k8s.io":          "as above",
@@ -26,11 +27,20 @@ var unusedRights = map[string]string{
 	"refloat-planner: update recoveryruns/finalizers.refloat.dev": "only OwnerReferencesPermissionEnforcement asks, which the sandbox does not have",
 	"refloat-applier: update recoveryruns/finalizers.refloat.dev": "as above",
 	"refloat-planner: patch events.events.k8s.io":                 "an event is patched when it repeats within minutes",
-	"refloat-planner: get *.addons.cluster.x-k8s.io":              "no plan here has add-ons",
-	"refloat-applier: create *.addons.cluster.x-k8s.io":           "as above",
-	"refloat-applier: patch *.addons.cluster.x-k8s.io":            "as above",
-	"refloat-destroyer: delete *.addons.cluster.x-k8s.io":         "as above",
-	"refloat-destroyer: list *.clusterctl.cluster.x-k8s.io":       "the sandbox installs Cluster API without clusterctl",
+	"refloat-planner: update leases.coordination.k8s.io":          "only the lock of a run that vanished is taken over",
+	"refloat-planner: list runapprovals.refloat.dev":              "a watch brings the list along, but for older API servers",
+	"refloat-planner: list clusters.cluster.x-k8s.io":             "as above",
+	"refloat-planner: get machines.cluster.x-k8s.io":              "read when one holds up a deletion",
+}
+
+// absent groups and resources are not served by the sandbox.
+var absent = map[string]string{
+	"bootstrap.cluster.x-k8s.io":  "its provider needs no bootstrap provider",
+	"clusterctl.cluster.x-k8s.io": "it installs Cluster API without clusterctl",
+	"operator.cluster.x-k8s.io":   "and without the operator",
+	"ipam.cluster.x-k8s.io":       "kinds of plans in it come with a provider",
+	"addons.cluster.x-k8s.io":     "no plan here has add-ons",
+	"machinepools":                "it has the feature off",
 }
 
 // TestTheRightsAreThoseThatAreUsed has to come last: it holds what every other test made
@@ -51,7 +61,7 @@ func TestTheRightsAreThoseThatAreUsed(t *testing.T) {
 			t.Errorf("%s may not %s %s", account, e.Verb, e.RequestURI)
 		}
 		for _, r := range rights {
-			if r.account == account && r.covers(e) {
+			if r.covers(account, e) {
 				used[r.String()] = true
 			}
 		}
@@ -59,17 +69,16 @@ func TestTheRightsAreThoseThatAreUsed(t *testing.T) {
 	if requests == 0 {
 		t.Fatal("the audit log of the management plane has no request of the controller")
 	}
+	complain := t.Errorf
 	if flag.Lookup("test.run").Value.String() != "" {
-		t.Log("not every test ran, so that rights may look unused")
-		return
+		complain = t.Logf // not every test ran
 	}
 	for _, r := range rights {
-		reason, excused := unusedRights[r.String()]
-		switch {
-		case !used[r.String()] && !excused:
-			t.Errorf("nothing used the right %q", r)
-		case used[r.String()] && excused:
-			t.Errorf("the right %q is used, although it is said not to be (%s)", r, reason)
+		if absent[r.group] != "" || absent[r.resource] != "" {
+			continue
+		}
+		if reason := unusedRights[r.String()]; !used[r.String()] && reason == "" {
+			complain("nothing used the right %q", r)
 		}
 	}
 	for name := range unusedRights {
@@ -102,11 +111,14 @@ func (r right) String() string {
 	return fmt.Sprintf("%s: %s %s", r.account, r.verb, kind)
 }
 
-// covers tells whether a request needed the right. To act as an account is a request of
-// that account too.
-func (r right) covers(e auditEvent) bool {
+// covers tells whether a request of an account needed the right. One that was made as
+// another account also needed the right to act as it.
+func (r right) covers(account string, e auditEvent) bool {
 	if r.verb == "impersonate" {
 		return e.As.Username != ""
+	}
+	if r.account != account {
+		return false
 	}
 	resource := e.ObjectRef.Resource
 	if sub := e.ObjectRef.Subresource; sub != "" {
