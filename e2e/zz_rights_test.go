@@ -19,18 +19,26 @@ import (
 // unusedRights are those that not every pass of these tests uses, each with the reason why
 // it is there.
 var unusedRights = map[string]string{
-	"refloat-controller: create leases.coordination.k8s.io":       "the sandbox has one controller, which needs no lease; see TestControllersElectALeader in deploy",
-	"refloat-controller: get leases.coordination.k8s.io":          "as above",
-	"refloat-controller: update leases.coordination.k8s.io":       "as above",
-	"refloat-controller: create events":                           "as above",
-	"refloat-controller: patch events":                            "as above",
-	"refloat-planner: update recoveryruns/finalizers.refloat.dev": "only OwnerReferencesPermissionEnforcement asks, which the sandbox does not have",
-	"refloat-applier: update recoveryruns/finalizers.refloat.dev": "as above",
-	"refloat-planner: patch events.events.k8s.io":                 "an event is patched when it repeats within minutes",
-	"refloat-planner: update leases.coordination.k8s.io":          "only the lock of a run that vanished is taken over",
-	"refloat-planner: list runapprovals.refloat.dev":              "a watch brings the list along, but for older API servers",
-	"refloat-planner: list clusters.cluster.x-k8s.io":             "as above",
-	"refloat-planner: get machines.cluster.x-k8s.io":              "read when one holds up a deletion",
+	"refloat-controller: create leases.coordination.k8s.io":         "the sandbox has one controller, which needs no lease; see TestControllersElectALeader in deploy",
+	"refloat-controller: get leases.coordination.k8s.io":            "as above",
+	"refloat-controller: update leases.coordination.k8s.io":         "as above",
+	"refloat-controller: create events":                             "as above",
+	"refloat-controller: patch events":                              "as above",
+	"refloat-planner: update recoveryruns/finalizers.refloat.dev":   "only OwnerReferencesPermissionEnforcement asks, which the sandbox does not have",
+	"refloat-applier: update recoveryruns/finalizers.refloat.dev":   "as above",
+	"refloat-planner: patch events.events.k8s.io":                   "an event is patched when it repeats within minutes",
+	"refloat-planner: update leases.coordination.k8s.io":            "only the lock of a run that vanished is taken over",
+	"refloat-planner: list runapprovals.refloat.dev":                "a watch brings the list along, but for older API servers",
+	"refloat-planner: list clusters.cluster.x-k8s.io":               "as above",
+	"refloat-applier: patch machinedeployments.cluster.x-k8s.io":    "Cluster API may be first to tie it to the Cluster",
+	"refloat-applier: patch machinesets.cluster.x-k8s.io":           "as above",
+	"refloat-applier: patch machinehealthchecks.cluster.x-k8s.io":   "as above",
+	"refloat-applier: patch machines.cluster.x-k8s.io":              "no plan here has Machines without a set",
+	"refloat-applier: create machines.cluster.x-k8s.io":             "as above",
+	"refloat-destroyer: delete machines.cluster.x-k8s.io":           "as above",
+	"refloat-destroyer: delete machinesets.cluster.x-k8s.io":        "only what a creation that was cut short left behind",
+	"refloat-destroyer: delete machinedeployments.cluster.x-k8s.io": "as above",
+	"refloat-planner: get machines.cluster.x-k8s.io":                "read when one holds up a deletion",
 }
 
 // absent groups and resources are not served by the sandbox.

@@ -25,11 +25,15 @@ func Kustomize(dir string) ([]*unstructured.Unstructured, error) {
 	}
 	var objects []*unstructured.Unstructured
 	for _, r := range built.Resources() {
-		content, err := r.Map()
+		raw, err := r.MarshalJSON()
 		if err != nil {
 			return nil, fmt.Errorf("build %s: %w", dir, err)
 		}
-		objects = append(objects, &unstructured.Unstructured{Object: content})
+		o := &unstructured.Unstructured{}
+		if err := o.UnmarshalJSON(raw); err != nil {
+			return nil, fmt.Errorf("build %s: %w", dir, err)
+		}
+		objects = append(objects, o)
 	}
 	return objects, nil
 }
