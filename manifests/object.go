@@ -116,3 +116,6 @@ const FieldManager = "refloat"
 // SeedLabel marks what a run writes besides the state: Secrets that Git cannot hold and
 // the namespaces they need. Such objects are expected on the cluster, not extra.
 const SeedLabel = "refloat.dev/seed"
+
+// AccessLabel marks the accounts that Refloat works with in a cluster, and their rights.
+const AccessLabel = "refloat.dev/access"

@@ -144,6 +144,11 @@ func skipped(gk schema.GroupKind) bool {
 	return false
 }
 
+// accesses are the kinds that an access is made of.
+var accesses = map[string]bool{
+	"ServiceAccount": true, "ClusterRole.rbac.authorization.k8s.io": true, "ClusterRoleBinding.rbac.authorization.k8s.io": true,
+}
+
 // classify one object that is neither rendered nor owned, and say why. known holds all
 // live and rendered objects.
 func classify(s stray, known, wanted map[manifests.ID]bool) (Class, string) {
@@ -152,6 +157,8 @@ func classify(s stray, known, wanted map[manifests.ID]bool) (Class, string) {
 		return Expected, "expected by the caller"
 	case s.labels[manifests.SeedLabel] != "":
 		return Expected, "written by the run as a seed"
+	case s.labels[manifests.AccessLabel] != "" && accesses[s.id.GroupKind().String()]:
+		return Expected, "the access of Refloat itself"
 	}
 	if reason := derivedFrom(s, known); reason != "" {
 		return Derived, reason

@@ -53,6 +53,8 @@ var corpus = []situation{
 	one("applied by an earlier commit", "Deployment.apps shop/old", Extra, by("refloat", "kube-controller-manager")),
 	one("made by an operator", "Secret shop/operator-key", Extra, by("manager")),
 	one("seed", "Secret shop/seed", Expected, by("refloat")),
+	one("access by label", "ClusterRoleBinding.rbac.authorization.k8s.io refloat-applier", Expected, label(manifests.AccessLabel, "true")),
+	one("label of an access on what is none", "Secret shop/x", Extra, label(manifests.AccessLabel, "true")),
 	one("seed by label", "Secret shop/x", Expected, label(manifests.SeedLabel, "true")),
 
 	one("endpoints of a service", "Endpoints shop/web", Derived),

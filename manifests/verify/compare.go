@@ -202,9 +202,13 @@ func (v *verifier) compare(ctx context.Context, c *comparison, should map[string
 
 // dryRun repeats what a busy server or a broken connection refuses.
 func (v *verifier) dryRun(ctx context.Context, w cluster.Write) (*unstructured.Unstructured, error) {
+	asker := v.asker
+	if asker == nil {
+		asker = v.client
+	}
 	var last error
 	for attempt := range rounds {
-		result, err := v.client.Apply(ctx, w)
+		result, err := asker.Apply(ctx, w)
 		if err == nil || !passing(err) {
 			return result, err
 		}

@@ -24,6 +24,8 @@ const Manager = "refloat-verify"
 type Options struct {
 	// Config of the cluster to read.
 	Config *rest.Config
+	// Ask is the access for dry runs, which need the right to write; nil means Config.
+	Ask *rest.Config
 	// Thorough asks the API server about every object, under a manager of its own,
 	// instead of trusting the proof of package verify.
 	Thorough bool
@@ -42,6 +44,9 @@ type Options struct {
 	// Clock for the delays between repeated requests; nil means real time.
 	Clock clock.Clock
 	Log   logr.Logger
+
+	// asker sends dry runs; nil for the client that reads.
+	asker *cluster.Client
 }
 
 // Finding is one object and what was found out about it.
@@ -146,6 +151,12 @@ func Verify(ctx context.Context, objects []manifests.Object, o Options) (*Report
 		return nil, err
 	}
 	defer client.Close()
+	if o.Ask != nil {
+		if o.asker, err = cluster.New(o.Ask); err != nil {
+			return nil, err
+		}
+		defer o.asker.Close()
+	}
 	report, err := verifyOnce(ctx, newVerifier(objects, o, client))
 	if err != nil || o.StableFor <= 0 || !report.Clean() {
 		return report, err

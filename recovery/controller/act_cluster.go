@@ -154,11 +154,17 @@ func (r *Reconciler) markApplied(ctx context.Context, o recovery.Observation) er
 // target is the access to the cluster that the run made, with the proof that it is
 // the pinned one. The proof is repeated by whoever is about to write.
 func (r *Reconciler) target(ctx context.Context, run *v1alpha1.RecoveryRun) (Target, error) {
-	return r.reach(ctx, run, *run.Status.Target)
+	return r.reach(ctx, run, *run.Status.Target, capi.RoleApplier)
 }
 
-// reach one pinned incarnation.
-func (r *Reconciler) reach(ctx context.Context, run *v1alpha1.RecoveryRun, pinned v1alpha1.Incarnation) (Target, error) {
+// verifiable is a target that is read with an access of its own.
+func (r *Reconciler) verifiable(ctx context.Context, run *v1alpha1.RecoveryRun) (Target, error) {
+	return r.reach(ctx, run, *run.Status.Target, capi.RoleApplier, capi.RoleVerifier)
+}
+
+// reach one pinned incarnation, as one role or, for what is read only, as another one. The
+// credentials of Cluster API serve to prove which cluster it is and to borrow better ones.
+func (r *Reconciler) reach(ctx context.Context, run *v1alpha1.RecoveryRun, pinned v1alpha1.Incarnation, role capi.Role, reads ...capi.Role) (Target, error) {
 	inc := incarnation(run, &pinned)
 	config, err := r.Clusters.Connect(ctx, inc)
 	if err != nil {
@@ -178,5 +184,18 @@ func (r *Reconciler) reach(ctx context.Context, run *v1alpha1.RecoveryRun, pinne
 	if err := guard(ctx); err != nil {
 		return Target{}, err
 	}
-	return Target{Config: config, Guard: guard, Simulated: pinned.Simulated}, nil
+	target := Target{Config: config, Guard: guard, Simulated: pinned.Simulated}
+	if r.Lend == nil {
+		return target, nil
+	}
+	for _, role := range reads {
+		if target.Reads, err = r.Lend(ctx, config, role); err != nil {
+			return Target{}, err
+		}
+	}
+	if config, err = r.Lend(ctx, config, role); err != nil { // the guard asks with it too
+		return Target{}, err
+	}
+	target.Config = config
+	return target, nil
 }

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/providers/capi"
 	"github.com/refloat-dev/refloat/recovery"
 	"github.com/refloat-dev/refloat/recovery/drain"
 )
@@ -187,7 +188,7 @@ func remembered(record *v1alpha1.DrainRecord) []drain.Entry {
 // doomed is the access to the incarnation that the phase deletes, with the proof that it is
 // the pinned one.
 func (r *Reconciler) doomed(ctx context.Context, o recovery.Observation) (Target, error) {
-	return r.reach(ctx, o.Run, *recovery.Doomed(o.Run))
+	return r.reach(ctx, o.Run, *recovery.Doomed(o.Run), capi.RoleDestroyer)
 }
 
 // resumeTimeout bounds the one attempt to start again what a drain stopped.
@@ -197,7 +198,7 @@ const resumeTimeout = 30 * time.Second
 func (r *Reconciler) resumeDrained(ctx context.Context, o recovery.Observation) error {
 	ctx, cancel := context.WithTimeout(ctx, resumeTimeout)
 	defer cancel()
-	target, err := r.reach(ctx, o.Run, *o.Run.Status.Previous)
+	target, err := r.reach(ctx, o.Run, *o.Run.Status.Previous, capi.RoleDestroyer)
 	if err == nil {
 		err = r.Drainer.Resume(ctx, target)
 	}

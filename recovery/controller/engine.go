@@ -95,6 +95,8 @@ type Rendered struct {
 // Target is the one cluster that may be written to.
 type Target struct {
 	Config *rest.Config
+	// Reads is an access that only reads; nil means Config.
+	Reads *rest.Config
 	// Guard proves, before the first write, that Config leads to the pinned cluster.
 	Guard func(context.Context) error
 	// Simulated says that no container runs there.

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -38,7 +39,7 @@ func (e *engine) Verify(ctx context.Context, rendered *Rendered, target Target, 
 	}
 	started := e.Clock.Now()
 	r, err := verify.Verify(ctx, rendered.State, verify.Options{
-		Config: target.Config, Simulated: target.Simulated, Log: e.Log, Clock: e.Clock,
+		Config: cmp.Or(target.Reads, target.Config), Ask: target.Config, Simulated: target.Simulated, Log: e.Log, Clock: e.Clock,
 		Thorough: settings.Thorough, StableFor: settings.StableFor,
 		Tell: func(w verify.Wait) { tell(ApplyProgress{Waiting: w.For, Since: w.Since, Until: w.Until}) },
 	})

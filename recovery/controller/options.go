@@ -5,6 +5,7 @@
 package controller
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/go-logr/logr"
@@ -85,8 +86,11 @@ type Reconciler struct {
 	Clusters *capi.Clusters
 	Engine   Engine
 	Drainer  Drainer
-	Clock    clock.PassiveClock
-	Events   events.EventRecorder
+	// Lend exchanges the credentials of Cluster API for those of a role, which last an
+	// hour; nil works with them as they are.
+	Lend   func(ctx context.Context, admin *rest.Config, role capi.Role) (*rest.Config, error)
+	Clock  clock.PassiveClock
+	Events events.EventRecorder
 
 	work   *workers
 	claims *claims

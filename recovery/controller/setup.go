@@ -65,6 +65,7 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 		Clock: o.Clock, Endpoint: own.Host, CA: own.CAData,
 	}
 	r := newReconciler(mgr.GetClient(), mgr.GetAPIReader(), clusters, o, mgr.GetEventRecorder("refloat"), func(work func()) { go work() }, notify)
+	r.Lend = clusters.Lend
 	stop := manager.RunnableFunc(func(ctx context.Context) error {
 		<-ctx.Done()
 		close(done)

@@ -98,7 +98,7 @@ func (r *Reconciler) beginVerify(run *v1alpha1.RecoveryRun) error {
 		before = nil // this is the first
 	}
 	r.work.begin(key, client.ObjectKeyFromObject(run), func(ctx context.Context, tell func(advance)) (any, error) {
-		target, err := r.target(ctx, run)
+		target, err := r.verifiable(ctx, run)
 		if err != nil {
 			return nil, err
 		}
