@@ -131,6 +131,9 @@ func (l *lender) await(ctx context.Context, lent *rest.Config) error {
 	return wait.PollUntilContextTimeout(ctx, rightsEvery, rightsWithin, true, func(ctx context.Context) (bool, error) {
 		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: l.rights.proof.DeepCopy()}}
 		answer, err := account.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		if apierrors.IsUnauthorized(err) {
+			return false, nil // it does not know of the account itself yet
+		}
 		return err == nil && answer.Status.Allowed, err
 	})
 }
