@@ -360,6 +360,12 @@ type TeardownPolicy struct {
 	//
 	// +optional
 	Drain DrainPolicy `json:"drain,omitzero"`
+	// Loss says what happens when the cluster holds what neither the repository nor a
+	// backup brings back.
+	//
+	// +optional
+	// +kubebuilder:default={}
+	Loss LossPolicy `json:"loss,omitzero"`
 }
 
 // DrainRule says whether a cluster is drained before it is deleted.

@@ -249,6 +249,10 @@ type RecoveryRunStatus struct {
 	//
 	// +optional
 	Verification *VerificationSummary `json:"verification,omitempty"`
+	// Loss is the summary of what would be, or was, lost with the previous incarnation.
+	//
+	// +optional
+	Loss *LossSummary `json:"loss,omitempty"`
 	// ReportRef names the ConfigMap, in the run's namespace, that holds the report.
 	//
 	// +optional

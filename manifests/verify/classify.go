@@ -13,10 +13,12 @@ import (
 	"github.com/refloat-dev/refloat/manifests/cluster"
 )
 
-// Class of a live object that was not rendered.
+// Class of a live object. Findings and groups are about those that were not rendered.
 type Class string
 
 const (
+	// Rendered objects are in the repository.
+	Rendered Class = "Rendered"
 	// Expected by the caller, such as a seed.
 	Expected Class = "Expected"
 	// Derived from another object, which vouches for it.
@@ -34,9 +36,15 @@ type stray struct {
 	generateName        string
 	managers            []string
 	provisioner         string
+	live                *Live
 }
 
-func (v *verifier) stray(r cluster.Resource, m *metav1.PartialObjectMetadata, provisioner string) {
+// stray sorts in one live object of a list. whole is nil when only its metadata was read.
+func (v *verifier) stray(r cluster.Resource, m *metav1.PartialObjectMetadata, whole *unstructured.Unstructured) {
+	provisioner := ""
+	if whole != nil {
+		provisioner, _, _ = unstructured.NestedString(whole.Object, "provisioner")
+	}
 	s := stray{
 		id:     manifests.ID{Group: r.Group, Kind: r.Kind, Namespace: m.Namespace, Name: m.Name},
 		labels: m.Labels, annotations: m.Annotations, generateName: m.GenerateName, provisioner: provisioner,
@@ -50,13 +58,16 @@ func (v *verifier) stray(r cluster.Resource, m *metav1.PartialObjectMetadata, pr
 	defer v.mu.Unlock()
 	v.identify(s.id, string(m.UID))
 	if _, rendered := v.index[s.id]; rendered {
+		v.inventoried(r, m, whole, Rendered, "it is in the repository")
 		return
 	}
 	if len(m.OwnerReferences) > 0 {
 		// By far the most, and they need no look at what else there is.
-		v.group(Derived, "owned by another object", s.id)
+		v.group(Derived, byOwner, s.id)
+		v.inventoried(r, m, whole, Derived, byOwner)
 		return
 	}
+	s.live = v.inventoried(r, m, whole, "", "")
 	v.strays = append(v.strays, s)
 }
 
@@ -82,10 +93,16 @@ func (v *verifier) group(class Class, reason string, id manifests.ID) {
 }
 
 func metadataOf(u *unstructured.Unstructured) *metav1.PartialObjectMetadata {
+	m := headOf(u)
+	m.GenerateName, m.OwnerReferences, m.ManagedFields = u.GetGenerateName(), u.GetOwnerReferences(), u.GetManagedFields()
+	return m
+}
+
+// headOf a rendered object, which is classified already: without what costs time to decode.
+func headOf(u *unstructured.Unstructured) *metav1.PartialObjectMetadata {
 	return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
-		Namespace: u.GetNamespace(), Name: u.GetName(), GenerateName: u.GetGenerateName(), UID: u.GetUID(),
-		Labels: u.GetLabels(), Annotations: u.GetAnnotations(),
-		OwnerReferences: u.GetOwnerReferences(), ManagedFields: u.GetManagedFields(),
+		Namespace: u.GetNamespace(), Name: u.GetName(), UID: u.GetUID(), Labels: u.GetLabels(), Annotations: u.GetAnnotations(),
+		CreationTimestamp: u.GetCreationTimestamp(), DeletionTimestamp: u.GetDeletionTimestamp(),
 	}}
 }
 
@@ -101,7 +118,10 @@ func (v *verifier) sortOut() {
 	for _, s := range v.strays {
 		class, reason := classify(s, known, v.expected)
 		if class == Extra && v.generated(s.id, s.generateName) {
-			class, reason = Expected, "made of a rendered object that has metadata.generateName"
+			class, reason = Expected, ofNameless
+		}
+		if s.live != nil {
+			s.live.Class, s.live.Reason = class, reason
 		}
 		if class == Extra {
 			v.report.Extra = append(v.report.Extra, Finding{ID: s.id, Detail: reason})
@@ -116,6 +136,19 @@ func (v *verifier) sortOut() {
 		return cmp.Or(strings.Compare(string(a.Class), string(b.Class)), strings.Compare(a.Reason, b.Reason))
 	})
 }
+
+// Reasons that callers tell apart.
+const (
+	// SeedByLabel is said of what nobody but its label calls a seed.
+	SeedByLabel = "written by the run as a seed"
+	// BornWithNamespace is said of what every namespace has.
+	BornWithNamespace = "every namespace has it"
+)
+
+const (
+	byOwner    = "owned by another object"
+	ofNameless = "made of a rendered object that has metadata.generateName"
+)
 
 // origin tells who made an extra object, as far as it is recorded.
 func origin(s stray) string {
@@ -156,7 +189,7 @@ func classify(s stray, known, wanted map[manifests.ID]bool) (Class, string) {
 	case wanted[s.id]:
 		return Expected, "expected by the caller"
 	case s.labels[manifests.SeedLabel] != "":
-		return Expected, "written by the run as a seed"
+		return Expected, SeedByLabel
 	case s.labels[manifests.AccessLabel] != "" && accesses[s.id.GroupKind().String()]:
 		return Expected, "the access of Refloat itself"
 	}

@@ -46,17 +46,25 @@ func (v *verifier) comparison(ctx context.Context, i int, live *unstructured.Uns
 	if err != nil {
 		return c, v.unprunable(ctx, c, err)
 	}
-	c.found = setByHand(want, have, live.GetManagedFields(), c.ignored, c.used)
+	c.found = setByHand(want, have, live.GetManagedFields(), c.ignored, c.used, v.most())
 	if rules, ok := o.Object["rules"]; ok && o.Object["aggregationRule"] != nil && !c.sameRules(rules) {
 		c.used.add(aggregated, []string{"rules"})
 	}
 	if createdOnly(o) && len(c.found) == 0 {
-		d := differ{subset: true, lenient: true, ignored: c.ignored, used: c.used}
+		d := differ{subset: true, lenient: true, ignored: c.ignored, used: c.used, most: v.most()}
 		d.walk(nil, want, have)
 		c.found = d.found
 		attribute(c.found, have, live.GetManagedFields(), managerOf(o))
 	}
 	return c, nil
+}
+
+// most differences to collect of one object.
+func (v *verifier) most() int {
+	if v.Inventory != nil {
+		return mostDifferences
+	}
+	return maxDifferences
 }
 
 // sameRules tells whether the live rules of an aggregated role are those rendered.
@@ -94,7 +102,9 @@ func (v *verifier) record(ctx context.Context, c *comparison) error {
 	differs := len(c.found) > 0
 	switch {
 	case c.trouble != "":
-		v.report.Changed = append(v.report.Changed, v.finding(c.item, "it could not be compared: "+c.trouble))
+		f := v.finding(c.item, "it could not be compared: "+c.trouble)
+		f.Incomparable = true
+		v.report.Changed = append(v.report.Changed, f)
 		return nil
 	case differs && createdOnly(c.object):
 		v.report.Matched++
@@ -192,7 +202,7 @@ func (v *verifier) compare(ctx context.Context, c *comparison, should map[string
 	if err != nil {
 		return v.unprunable(ctx, c, err)
 	}
-	d.ignored, d.used = c.ignored, used
+	d.ignored, d.used, d.most = c.ignored, used, v.most()
 	d.walk(nil, want, have)
 	c.found = d.found
 	attribute(c.found, have, c.live.GetManagedFields(), managerOf(c.object))

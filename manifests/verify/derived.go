@@ -22,8 +22,11 @@ func derivedFrom(s stray, known map[manifests.ID]bool) string {
 	if reason := byKind(s, known); reason != "" {
 		return reason
 	}
-	if kindsOfNetwork[s.id.GroupKind().String()] {
+	switch gk := s.id.GroupKind().String(); {
+	case kindsOfNetwork[gk]:
 		return "a record of the network plug-in"
+	case kindsOfBackups[gk]:
+		return "a record that Velero keeps with the backup"
 	}
 	return keptByTool(s, known)
 }
@@ -85,6 +88,15 @@ var kindsOfNetwork = map[string]bool{
 	"IPAMBlock.crd.projectcalico.org": true, "IPAMHandle.crd.projectcalico.org": true,
 	"IPAMConfig.crd.projectcalico.org": true, "BlockAffinity.crd.projectcalico.org": true,
 	"ClusterInformation.crd.projectcalico.org": true,
+}
+
+// kindsOfBackups are written by Velero alone. It reads those of backups from the storage
+// again, on another cluster too; the others tell what was done once.
+var kindsOfBackups = map[string]bool{
+	"Backup.velero.io": true, "PodVolumeBackup.velero.io": true, "DataUpload.velero.io": true,
+	"BackupRepository.velero.io": true, "Restore.velero.io": true, "PodVolumeRestore.velero.io": true,
+	"DataDownload.velero.io": true, "DeleteBackupRequest.velero.io": true, "DownloadRequest.velero.io": true,
+	"ServerStatusRequest.velero.io": true,
 }
 
 // keptByTool recognises what a tool of this cluster keeps from another source, by the

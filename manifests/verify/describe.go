@@ -33,11 +33,11 @@ const maxValue = 120
 // left out.
 func describe(found []difference, secret bool) string {
 	parts := make([]string, 0, len(found))
-	for _, f := range found {
+	for _, f := range found[:min(len(found), maxDifferences)] {
 		parts = append(parts, f.describe(secret)+f.by())
 	}
 	text := strings.Join(parts, "; ")
-	if len(found) == maxDifferences {
+	if len(found) >= maxDifferences {
 		text += "; perhaps more"
 	}
 	return text

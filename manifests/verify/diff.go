@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"maps"
 	"reflect"
 	"slices"
@@ -19,8 +20,12 @@ type difference struct {
 	time    time.Time
 }
 
-// maxDifferences bounds what is collected of one object.
-const maxDifferences = 5
+// maxDifferences bounds what is told of one object; mostDifferences what is collected of
+// one for an inventory.
+const (
+	maxDifferences  = 5
+	mostDifferences = 200
+)
 
 // diff lists where have differs from want, in sorted sequence, at most
 // maxDifferences of them. The ignored paths and all below them are skipped.
@@ -37,10 +42,15 @@ type differ struct {
 	used uses
 	// subset compares only what want has; lenient also lets have lack what is empty.
 	subset, lenient bool
+	// most differences to collect; 0 means maxDifferences.
+	most int
 }
 
+// full tells whether enough differences were collected.
+func (d *differ) full() bool { return len(d.found) >= cmp.Or(d.most, maxDifferences) }
+
 func (d *differ) walk(path []string, want, have any) {
-	if len(d.found) >= maxDifferences {
+	if d.full() {
 		return
 	}
 	if rule := d.ignored.match(path); rule != nil {
@@ -100,7 +110,7 @@ func (d *differ) lists(path []string, want, have []any) {
 }
 
 func (d *differ) missing(found difference) {
-	if len(d.found) >= maxDifferences {
+	if d.full() {
 		return
 	}
 	if rule := d.ignored.match(found.path); rule != nil {

@@ -25,8 +25,9 @@ func byHand(manager string) bool {
 // annotationsOfHands are notes that kubectl leaves for itself.
 var annotationsOfHands = []string{"kubectl.kubernetes.io/last-applied-configuration"}
 
-// setByHand lists fields that a person set and that desired does not have.
-func setByHand(desired, live map[string]any, record []metav1.ManagedFieldsEntry, ignored ignores, used uses) []difference {
+// setByHand lists fields that a person set and that desired does not have, at most so
+// many.
+func setByHand(desired, live map[string]any, record []metav1.ManagedFieldsEntry, ignored ignores, used uses, most int) []difference {
 	var found []difference
 	for _, m := range record {
 		if !byHand(m.Manager) || m.Subresource == "status" {
@@ -39,7 +40,7 @@ func setByHand(desired, live map[string]any, record []metav1.ManagedFieldsEntry,
 		}
 	}
 	slices.SortFunc(found, func(a, b difference) int { return slices.Compare(a.path, b.path) })
-	return found[:min(len(found), maxDifferences)]
+	return found[:min(len(found), most)]
 }
 
 type hand struct {

@@ -52,7 +52,7 @@ func ofSystem(s stray) string {
 	case systemKinds[s.id.GroupKind().String()]:
 		return "a kind that only nodes and the control plane write"
 	case bornWithNamespace(s.id):
-		return "every namespace has it"
+		return BornWithNamespace
 	case s.labels[bootstrapping] != "" || s.labels[autoManaged] != "" || s.annotations[autoUpdated] != "":
 		return "kept by the API server"
 	case byComponents(s.managers):

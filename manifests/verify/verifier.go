@@ -42,6 +42,7 @@ type verifier struct {
 	prints map[int][sha256.Size]byte
 	groups map[Group]Group
 	strays []stray
+	live   map[manifests.ID]*Live
 	report Report
 }
 
@@ -60,6 +61,7 @@ func newVerifier(objects []manifests.Object, o Options, client *cluster.Client) 
 		jq:       newJQCache(),
 		seen:     make([]bool, len(objects)),
 		groups:   map[Group]Group{},
+		live:     map[manifests.ID]*Live{},
 		prints:   make(map[int][sha256.Size]byte, len(objects)),
 		report:   Report{Rendered: len(objects), Thorough: o.Thorough},
 	}
@@ -99,6 +101,7 @@ func (v *verifier) run(ctx context.Context) error {
 		return err
 	}
 	v.sortOut()
+	v.tellInventory()
 	return nil
 }
 
@@ -198,9 +201,9 @@ func (v *verifier) passes() []pass {
 // read one list. Objects to compare are read whole, all others by metadata.
 func (v *verifier) read(ctx context.Context, p pass) error {
 	gk := p.resource.GroupVersionKind().GroupKind()
-	if !p.compare && gk != cluster.StorageClassKind.GroupKind() {
+	if !p.compare && gk != cluster.StorageClassKind.GroupKind() && !v.wants(gk) {
 		_, err := v.client.ListMetadata(ctx, p.resource, func(m *metav1.PartialObjectMetadata) error {
-			v.stray(p.resource, m, "")
+			v.stray(p.resource, m, nil)
 			return nil
 		})
 		return err
@@ -208,17 +211,18 @@ func (v *verifier) read(ctx context.Context, p pass) error {
 	group, ctx := errgroup.WithContext(ctx)
 	_, err := v.client.List(ctx, p.resource, func(u *unstructured.Unstructured) error {
 		i, rendered := v.index[manifests.IDOf(u)]
-		if rendered && u.GetKind() == "Namespace" {
+		switch {
+		case rendered && v.Inventory == nil:
 			v.mu.Lock()
 			v.identify(manifests.IDOf(u), string(u.GetUID()))
 			v.mu.Unlock()
+		case rendered:
+			v.stray(p.resource, headOf(u), u)
+		case p.inventory:
+			v.stray(p.resource, metadataOf(u), u)
 		}
 		if rendered && v.objects[i].GroupVersionKind() == u.GroupVersionKind() {
 			return v.check(ctx, group, i, u)
-		}
-		if p.inventory && !rendered {
-			provisioner, _, _ := unstructured.NestedString(u.Object, "provisioner")
-			v.stray(p.resource, metadataOf(u), provisioner)
 		}
 		return nil
 	})

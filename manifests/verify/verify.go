@@ -41,6 +41,9 @@ type Options struct {
 	StableFor time.Duration
 	// Tell what is waited for meanwhile; nil tells nobody.
 	Tell func(Wait)
+	// Inventory asks for every live object and more about those that changed; nil asks
+	// for the report alone.
+	Inventory *Inventory
 	// Clock for the delays between repeated requests; nil means real time.
 	Clock clock.Clock
 	Log   logr.Logger
@@ -58,8 +61,11 @@ type Finding struct {
 	Detail string
 	// Rule that exempts the object or the fields, of exempt findings only.
 	Rule string
-	// Changes are the fields that differ, of changed findings only; at most five.
+	// Changes are the fields that differ, of changed findings only; at most five, or 200
+	// with an inventory.
 	Changes []Change
+	// Incomparable is true of a changed object that could not be compared.
+	Incomparable bool
 }
 
 // Change is one field that is not as rendered.
