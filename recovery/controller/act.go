@@ -152,6 +152,9 @@ func (r *Reconciler) fail(ctx context.Context, o recovery.Observation, failure *
 		if stored {
 			run.Status.ReportRef = &v1alpha1.LocalConfigMapReference{Name: recovery.ReportName(run)}
 		}
+		if f, none := outcome[*findings](r.work, phaseKey(run.UID, v1alpha1.PhasePreflight)); none == nil && f != nil {
+			recovery.RecordLoss(run, f.loss)
+		}
 		recovery.RecordFailure(run, *failure, now)
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/expand"
+	"github.com/refloat-dev/refloat/manifests/loss"
 	"github.com/refloat-dev/refloat/providers/capi"
 	"github.com/refloat-dev/refloat/recovery/report"
 )
@@ -29,6 +30,9 @@ type Engine interface {
 	// Verify compares the live cluster with the state, from fresh reads, and certifies
 	// the outcome. It tells what it waits for.
 	Verify(ctx context.Context, rendered *Rendered, target Target, settings VerifySettings, tell func(ApplyProgress)) (*Verified, error)
+	// Loss tells, from fresh reads, what would be lost with a cluster that is to be what the
+	// state says. It changes nothing and asks for no Guard.
+	Loss(ctx context.Context, rendered *Rendered, target Target, settings LossSettings) (*loss.Preview, error)
 }
 
 // RenderRequest says what to render.

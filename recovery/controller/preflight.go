@@ -29,6 +29,9 @@ type findings struct {
 	// target and retried, when the run goes on with the cluster of a failed one.
 	target  *v1alpha1.Incarnation
 	retried *v1alpha1.RetriedRun
+	// loss of the previous incarnation, and what people should know about it.
+	loss  recovery.LossFound
+	notes []string
 }
 
 func (r *Reconciler) beginPreflight(run *v1alpha1.RecoveryRun) {
@@ -75,7 +78,11 @@ func (r *Reconciler) preflight(ctx context.Context, run *v1alpha1.RecoveryRun) (
 	if err := r.Clusters.Preflight(ctx, f.materials.cluster); err != nil {
 		return nil, err
 	}
-	return f, r.Clusters.Obstacles(ctx, f.materials.cluster)
+	if err := r.Clusters.Obstacles(ctx, f.materials.cluster); err != nil {
+		return nil, err
+	}
+	// Last, since it takes longest, and as near to the deletion as can be.
+	return f, r.lossBefore(ctx, run, f)
 }
 
 // render the commit as it is pinned, or what the plan refers to now when it is empty.
@@ -221,6 +228,10 @@ func (r *Reconciler) recordPreflight(ctx context.Context, o recovery.Observation
 		return err
 	}
 	r.work.put(materialsKey(o.Run.UID), f.materials)
+	stored, err := r.storeInterim(ctx, o)
+	if err != nil {
+		return err
+	}
 	err = r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) {
 		p := run.Status.Pinned
 		p.Commit, p.RenderDigest, p.ClusterDigest = rendered.Commit, rendered.Digest, rendered.ClusterDigest
@@ -232,6 +243,10 @@ func (r *Reconciler) recordPreflight(ctx context.Context, o recovery.Observation
 			p.CommitTime = &at
 		}
 		run.Status.Previous = f.previous
+		recovery.RecordLoss(run, f.loss)
+		if stored {
+			run.Status.ReportRef = &v1alpha1.LocalConfigMapReference{Name: recovery.ReportName(run)}
+		}
 		run.Status.Target, run.Status.Retried = f.target, f.retried
 		if f.target == nil && run.Spec.Operation != v1alpha1.OperationTeardown {
 			run.Status.Target = &v1alpha1.Incarnation{Name: f.materials.cluster.Name}
@@ -241,7 +256,7 @@ func (r *Reconciler) recordPreflight(ctx context.Context, o recovery.Observation
 	if err != nil {
 		return err
 	}
-	for _, note := range f.materials.notes() {
+	for _, note := range append(f.materials.notes(), f.notes...) {
 		r.event(o.Run, "Warning", "%s", note)
 	}
 	return nil

@@ -28,7 +28,9 @@ func (r *Reconciler) storeInterim(ctx context.Context, o recovery.Observation) (
 	key := phaseKey(o.Run.UID, current.Name)
 	objects, noObjects := outcome[[]report.Object](r.work, key)
 	compared, noVerdict := outcome[*comparison](r.work, key)
-	if noObjects != nil && noVerdict != nil {
+	found, noFindings := outcome[*findings](r.work, key)
+	previewed := noFindings == nil && found != nil && found.loss != (recovery.LossFound{})
+	if noObjects != nil && noVerdict != nil && !previewed {
 		return false, nil
 	}
 	return true, r.store(ctx, o.Run, "", func(earlier *report.Report) {
@@ -40,6 +42,9 @@ func (r *Reconciler) storeInterim(ctx context.Context, o recovery.Observation) (
 		}
 		if m, err := outcome[*materials](r.work, materialsKey(o.Run.UID)); err == nil {
 			earlier.Notes = m.notes()
+		}
+		if previewed {
+			earlier.Loss = found.loss.Preview
 		}
 		if noVerdict == nil && compared.note != "" {
 			earlier.Notes = append(earlier.Notes, compared.note)

@@ -29,6 +29,7 @@ import (
 	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/certificate"
 	"github.com/refloat-dev/refloat/manifests/expand"
+	"github.com/refloat-dev/refloat/manifests/loss"
 	"github.com/refloat-dev/refloat/manifests/verify"
 	"github.com/refloat-dev/refloat/providers/capi"
 	"github.com/refloat-dev/refloat/providers/capi/fake"
@@ -335,6 +336,10 @@ type scripted struct {
 
 	settings VerifySettings // of the last verification
 
+	loss    *loss.Preview // what goes with a cluster; nothing when nil
+	lossErr error
+	asksFor LossSettings // of the last preview
+
 	charts []expand.ChartPin
 	frozen []expand.FrozenRelease
 	pinned []expand.SourcePin
@@ -416,6 +421,19 @@ func (s *scripted) Verify(ctx context.Context, rendered *Rendered, target Target
 	}
 	envelope, err := certificate.Sign(ctx, certificate.New(&verify.Report{Rendered: 1, Matched: 1}, settings.Facts), settings.Key)
 	return &Verified{Verification: v, Certificate: envelope}, err
+}
+
+func (s *scripted) Loss(_ context.Context, _ *Rendered, _ Target, settings LossSettings) (*loss.Preview, error) {
+	if err := errors.Join(s.w.read(), s.lossErr); err != nil {
+		return nil, err
+	}
+	s.asksFor = settings
+	if s.loss == nil {
+		return &loss.Preview{ClusterID: string(settings.ClusterID), At: settings.Rules.Now}, nil
+	}
+	p := *s.loss
+	p.ClusterID, p.At = string(settings.ClusterID), settings.Rules.Now
+	return &p, nil
 }
 
 func (s *scripted) verification(rendered *Rendered, target Target) *report.Verification {

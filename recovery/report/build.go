@@ -20,7 +20,10 @@ func Build(run *v1alpha1.RecoveryRun, earlier *Report) *Report {
 	}
 	if earlier != nil {
 		r.Waves, r.Verification, r.Notes, r.Truncated = earlier.Waves, earlier.Verification, earlier.Notes, earlier.Truncated
-		r.Certificate = earlier.Certificate
+		r.Certificate, r.Loss = earlier.Certificate, earlier.Loss
+	}
+	if s.Loss != nil {
+		r.LossUnseen = s.Loss.Unseen
 	}
 	if r.Waves == nil {
 		r.Waves = []Wave{}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/manifests/loss"
 )
 
 // Report of one run. Durations are in seconds.
@@ -40,6 +41,10 @@ type Report struct {
 	Phases              []Phase       `json:"phases"`
 	Waves               []Wave        `json:"waves"`
 	Verification        *Verification `json:"verification,omitempty"`
+	// Loss is what was, or would have been, lost with the previous cluster.
+	Loss *loss.Preview `json:"loss,omitempty"`
+	// LossUnseen says why nobody could tell; empty when somebody could.
+	LossUnseen string `json:"lossUnseen,omitempty"`
 	// Certificate is a DSSE envelope about a complete match; absent without one.
 	Certificate json.RawMessage `json:"certificate,omitempty"`
 	Failure     *Failure        `json:"failure,omitempty"`

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/refloat-dev/refloat/manifests/loss"
 	"github.com/refloat-dev/refloat/recovery/pack"
 )
 
@@ -58,6 +59,15 @@ func shortenDetails(r *Report) {
 			}
 		}
 		r.Verification = &v
+	}
+	if r.Loss != nil {
+		p := *r.Loss
+		for _, list := range []*[]loss.Item{&p.Lost, &p.Volumes} {
+			if left := len(*list) - keptDetails; left > 0 {
+				*list, p.LeftOut = (*list)[:keptDetails:keptDetails], p.LeftOut+left
+			}
+		}
+		r.Loss = &p
 	}
 	waves := make([]Wave, len(r.Waves))
 	for i, wave := range r.Waves {

@@ -23,6 +23,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	r.phases(&b)
 	r.waves(&b)
 	r.verification(&b)
+	r.loss(&b)
 	for _, note := range r.Notes {
 		fmt.Fprintf(&b, "\nnote: %s\n", note)
 	}
@@ -184,6 +185,16 @@ func (r *Report) verification(b *bytes.Buffer) {
 	}
 	if len(r.Certificate) > 0 {
 		fmt.Fprintf(b, "  certificate: %d bytes in the JSON form of this report\n", len(r.Certificate))
+	}
+}
+
+func (r *Report) loss(b *bytes.Buffer) {
+	if r.LossUnseen != "" {
+		b.WriteString("\nwhat would be lost with the previous cluster could not be told: " + r.LossUnseen + "\n")
+	}
+	if r.Loss != nil {
+		fmt.Fprintf(b, "\nwhat goes with the previous cluster: %d not known to come back\n", r.Loss.Total)
+		r.Loss.WriteText(b)
 	}
 }
 

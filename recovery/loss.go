@@ -1,0 +1,175 @@
+package recovery
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/loss"
+)
+
+// SilentPatience is how long a cluster has to give no answer, within one Preflight, before
+// it counts as unreachable: one request that fails says nothing.
+const SilentPatience = time.Minute
+
+// LossFound is what looking for losses came to.
+type LossFound struct {
+	// Preview is nil when it could not be told.
+	Preview *loss.Preview
+	// Unseen says why not.
+	Unseen string
+	// Silent is true when the cluster gave no answer at all, rather than half of one.
+	Silent bool
+}
+
+// JudgeLoss decides whether the deletion of a cluster may go on: a Fault when not, and
+// otherwise what people should know; empty when there is nothing to say.
+func JudgeLoss(run *v1alpha1.RecoveryRun, cluster string, found LossFound) (*Fault, string) {
+	policy, plan := run.Status.Pinned.Plan.Teardown.Loss, run.Spec.PlanRef.Name
+	warn := policy.Policy == v1alpha1.LossWarn
+	if found.Preview == nil {
+		allowed := found.Silent && run.Spec.Operation == v1alpha1.OperationRebuild && policy.Unreachable == v1alpha1.UnreachableAllowRebuild
+		if warn || allowed {
+			return nil, fmt.Sprintf("what would be lost with Cluster %s could not be told: %s", cluster, found.Unseen)
+		}
+		return Faultf("LossUnknown", "what would be lost with Cluster %s cannot be told, and it was left alone: %s; %s", cluster, found.Unseen, wayOut(run.Spec.Operation)), ""
+	}
+	if found.Preview.Clean() {
+		return nil, ""
+	}
+	what := fmt.Sprintf("%s would be lost with Cluster %s: %s", Losses(found.Preview), cluster, namesOf(found.Preview))
+	if warn {
+		return nil, what
+	}
+	return Faultf("WouldLose", "%s; it was left alone: 'refloat loss %s' lists everything, 'refloat adopt %s' writes it down for the repository", what, plan, plan), ""
+}
+
+// wayOut of not knowing.
+func wayOut(operation v1alpha1.Operation) string {
+	if operation == v1alpha1.OperationRebuild {
+		return "make it readable, or, when it is dead, set spec.teardown.loss.unreachable of the plan to AllowRebuild"
+	}
+	return "make it readable, or set spec.teardown.loss.policy of the plan to Warn"
+}
+
+// Losses counts what a preview lists and nobody excused: 3 objects, 1 volume.
+func Losses(p *loss.Preview) string {
+	counts := map[loss.What]int{}
+	for _, i := range p.Counting() {
+		counts[i.What]++
+	}
+	var parts []string
+	for _, part := range []struct {
+		what      loss.What
+		one, many string
+	}{{loss.Object, "object", "objects"}, {loss.Fields, "changed object", "changed objects"}, {loss.Data, "volume", "volumes"}} {
+		switch n := counts[part.what]; n {
+		case 0:
+		case 1:
+			parts = append(parts, "1 "+part.one)
+		default:
+			parts = append(parts, fmt.Sprintf("%d %s", n, part.many))
+		}
+	}
+	text := strings.Join(parts, ", ")
+	if rest := p.Total - len(p.Counting()); rest > 0 {
+		text += fmt.Sprintf(" and %d more", rest)
+	}
+	return text
+}
+
+// namesOf the first losses, with who wrote them last.
+func namesOf(p *loss.Preview) string {
+	var names []string
+	for _, i := range p.Counting() {
+		names = append(names, LossLine(i))
+	}
+	return some(names)
+}
+
+// LossLine names one lost item in a few words.
+func LossLine(i loss.Item) string {
+	s := i.ID.String()
+	switch i.What {
+	case loss.Data:
+		s = "the data of " + s
+	case loss.Fields:
+		var paths []string
+		for _, f := range i.Fields {
+			paths = append(paths, f.Path)
+		}
+		if len(paths) > 0 {
+			s += " (" + some(paths) + ")"
+		}
+	case loss.Object:
+	}
+	if i.By.Manager == "" || i.What == loss.Data {
+		return s
+	}
+	s += ", written by " + i.By.Manager
+	if i.By.Time != nil {
+		s += " at " + i.By.Time.Format(time.RFC3339)
+	}
+	return s
+}
+
+// RecordLoss keeps the counts of what a preflight found.
+func RecordLoss(run *v1alpha1.RecoveryRun, found LossFound) {
+	if found.Preview == nil {
+		if found.Unseen != "" {
+			run.Status.Loss = &v1alpha1.LossSummary{Unseen: clip(found.Unseen, maxWaiting)}
+		}
+		return
+	}
+	at := metav1.NewTime(found.Preview.At)
+	s := &v1alpha1.LossSummary{At: &at}
+	for _, i := range found.Preview.Lost {
+		switch i.What {
+		case loss.Object:
+			s.Objects++
+		case loss.Fields:
+			s.Fields++
+		case loss.Data:
+			s.Volumes++
+		}
+		if !i.Counts() {
+			s.Excused++
+		}
+	}
+	run.Status.Loss = s
+}
+
+// LossRules of a plan. An accepted list counts with RefuseIfNew alone.
+func LossRules(plan v1alpha1.RecoveryPlanSpec, now time.Time, accepted *loss.Accepted) loss.Rules {
+	policy := plan.Teardown.Loss
+	rules := loss.Rules{Now: now, DisposableData: policy.DisposableData}
+	if policy.MaxBackupAge != nil {
+		rules.MaxBackupAge = policy.MaxBackupAge.Duration
+	}
+	for _, w := range policy.Waivers {
+		p := w.Object
+		rules.Waivers = append(rules.Waivers, loss.Waiver{
+			Pattern: manifests.Pattern{Group: p.Group, Kind: p.Kind, Namespace: p.Namespace, Name: p.Name}, Reason: w.Reason, Until: w.Until.Time,
+		})
+	}
+	if policy.Policy == v1alpha1.LossRefuseIfNew {
+		rules.Accepted = accepted
+	}
+	return rules
+}
+
+// ExpectedOn a cluster are the objects that a run writes besides the state.
+func ExpectedOn(plan v1alpha1.RecoveryPlanSpec) []manifests.ID {
+	var out []manifests.ID
+	for _, s := range plan.Seeds {
+		out = append(out, manifests.ID{Kind: "Secret", Namespace: s.Namespace, Name: s.SecretRef.Name}, manifests.ID{Kind: "Namespace", Name: s.Namespace})
+	}
+	return out
+}
+
+// AcceptedLossName is the ConfigMap with the losses that were accepted for a plan.
+func AcceptedLossName(plan string) string { return bounded(plan+"-accepted-loss", maxReportName) }
