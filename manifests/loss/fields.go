@@ -41,12 +41,17 @@ func (j *judge) foreign(changes []verify.Change) []Field {
 	var out []Field
 	for _, c := range changes {
 		w := verify.Writer{Manager: c.Manager, Time: c.Time}
-		if c.Manager == "" || slices.Contains(j.Managers, c.Manager) || w.Kubernetes() {
+		if c.Manager == "" || slices.Contains(j.Managers, c.Manager) || w.Kubernetes() || ofThisCluster(c.Path) {
 			continue
 		}
 		out = append(out, Field{Path: c.Path, InGit: c.Rendered, Live: c.Live, By: writer(w)})
 	}
 	return out
+}
+
+// ofThisCluster are paths whose values mean nothing on another cluster.
+func ofThisCluster(path string) bool {
+	return strings.HasPrefix(path, "metadata.ownerReferences") || strings.HasPrefix(path, "metadata.finalizers")
 }
 
 // passing fields are set for the moment, while a node is drained or a workload restarted.
@@ -65,7 +70,7 @@ func handMade(l *verify.Live) []Field {
 	}
 	var out []Field
 	for _, f := range l.HandFields() {
-		if brought(l) && installs(f.By) || slices.Contains(passing, f.Path) || strings.HasPrefix(f.Path, "metadata.finalizers") {
+		if brought(l) && installs(f.By) || slices.Contains(passing, f.Path) || ofThisCluster(f.Path) {
 			continue
 		}
 		out = append(out, Field{Path: f.Path, By: writer(f.By)})
