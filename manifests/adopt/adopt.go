@@ -30,7 +30,7 @@ type File struct {
 // Clean is a live object as a repository should hold it: what people and tools wrote,
 // without status, identity and what belongs to one cluster alone.
 func Clean(live *unstructured.Unstructured) *unstructured.Unstructured {
-	u := verify.Owned(live)
+	u, told := verify.Owned(live)
 	delete(u.Object, "status")
 	metadata, _ := u.Object["metadata"].(map[string]any)
 	for _, field := range []string{
@@ -48,7 +48,10 @@ func Clean(live *unstructured.Unstructured) *unstructured.Unstructured {
 	} else {
 		delete(metadata, "finalizers")
 	}
-	cleanKind(u)
+	ofOneCluster(u)
+	if !told {
+		assigned(u)
+	}
 	return u
 }
 
@@ -70,12 +73,27 @@ func strip(parent map[string]any, field string, gone func(key string) bool) {
 	}
 }
 
-// cleanKind removes what a cluster assigns to objects of some kinds.
-func cleanKind(u *unstructured.Unstructured) {
+// ofOneCluster removes what leads to other objects of the same cluster.
+func ofOneCluster(u *unstructured.Unstructured) {
 	spec, _ := u.Object["spec"].(map[string]any)
 	switch u.GroupVersionKind().GroupKind().String() {
 	case "Namespace":
 		delete(u.Object, "spec")
+	case "ServiceAccount":
+		delete(u.Object, "secrets")
+	case "PersistentVolume":
+		if ref, ok := spec["claimRef"].(map[string]any); ok {
+			delete(ref, "uid")
+			delete(ref, "resourceVersion")
+		}
+	}
+}
+
+// assigned removes what a cluster gives to objects of some kinds, when nothing tells
+// whether people asked for it.
+func assigned(u *unstructured.Unstructured) {
+	spec, _ := u.Object["spec"].(map[string]any)
+	switch u.GroupVersionKind().GroupKind().String() {
 	case "Service":
 		if spec["clusterIP"] != "None" {
 			delete(spec, "clusterIP")
@@ -84,11 +102,6 @@ func cleanKind(u *unstructured.Unstructured) {
 		delete(spec, "healthCheckNodePort")
 	case "PersistentVolumeClaim":
 		delete(spec, "volumeName")
-	case "PersistentVolume":
-		if ref, ok := spec["claimRef"].(map[string]any); ok {
-			delete(ref, "uid")
-			delete(ref, "resourceVersion")
-		}
 	case "Pod":
 		delete(spec, "nodeName")
 	case "Job.batch":
@@ -97,8 +110,6 @@ func cleanKind(u *unstructured.Unstructured) {
 			unstructured.RemoveNestedField(u.Object, "spec", "template", "metadata", "labels", "controller-uid")
 			unstructured.RemoveNestedField(u.Object, "spec", "template", "metadata", "labels", "batch.kubernetes.io/controller-uid")
 		}
-	case "ServiceAccount":
-		delete(u.Object, "secrets")
 	}
 }
 

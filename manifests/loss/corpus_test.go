@@ -218,6 +218,7 @@ var corpus = []situation{
 	it("kube-system", "v1 Namespace kube-system", loss.Kubernetes, by("kube-apiserver", `{"f:metadata":{}}`)),
 	changed("namespace of Kubernetes labelled by hand", "v1 Namespace kube-public", by("kubectl-label", `{"f:metadata":{"f:labels":{"f:a":{}}}}`)),
 	changed("default account with a pull secret", "v1 ServiceAccount shop/default", by("kubectl-patch", `{"f:imagePullSecrets":{"k:{\"name\":\"r\"}":{}}}`)),
+	changed("default account changed, which nobody records", "v1 ServiceAccount saved/default", content("imagePullSecrets: [{name: r}]")),
 	it("DNS as installed", "v1 ConfigMap kube-system/coredns", loss.Kubernetes, by("kubectl-client-side-apply", someData)),
 	changed("DNS edited by hand", "apps/v1 Deployment kube-system/coredns", by("kubeadm", `{"f:spec":{}}`), by("kubectl-edit", `{"f:spec":{"f:replicas":{}}}`)),
 	it("DNS restarted by hand", "apps/v1 DaemonSet kube-system/kube-proxy", loss.Kubernetes, by("kubectl-rollout", `{"f:spec":{"f:template":{"f:metadata":{"f:annotations":{"f:kubectl.kubernetes.io/restartedAt":{}}}}}}`)),

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/verify"
 )
@@ -68,12 +70,27 @@ func handMade(l *verify.Live) []Field {
 	if l.Class != verify.System && l.Class != verify.Expected && !owned || shortLived[l.ID.GroupKind().String()] {
 		return nil
 	}
-	var out []Field
+	out := unrecorded(l)
 	for _, f := range l.HandFields() {
 		if brought(l) && installs(f.By) || slices.Contains(passing, f.Path) || ofThisCluster(f.Path) {
 			continue
 		}
 		out = append(out, Field{Path: f.Path, By: writer(f.By)})
+	}
+	return out
+}
+
+// unrecorded are fields of a namespace's default account. It is made with nothing but a
+// name, and the API server keeps no record of who changes such an object.
+func unrecorded(l *verify.Live) []Field {
+	if l.Reason != verify.BornWithNamespace || l.ID.Kind != "ServiceAccount" || l.Object == nil || len(l.Writers) > 0 {
+		return nil
+	}
+	var out []Field
+	for _, path := range [][]string{{"automountServiceAccountToken"}, {"imagePullSecrets"}, {"metadata", "annotations"}, {"metadata", "labels"}} {
+		if _, set, _ := unstructured.NestedFieldNoCopy(l.Object.Object, path...); set {
+			out = append(out, Field{Path: strings.Join(path, ".")})
+		}
 	}
 	return out
 }
@@ -108,8 +125,12 @@ func writer(w verify.Writer) Writer {
 	return out
 }
 
-// last of those who wrote.
+// last of those who wrote; parts of Kubernetes only where nobody else did.
 func last(writers []verify.Writer) Writer {
+	others := slices.DeleteFunc(slices.Clone(writers), verify.Writer.Kubernetes)
+	if len(others) > 0 {
+		writers = others
+	}
 	if len(writers) == 0 {
 		return Writer{}
 	}

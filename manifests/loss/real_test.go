@@ -140,7 +140,7 @@ func byHands(t *testing.T) []string {
 		"Data PersistentVolumeClaim real/data",
 		"Fields ConfigMap real/drifted", "Fields ConfigMap real/labelled", "Fields Deployment.apps real/web", "Fields ServiceAccount real/default",
 		"Object ClusterRole.rbac.authorization.k8s.io by:hand", "Object ConfigMap real/mine", "Object Deployment.apps real/hand", "Object Job.batch real/once",
-		"Object Namespace stranger", "Object PersistentVolumeClaim real/data", "Object Secret real/key", "Object Service real/door",
+		"Object Namespace stranger", "Object PersistentVolume disk", "Object PersistentVolumeClaim real/data", "Object Secret real/key", "Object Service real/door",
 	}
 }
 
@@ -190,7 +190,7 @@ func adoptedFrom(t *testing.T, p *loss.Preview) []manifests.Object {
 	t.Helper()
 	resources := map[string]schema.GroupVersionResource{
 		"ConfigMap": core("configmaps"), "Secret": core("secrets"), "Namespace": core("namespaces"), "Service": core("services"),
-		"ClusterRole": roles, "Deployment": deployments, "Job": jobs, "PersistentVolumeClaim": core("persistentvolumeclaims"),
+		"ClusterRole": roles, "Deployment": deployments, "Job": jobs, "PersistentVolumeClaim": core("persistentvolumeclaims"), "PersistentVolume": core("persistentvolumes"),
 	}
 	var out []manifests.Object
 	for _, i := range p.Counting() {

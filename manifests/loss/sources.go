@@ -11,8 +11,10 @@ import (
 	"github.com/refloat-dev/refloat/manifests/verify"
 )
 
-// wholeKinds are read with all their fields: volumes, and what may cover a loss.
+// wholeKinds are read with all their fields: volumes, what may cover a loss, and accounts,
+// of whose changes there is no record.
 var wholeKinds = map[string]bool{
+	"ServiceAccount":   true,
 	"PersistentVolume": true, "PersistentVolumeClaim": true,
 	"Backup.velero.io": true, "BackupStorageLocation.velero.io": true, "PodVolumeBackup.velero.io": true, "DataUpload.velero.io": true,
 	"VolumeSnapshot.snapshot.storage.k8s.io": true, "VolumeSnapshotContent.snapshot.storage.k8s.io": true,

@@ -9,8 +9,9 @@ import (
 // Owned is what of a live object people and tools wrote, by its record of ownership:
 // without the defaults of the API server and without what parts of Kubernetes added. An
 // object whose record does not tell, because there is none or it is about another version
-// of the API, comes back as it is. apiVersion, kind and the name are always kept.
-func Owned(u *unstructured.Unstructured) *unstructured.Unstructured {
+// of the API, comes back as it is, and told is false. apiVersion, kind and the name are
+// always kept.
+func Owned(u *unstructured.Unstructured) (owned *unstructured.Unstructured, told bool) {
 	var records []map[string]any
 	for _, m := range u.GetManagedFields() {
 		if m.Subresource != "" || components[m.Manager] {
@@ -18,12 +19,12 @@ func Owned(u *unstructured.Unstructured) *unstructured.Unstructured {
 		}
 		fields, ok := fieldsOf(m)
 		if !ok || m.APIVersion != u.GetAPIVersion() {
-			return u.DeepCopy()
+			return u.DeepCopy(), false
 		}
 		records = append(records, fields)
 	}
 	if len(records) == 0 {
-		return u.DeepCopy()
+		return u.DeepCopy(), false
 	}
 	out := &unstructured.Unstructured{Object: map[string]any{"apiVersion": u.GetAPIVersion(), "kind": u.GetKind()}}
 	for field, v := range u.DeepCopy().Object {
@@ -35,7 +36,7 @@ func Owned(u *unstructured.Unstructured) *unstructured.Unstructured {
 	if u.GetNamespace() != "" {
 		out.SetNamespace(u.GetNamespace())
 	}
-	return out
+	return out, true
 }
 
 // ownedBelow is the part of a value that the records hold under a key; false for none.
