@@ -7,6 +7,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
 )
 
 // TestVerifyFindsDrift changes a field and deletes an object by hand, and adds another.
@@ -40,6 +43,15 @@ func TestVerifyFindsDrift(t *testing.T) {
 		if !strings.Contains(r.stdout, want) {
 			t.Errorf("verify does not say %q:\n%s", want, r.stdout)
 		}
+	}
+	// What was changed is in no repository, so the cluster stays until somebody takes that.
+	r = box.run(t, "teardown", name, "-n", "default", "--confirm", name)
+	if r.code != 1 || !strings.Contains(r.stderr, "Namespace stranger") {
+		t.Errorf("teardown of a drifted cluster: exit code %d\n%s", r.code, r.stderr)
+	}
+	plan := &v1alpha1.RecoveryPlan{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}}
+	if err := managementClient(t).Patch(t.Context(), plan, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"teardown":{"loss":{"policy":"Warn"}}}}`))); err != nil {
+		t.Fatal(err)
 	}
 	box.must(t, "teardown", name, "-n", "default", "--confirm", name)
 }

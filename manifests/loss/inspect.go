@@ -25,9 +25,12 @@ type Options struct {
 	Rules
 }
 
-// mostItems bounds a preview: a list that nobody reads to its end need not be complete,
-// and has to fit into an object of the API.
-const mostItems = 2000
+// mostItems, with mostFields each, bound a preview: a list that nobody reads to its end
+// need not be complete, and has to fit into an object of the API.
+const (
+	mostItems  = 2000
+	mostFields = 50
+)
 
 // Inspect reads a cluster and judges what would be lost with it. Any error means that it
 // could not be told.
@@ -58,8 +61,14 @@ func managers(objects []manifests.Object) []string {
 	return out
 }
 
-// within a number of items; those that count come before those that are excused.
+// within a number of items, and of fields of each; those that count come before those that are excused.
 func (p *Preview) within(most int) *Preview {
+	for i := range p.Lost {
+		if left := len(p.Lost[i].Fields) - mostFields; left > 0 {
+			p.Lost[i].Fields = p.Lost[i].Fields[:mostFields:mostFields]
+			p.Lost[i].Reason += fmt.Sprintf("; %d more fields are left out", left)
+		}
+	}
 	if left := len(p.Lost) - most; left > 0 {
 		slices.SortStableFunc(p.Lost, func(a, b Item) int {
 			switch {

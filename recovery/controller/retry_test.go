@@ -78,8 +78,10 @@ func TestRetryRefused(t *testing.T) {
 		"the cluster is gone":            {func(w *world) { w.order("gone", v1alpha1.OperationTeardown); w.finish("gone") }, "is gone or being deleted"},
 		"the cluster was made anew":      {func(w *world) { w.order("anew", v1alpha1.OperationRebuild); w.finish("anew") }, "UID"},
 		"a run that nobody knows":        {func(w *world) { w.must(w.store.Store.Delete(w.t.Context(), w.run("first"))) }, "does not exist"},
-		"seeds are gone":                 {func(w *world) { w.must(w.store.Store.Delete(w.t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "age"}})) }, "age"},
-		"it does not render":             {func(w *world) { w.engine.renderErr = recovery.Faultf("StateInvalid", "a.yaml:3: no kind") }, "a.yaml:3"},
+		"seeds are gone": {func(w *world) {
+			w.must(w.store.Store.Delete(w.t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "age"}}))
+		}, "age"},
+		"it does not render": {func(w *world) { w.engine.renderErr = recovery.Faultf("StateInvalid", "a.yaml:3: no kind") }, "a.yaml:3"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := failedRebuild(t)

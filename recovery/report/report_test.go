@@ -2,6 +2,8 @@ package report
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -13,6 +15,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/loss"
+	"github.com/refloat-dev/refloat/recovery/pack"
 )
 
 var t0 = time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
@@ -179,5 +184,30 @@ func TestOriginIsSaid(t *testing.T) {
 	text.Reset()
 	if err := Build(run, nil).WriteText(&text); err != nil || strings.Contains(text.String(), "UNREACHABLE") {
 		t.Errorf("%v:\n%s", err, text.String())
+	}
+}
+
+// TestLossIsBounded stores a preview that is far too large.
+func TestLossIsBounded(t *testing.T) {
+	p := &loss.Preview{Total: 2000}
+	for i := range 2000 {
+		item := loss.Item{What: loss.Fields, Class: loss.Lost, ID: manifests.ID{Kind: "ConfigMap", Namespace: "shop", Name: fmt.Sprintf("c%d", i)}}
+		for j := range 50 {
+			noise := sha256.Sum256(fmt.Appendf(nil, "%d %d", i, j))
+			item.Fields = append(item.Fields, loss.Field{Path: "data." + hex.EncodeToString(noise[:]), Live: hex.EncodeToString(noise[:])})
+		}
+		p.Lost = append(p.Lost, item)
+	}
+	r := &Report{Run: "run", Loss: p}
+	raw, err := r.Compress()
+	if err != nil || len(raw) > pack.Most {
+		t.Fatalf("%d bytes, %v", len(raw), err)
+	}
+	kept, err := FromConfigMap(&corev1.ConfigMap{BinaryData: map[string][]byte{ConfigMapKey: raw}})
+	if err != nil || kept.Loss.Total != 2000 || len(kept.Loss.Lost)+kept.Loss.LeftOut != 2000 || kept.Truncated == "" {
+		t.Errorf("kept %d of %d, %d left out, %q, %v", len(kept.Loss.Lost), kept.Loss.Total, kept.Loss.LeftOut, kept.Truncated, err)
+	}
+	if len(p.Lost) != 2000 || len(p.Lost[0].Fields) != 50 {
+		t.Error("the original was cut, too")
 	}
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -16,6 +17,7 @@ const (
 	// keptDetails and keptMessage are what the first cut leaves.
 	keptDetails = 200
 	keptMessage = 200
+	keptFields  = 5
 )
 
 // JSON form, indented.
@@ -62,6 +64,10 @@ func shortenDetails(r *Report) {
 	}
 	if r.Loss != nil {
 		p := *r.Loss
+		p.Lost = slices.Clone(p.Lost)
+		for i := range p.Lost {
+			p.Lost[i].Fields = p.Lost[i].Fields[:min(len(p.Lost[i].Fields), keptFields)]
+		}
 		for _, list := range []*[]loss.Item{&p.Lost, &p.Volumes} {
 			if left := len(*list) - keptDetails; left > 0 {
 				*list, p.LeftOut = (*list)[:keptDetails:keptDetails], p.LeftOut+left
