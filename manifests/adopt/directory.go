@@ -10,7 +10,7 @@ import (
 // Write files into a directory, which is made when it is missing. A file that exists is
 // left alone, and none is written then, unless force is set. Links do not lead out of it.
 func Write(dir string, files []File, force bool) (err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // manifests are for others to read, too
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make the directory for what is adopted: %w", err)
 	}
 	root, err := os.OpenRoot(dir)

@@ -28,7 +28,7 @@ func Owned(u *unstructured.Unstructured) (owned *unstructured.Unstructured, told
 	}
 	out := &unstructured.Unstructured{Object: map[string]any{"apiVersion": u.GetAPIVersion(), "kind": u.GetKind()}}
 	for field, v := range u.DeepCopy().Object {
-		if kept, any := ownedBelow(records, "f:"+field, v); any {
+		if kept, found := ownedBelow(records, "f:"+field, v); found {
 			out.Object[field] = kept
 		}
 	}
@@ -48,7 +48,7 @@ func ownedBelow(records []map[string]any, key string, v any) (any, bool) {
 		if !ok {
 			continue
 		}
-		if found = true; onlySelf(fields) {
+		if found = true; len(fields) == 0 {
 			return v, true // it is owned as a whole
 		}
 		below = append(below, fields)
@@ -60,7 +60,7 @@ func ownedBelow(records []map[string]any, key string, v any) (any, bool) {
 	case map[string]any:
 		out := map[string]any{}
 		for field, value := range x {
-			if kept, any := ownedBelow(below, "f:"+field, value); any {
+			if kept, found := ownedBelow(below, "f:"+field, value); found {
 				out[field] = kept
 			}
 		}
@@ -76,7 +76,7 @@ func ownedElements(records []map[string]any, list []any) []any {
 	out := []any{}
 	for i, element := range list {
 		for _, key := range keysOf(records, element, i) {
-			if kept, any := ownedBelow(records, key, element); any {
+			if kept, found := ownedBelow(records, key, element); found {
 				out = append(out, kept)
 				break
 			}
