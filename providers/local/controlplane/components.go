@@ -43,8 +43,11 @@ const managementControllers = "garbage-collector-controller,namespace-controller
 
 // componentsOf lists the components of a role, dependencies first.
 func componentsOf(r Role) []string {
-	if r == Management {
+	switch r {
+	case Management:
 		return []string{etcd, apiServer, controllerManager}
+	case Bare:
+		return []string{etcd, apiServer}
 	}
 	return []string{etcd, apiServer, controllerManager, scheduler, kwok}
 }
@@ -104,7 +107,7 @@ func (s specs) etcd() []string {
 		"--watch-progress-notify-interval=5s",
 		"--log-level=warn",
 	}
-	if s.options.Role == Workload {
+	if s.options.Role != Management {
 		args = append(args, "--unsafe-no-fsync")
 	}
 	return args

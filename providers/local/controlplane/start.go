@@ -40,8 +40,8 @@ func (o *Options) complete() error {
 	switch {
 	case o.Name == "":
 		return errors.New("the name is empty")
-	case o.Role != Management && o.Role != Workload:
-		return fmt.Errorf("role %q: want %s or %s", o.Role, Management, Workload)
+	case o.Role != Management && o.Role != Workload && o.Role != Bare:
+		return fmt.Errorf("role %q: want %s, %s or %s", o.Role, Management, Workload, Bare)
 	case o.Binaries.Kubernetes == "":
 		return errors.New("the path of the Kubernetes program is empty")
 	case o.Role == Workload && o.Binaries.Kwok == "":

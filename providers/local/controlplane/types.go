@@ -29,6 +29,9 @@ const (
 	// Workload has every controller, the scheduler, and kwok in place of nodes.
 	// Its data is thrown away with it and is not synced to disk.
 	Workload Role = "Workload"
+	// Bare has etcd and the API server only: objects are kept and nobody acts on them.
+	// Its data is not synced to disk. It is for tests.
+	Bare Role = "Bare"
 )
 
 // Endpoint is where the API server of a plane answers.

@@ -1,0 +1,80 @@
+package chaos
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+)
+
+// every says at which writes a fault happens by default: at each, or at every n-th,
+// beginning with a write of its own, so that together they cover more.
+type every struct {
+	n, from int
+}
+
+// density of the default matrix. In a full one it is every write, except where a point
+// takes the whole machine or its place hardly matters.
+var density = map[string]struct{ usual, full every }{
+	"drop-request":  {every{4, 2}, every{1, 1}},
+	"drop-response": {every{2, 1}, every{1, 1}},
+	"delay":         {every{9, 5}, every{3, 1}},
+	"409":           {every{4, 3}, every{1, 1}},
+	"429":           {every{9, 4}, every{2, 1}},
+	"500":           {every{4, 4}, every{1, 1}},
+	"cut-watches":   {every{6, 3}, every{1, 1}},
+	"stale-watches": {every{9, 1}, every{2, 1}},
+	"kill-before":   {every{1, 1}, every{1, 1}},
+	"kill-after":    {every{1, 1}, every{1, 1}},
+	"freeze":        {every{2, 1}, every{1, 1}},
+	"freeze-late":   {every{4, 2}, every{1, 1}},
+	"freeze-leader": {every{12, 8}, every{3, 2}},
+	"storm":         {every{9, 1}, every{1, 1}},
+	"workload-gone": {every{9, 6}, every{2, 1}},
+	"api-restart":   {every{30, 8}, every{8, 1}},
+	"git-gone":      {every{12, 3}, every{3, 1}},
+	"git-forced":    {every{12, 5}, every{3, 2}},
+	"git-corrupt":   {every{12, 7}, every{3, 3}},
+	"clock+1m":      {every{12, 9}, every{3, 1}},
+	"clock-1m":      {every{12, 6}, every{3, 2}},
+	"clock+1d":      {every{15, 10}, every{4, 1}},
+}
+
+// Matrix of points, for the writes that runs without faults make.
+func (w *World) Matrix(full bool) []Point {
+	var points []Point
+	for _, fault := range Faults() {
+		step := density[fault.Name].usual
+		if full {
+			step = density[fault.Name].full
+		}
+		for _, operation := range operations {
+			for k := step.from; k <= w.Writes(operation); k += step.n {
+				points = append(points, Point{operation, fault, k})
+			}
+		}
+	}
+	return points
+}
+
+// ParsePoint reads what Point.String writes.
+func ParsePoint(text string) (Point, error) {
+	parts := strings.Split(text, ":")
+	if len(parts) != 3 {
+		return Point{}, fmt.Errorf("point %q: want OPERATION:FAULT:WRITE, such as Rebuild:kill-after:17", text)
+	}
+	operation := v1alpha1.Operation(parts[0])
+	fault, known := faultNamed(parts[1])
+	at, err := strconv.Atoi(parts[2])
+	switch {
+	case !slices.Contains(operations, operation):
+		return Point{}, fmt.Errorf("point %q: operation %q is none of %v", text, parts[0], operations)
+	case !known:
+		return Point{}, fmt.Errorf("point %q: there is no fault %q", text, parts[1])
+	case err != nil || at < 1:
+		return Point{}, fmt.Errorf("point %q: write %q is not a number from 1", text, parts[2])
+	}
+	return Point{operation, fault, at}, nil
+}

@@ -1,0 +1,146 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+)
+
+// operations under test.
+var operations = []v1alpha1.Operation{v1alpha1.OperationRebuild, v1alpha1.OperationTeardown, v1alpha1.OperationDrill}
+
+// learn runs every operation without faults, twice: the second time shows that two runs
+// end the same, so that a difference is one.
+func (w *World) learn(ctx context.Context) ([]Result, error) {
+	var out []Result
+	for range 2 {
+		for _, operation := range operations {
+			r := w.lanes[0].run(ctx, Point{Operation: operation})
+			if len(r.Breaches) > 0 {
+				return append(out, r), fmt.Errorf("without faults, a %s breaks rules: %v\n%s", operation, r.Breaches, r.Log)
+			}
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// Writes of an operation without faults.
+func (w *World) Writes(operation v1alpha1.Operation) int {
+	if reference := w.references[string(operation)]; reference != nil {
+		return len(reference.writes)
+	}
+	return 0
+}
+
+// Run points, those that bear company side by side, and tell of each when it is done.
+func (w *World) Run(ctx context.Context, points []Point, tell func(Result)) {
+	var together, alone []Point
+	for _, p := range points {
+		if p.Fault.Alone {
+			alone = append(alone, p)
+		} else {
+			together = append(together, p)
+		}
+	}
+	queue := make(chan Point)
+	var mu sync.Mutex
+	var working sync.WaitGroup
+	for _, l := range w.lanes {
+		working.Go(func() {
+			for p := range queue {
+				r := l.run(ctx, p)
+				mu.Lock()
+				tell(r)
+				mu.Unlock()
+			}
+		})
+	}
+	for _, p := range together {
+		select {
+		case queue <- p:
+		case <-ctx.Done():
+		}
+	}
+	close(queue)
+	working.Wait()
+	for _, p := range alone {
+		if ctx.Err() == nil {
+			tell(w.lanes[0].run(ctx, p))
+		}
+	}
+}
+
+// Options of Chaos.
+type Options struct {
+	// Lanes that run points side by side.
+	Lanes int
+	// Full runs every fault at every write.
+	Full bool
+	// Only runs one point, such as Rebuild:kill-after:17.
+	Only string
+	Out  io.Writer
+	Log  io.Writer
+}
+
+// ErrFailed means that a rule was broken.
+var ErrFailed = errors.New("the fault harness found breaches")
+
+// Chaos is the whole harness: reference runs, points, table.
+func Chaos(ctx context.Context, o Options) (err error) {
+	began := time.Now()
+	w, err := NewWorld(ctx, o.Lanes, o.Log)
+	defer func() {
+		err = errors.Join(err, w.Close(context.WithoutCancel(ctx)))
+	}()
+	if err != nil {
+		return err
+	}
+	references, err := w.learn(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range references[:len(operations)] {
+		fmt.Fprintf(o.Log, "%s without faults: %d writes in %s\n", r.Operation, len(r.Writes), r.Took.Round(time.Millisecond))
+		for i, write := range r.Writes {
+			fmt.Fprintf(o.Log, "  %3d %s\n", i+1, write)
+		}
+	}
+	points := w.Matrix(o.Full)
+	if o.Only != "" {
+		p, err := ParsePoint(o.Only)
+		if err != nil {
+			return err
+		}
+		points = []Point{p}
+	}
+	t := newTable(points)
+	w.Run(ctx, points, func(r Result) {
+		t.add(r)
+		if len(r.Breaches) > 0 {
+			explain(o.Log, r)
+		}
+		if n := t.done(); n%50 == 0 {
+			fmt.Fprintf(o.Log, "%d of %d points in %s\n", n, len(points), time.Since(began).Round(time.Second))
+		}
+	})
+	t.print(o.Out, time.Since(began))
+	if t.failed > 0 {
+		return ErrFailed
+	}
+	return ctx.Err()
+}
+
+// explain a point that failed.
+func explain(out io.Writer, r Result) {
+	fmt.Fprintf(out, "FAILED %s\n  hit: %s\n", r.Point, r.Hit)
+	for _, b := range r.Breaches {
+		fmt.Fprintf(out, "  %s\n", b)
+	}
+	fmt.Fprintf(out, "  repeat it with: make chaos POINT=%s\n", r.Point)
+}
