@@ -32,7 +32,7 @@ const (
 	// provider is the finalizer of the played provider.
 	provider = "chaos.refloat.dev/provider"
 	// lookEvery is how often the played Cluster API looks without being told.
-	lookEvery = 250 * time.Millisecond
+	lookEvery = time.Second
 )
 
 // lifecycle plays Cluster API, a control plane provider and an infrastructure provider in

@@ -52,7 +52,7 @@ func (w *World) Matrix(full bool) []Point {
 		}
 		for _, operation := range operations {
 			for k := step.from; k <= w.Writes(operation); k += step.n {
-				points = append(points, Point{operation, fault, k})
+				points = append(points, Point{Operation: operation, Fault: fault, At: k})
 			}
 		}
 	}
@@ -76,5 +76,5 @@ func ParsePoint(text string) (Point, error) {
 	case err != nil || at < 1:
 		return Point{}, fmt.Errorf("point %q: write %q is not a number from 1", text, parts[2])
 	}
-	return Point{operation, fault, at}, nil
+	return Point{Operation: operation, Fault: fault, At: at}, nil
 }

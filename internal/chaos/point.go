@@ -27,6 +27,8 @@ type Point struct {
 	Fault     Fault
 	// At is the number of the write, from 1; of a Storm, its seed. 0 is no fault.
 	At int
+	// Bug that the controllers have; only in a mutated build.
+	Bug string
 }
 
 // String is how a point is named on the command line.
@@ -61,7 +63,10 @@ type Result struct {
 
 // pointTimeout bounds one point. Time-outs of the run itself are longer, so that one that
 // hangs shows as such.
-const pointTimeout = 90 * time.Second
+const (
+	pointTimeout = 90 * time.Second
+	bugTimeout   = 40 * time.Second
+)
 
 // trial is a point while it runs.
 type trial struct {
@@ -85,7 +90,11 @@ type trial struct {
 // run a point to its end and judge it.
 func (l *lane) run(ctx context.Context, p Point) Result {
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, pointTimeout)
+	limit := pointTimeout
+	if p.Bug != "" {
+		limit = bugTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	t := &trial{lane: l, point: p, namespace: fmt.Sprintf("chaos-%05d-x", l.points.Add(1)), sequence: faultproxy.NewSequence(p.plan()), clock: &jumpy{}, source: l.repository}
 	t.cacheDir = filepath.Join(l.dir, "cache", t.namespace)
@@ -130,10 +139,7 @@ func (t *trial) carryOut(ctx context.Context) ([]witness.Breach, error) {
 	if err := t.startProcess(ctx); err != nil {
 		return nil, err
 	}
-	finished, err := t.await(ctx, run)
-	if err != nil {
-		return nil, err
-	}
+	finished, hung := t.await(ctx, run)
 	// What was frozen has its chance to do harm, then everything stops.
 	t.thawAll()
 	t.pending.Wait()
@@ -142,7 +148,9 @@ func (t *trial) carryOut(ctx context.Context) ([]witness.Breach, error) {
 	if t.trouble != nil {
 		return nil, t.trouble
 	}
-	return t.judge(ctx, marks, finished)
+	// What was done until then is judged, also of a run that hangs.
+	found, err := t.judge(context.WithoutCancel(ctx), marks, finished)
+	return found, errors.Join(hung, err)
 }
 
 // prepare a namespace with the cluster that an earlier run made, a plan and an order.
@@ -201,8 +209,8 @@ func (t *trial) startProcess(ctx context.Context) error {
 	}
 	e := errand{Kubeconfig: kubeconfig, Namespace: t.namespace, CacheDir: t.cacheDir, Elect: t.point.Fault.Elect}
 	var p process
-	if t.point.Fault.outside() {
-		if p, err = startChild(e, &t.log); err != nil {
+	if t.point.Fault.outside() || t.point.Bug != "" {
+		if p, err = startChild(e, t.point.Bug, &t.log); err != nil {
 			return err
 		}
 	} else {
@@ -215,7 +223,7 @@ func (t *trial) startProcess(ctx context.Context) error {
 // await the end of the run and of all that follows from it.
 func (t *trial) await(ctx context.Context, run *v1alpha1.RecoveryRun) (*v1alpha1.RecoveryRun, error) {
 	live := &v1alpha1.RecoveryRun{}
-	err := until(ctx, 40*time.Millisecond, func() bool {
+	err := until(ctx, 100*time.Millisecond, func() bool {
 		if err := t.client.Get(ctx, client.ObjectKeyFromObject(run), live); err != nil {
 			return false
 		}
@@ -226,7 +234,7 @@ func (t *trial) await(ctx context.Context, run *v1alpha1.RecoveryRun) (*v1alpha1
 		if live.Status.Waiting != nil {
 			waiting = live.Status.Waiting.For
 		}
-		return nil, fmt.Errorf("the run did not end: phase %s, waiting for %s, failure %+v", live.Status.Phase, waiting, live.Status.Failure)
+		return live, fmt.Errorf("the run did not end: phase %s, waiting for %s, failure %+v", live.Status.Phase, waiting, live.Status.Failure)
 	}
 	return live, nil
 }
@@ -285,13 +293,9 @@ func (t *trial) marks() ([]*witness.Mark, error) {
 }
 
 func (t *trial) judge(ctx context.Context, marks []*witness.Mark, run *v1alpha1.RecoveryRun) ([]witness.Breach, error) {
-	var events []witness.Event
-	for _, m := range marks {
-		some, err := m.Since("refloat:" + t.namespace)
-		if err != nil {
-			return nil, err
-		}
-		events = append(events, some...)
+	events, err := t.events(ctx, marks)
+	if err != nil {
+		return nil, err
 	}
 	told, err := t.told(ctx, run)
 	if err != nil {
@@ -310,6 +314,28 @@ func (t *trial) judge(ctx context.Context, marks []*witness.Mark, run *v1alpha1.
 		return found, err
 	}
 	return append(found, t.compare(end)...), nil
+}
+
+// quiet is how long no new line may come until an audit log counts as complete: a server
+// answers a moment before it writes the line.
+const quiet = 60 * time.Millisecond
+
+// events of the point on all servers.
+func (t *trial) events(ctx context.Context, marks []*witness.Mark) ([]witness.Event, error) {
+	var events []witness.Event
+	var failed error
+	grace := time.Now().Add(5 * time.Second)
+	err := until(ctx, quiet, func() bool {
+		n := len(events)
+		for _, m := range marks {
+			some, err := m.Since("refloat:" + t.namespace)
+			failed = errors.Join(failed, err)
+			events = append(events, some...)
+		}
+		calm := n > 0 && n == len(events)
+		return failed != nil || calm && (witness.Released(events, runName) || time.Now().After(grace))
+	})
+	return events, errors.Join(failed, err)
 }
 
 // compare the end with that of the run without faults.

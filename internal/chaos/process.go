@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/refloat-dev/refloat/internal/chaos/seeded"
 	"github.com/refloat-dev/refloat/internal/faultproxy"
 	"github.com/refloat-dev/refloat/recovery/controller"
 )
@@ -121,7 +122,7 @@ type child struct {
 	ended chan struct{}
 }
 
-func startChild(e errand, out io.Writer) (*child, error) {
+func startChild(e errand, bug string, out io.Writer) (*child, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -131,7 +132,7 @@ func startChild(e errand, out io.Writer) (*child, error) {
 		return nil, err
 	}
 	cmd := exec.Command(self) //nolint:noctx // it ends when its standard input does
-	cmd.Env = append(os.Environ(), processVariable+"="+string(raw), "GOMAXPROCS=2", "GOGC=200")
+	cmd.Env = append(os.Environ(), processVariable+"="+string(raw), "GOMAXPROCS=2", "GOGC=200", seeded.Variable+"="+bug)
 	cmd.Stdout, cmd.Stderr = out, out
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

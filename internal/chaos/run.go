@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -82,10 +84,12 @@ type Options struct {
 	Lanes int
 	// Full runs every fault at every write.
 	Full bool
-	// Only runs one point, such as Rebuild:kill-after:17.
+	// Only runs these points, such as Rebuild:kill-after:17, with commas between them.
 	Only string
-	Out  io.Writer
-	Log  io.Writer
+	// Faults runs only these faults, by name, with commas between them.
+	Faults string
+	Out    io.Writer
+	Log    io.Writer
 }
 
 // ErrFailed means that a rule was broken.
@@ -111,13 +115,9 @@ func Chaos(ctx context.Context, o Options) (err error) {
 			fmt.Fprintf(o.Log, "  %3d %s\n", i+1, write)
 		}
 	}
-	points := w.Matrix(o.Full)
-	if o.Only != "" {
-		p, err := ParsePoint(o.Only)
-		if err != nil {
-			return err
-		}
-		points = []Point{p}
+	points, err := w.choose(o)
+	if err != nil {
+		return err
 	}
 	t := newTable(points)
 	w.Run(ctx, points, func(r Result) {
@@ -134,6 +134,32 @@ func Chaos(ctx context.Context, o Options) (err error) {
 		return ErrFailed
 	}
 	return ctx.Err()
+}
+
+// choose the points that are asked for.
+func (w *World) choose(o Options) ([]Point, error) {
+	if o.Only != "" {
+		var points []Point
+		for _, text := range strings.Split(o.Only, ",") {
+			p, err := ParsePoint(text)
+			if err != nil {
+				return nil, err
+			}
+			points = append(points, p)
+		}
+		return points, nil
+	}
+	points := w.Matrix(o.Full)
+	if o.Faults == "" {
+		return points, nil
+	}
+	names := strings.Split(o.Faults, ",")
+	for _, name := range names {
+		if _, known := faultNamed(name); !known {
+			return nil, fmt.Errorf("there is no fault %q", name)
+		}
+	}
+	return slices.DeleteFunc(points, func(p Point) bool { return !slices.Contains(names, p.Fault.Name) }), nil
 }
 
 // explain a point that failed.

@@ -151,13 +151,20 @@ func (f *Front) serve(w http.ResponseWriter, r *http.Request) {
 	f.write(w, withBody(r, body), verdict)
 }
 
-// maxBody of a write; an API server takes less.
-const maxBody = 16 << 20
+const (
+	// maxBody of a write; an API server takes less.
+	maxBody = 16 << 20
+	// longest time that a write may take, its being frozen included.
+	longest = 2 * time.Minute
+)
 
 // write lets one write happen as the verdict says.
 func (f *Front) write(w http.ResponseWriter, r *http.Request, v Verdict) {
 	// What the client sent is under way, whatever becomes of the client.
-	r = r.WithContext(context.WithoutCancel(r.Context()))
+	// A context that cannot end would make the reverse proxy watch the connection instead.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), longest)
+	defer cancel()
+	r = r.WithContext(ctx)
 	if v.Freeze {
 		f.ice.close()
 		f.options.Sequence.frozen(f)

@@ -1,7 +1,6 @@
 package witness
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -10,13 +9,14 @@ import (
 	"slices"
 )
 
-// maxLine of an audit log; longer ones end the reading with an error.
-const maxLine = 8 << 20
+// maxRead bounds what is read of a log at once.
+const maxRead = 1 << 30
 
 // Mark is a place in an audit log, from which it is read later. Close it.
 type Mark struct {
 	server, path string
 	file         *os.File
+	rest         []byte // of a line that is not complete yet
 }
 
 // Here marks the end of a log as it is now.
@@ -34,28 +34,12 @@ func Here(server, path string) (*Mark, error) {
 // Close ends the mark.
 func (m *Mark) Close() { m.file.Close() }
 
-// Since returns the completed requests after the mark whose lines hold one of the words,
-// in the order in which the server received them. No word means all. It moves the mark.
-func (m *Mark) Since(words ...string) ([]Event, error) {
-	var events []Event
-	collect := func(r io.Reader) error {
-		lines := bufio.NewScanner(r)
-		lines.Buffer(nil, maxLine)
-		for lines.Scan() {
-			if !holdsOne(lines.Bytes(), words) {
-				continue
-			}
-			e, err := Parse(m.server, lines.Bytes())
-			if err != nil {
-				continue // the last line may be half written
-			}
-			if e.Stage == "ResponseComplete" {
-				events = append(events, e)
-			}
-		}
-		return lines.Err()
-	}
-	if err := collect(m.file); err != nil {
+// Since returns the completed requests after the mark whose lines hold the word, in the
+// order in which the server received them. No word means all. It moves the mark behind
+// what it read.
+func (m *Mark) Since(word string) ([]Event, error) {
+	events, err := m.read(word)
+	if err != nil {
 		return nil, fmt.Errorf("read the audit log of %s: %w", m.server, err)
 	}
 	// A log that grew big was put aside meanwhile.
@@ -63,16 +47,48 @@ func (m *Mark) Since(words ...string) ([]Event, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the audit log of %s: %w", m.server, err)
 	}
-	defer next.Close()
 	same, err := sameFile(m.file, next)
-	if err == nil && !same {
-		err = collect(next)
+	if err != nil || same {
+		next.Close()
+		return sorted(events), err
 	}
+	m.file.Close()
+	m.file = next
+	more, err := m.read(word)
 	if err != nil {
 		return nil, fmt.Errorf("read the audit log of %s: %w", m.server, err)
 	}
-	slices.SortStableFunc(events, func(a, b Event) int { return a.Received.Compare(b.Received.Time) })
+	return sorted(append(events, more...)), nil
+}
+
+// read the complete lines up to the end of the file.
+func (m *Mark) read(word string) ([]Event, error) {
+	raw, err := io.ReadAll(io.LimitReader(m.file, maxRead))
+	if err != nil {
+		return nil, err
+	}
+	raw = append(m.rest, raw...)
+	end := bytes.LastIndexByte(raw, '\n') + 1
+	m.rest = bytes.Clone(raw[end:])
+	var events []Event
+	for line := range bytes.Lines(raw[:end]) {
+		if !bytes.Contains(line, []byte(word)) {
+			continue
+		}
+		e, err := Parse(m.server, line)
+		if err != nil {
+			return nil, err
+		}
+		if e.Stage == "ResponseComplete" {
+			events = append(events, e)
+		}
+	}
 	return events, nil
+}
+
+func sorted(events []Event) []Event {
+	slices.SortStableFunc(events, func(a, b Event) int { return a.Received.Compare(b.Received.Time) })
+	return events
 }
 
 func sameFile(a, b *os.File) (bool, error) {
@@ -82,8 +98,4 @@ func sameFile(a, b *os.File) (bool, error) {
 		return false, err
 	}
 	return os.SameFile(x, y), nil
-}
-
-func holdsOne(line []byte, words []string) bool {
-	return len(words) == 0 || slices.ContainsFunc(words, func(word string) bool { return bytes.Contains(line, []byte(word)) })
 }

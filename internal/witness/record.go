@@ -115,6 +115,13 @@ func secretsStaySecret(h *history) []string {
 	return out
 }
 
+// Released tells whether the run was seen to lose its last finalizer.
+func Released(events []Event, run string) bool {
+	return slices.ContainsFunc(events, func(e Event) bool {
+		return e.Wrote() && e.is("recoveryruns") && e.ObjectRef.Name == run && e.Verb == "patch" && len(e.object().Finalizers) == 0
+	})
+}
+
 func nothingLeftBehind(h *history) []string {
 	var out breaches
 	finalizers, known := []string(nil), false

@@ -2,6 +2,7 @@ package witness
 
 import (
 	"fmt"
+	"slices"
 )
 
 // Rule is one promise and the check that it was kept.
@@ -52,6 +53,7 @@ func Rules() []Rule {
 
 // Judge a case by every rule.
 func Judge(c Case) []Breach {
+	c.Events = sorted(slices.Clone(c.Events))
 	h := newHistory(c)
 	var found []Breach
 	for _, rule := range Rules() {
