@@ -15,7 +15,7 @@ export GOFLAGS += -trimpath
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build assets demo test test-unit test-e2e race bench lint vet generate check-generate vuln clean
+.PHONY: help build assets demo test test-unit test-e2e chaos chaos-bugs race bench lint vet generate check-generate vuln clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -37,6 +37,15 @@ test-unit: ## Run the tests that need no more than this machine's own control pl
 
 test-e2e: ## Rebuild, verify, break and tear down real clusters
 	CASES="$(abspath $(CASES))" $(GO) test -timeout 30m -count=1 ./e2e/...
+
+chaos: assets ## Let things go wrong at every write: FULL=1 for all points, POINT=Rebuild:kill-after:17 for one
+	@$(GO) build -ldflags "-s -w" -o $(BIN)/chaos ./internal/chaos/cmd
+	@$(BIN)/chaos $(if $(FULL),-full) $(if $(POINT),-point $(POINT)) $(if $(LANES),-lanes $(LANES))
+	@$(if $(POINT),true,$(MAKE) --no-print-directory chaos-bugs)
+
+chaos-bugs: assets ## Seed deliberate bugs and show that the fault harness catches each
+	@$(GO) build -ldflags "-s -w" -o $(BIN)/chaos ./internal/chaos/cmd
+	@$(BIN)/chaos -bugs $(if $(LANES),-lanes $(LANES))
 
 race: ## Run the concurrent packages under the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./manifests/apply/... ./manifests/cluster/... ./manifests/health/... ./manifests/order/... \

@@ -151,7 +151,7 @@ func BuildSeeded(ctx context.Context, root, dir string) (program string, err err
 		return "", err
 	}
 	program = filepath.Join(dir, "chaos-seeded")
-	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", program, command)
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w", "-overlay", overlay, "-o", program, command)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build with the seeded bugs: %w\n%s", err, out)

@@ -35,6 +35,7 @@ const auditPolicy = `{"apiVersion":"audit.k8s.io/v1","kind":"Policy","omitStages
 {"level":"None","verbs":["watch"]},
 {"level":"None","nonResourceURLs":["/*"]},
 {"level":"Metadata","userGroups":["` + witnessed + `"],"verbs":["get","list"]},
+{"level":"Request","userGroups":["` + witnessed + `"],"verbs":["delete","deletecollection"]},
 {"level":"Metadata","userGroups":["` + witnessed + `"],"resources":[{"group":"","resources":["secrets"]}]},
 {"level":"RequestResponse","userGroups":["` + witnessed + `"]},
 {"level":"None"}]}`

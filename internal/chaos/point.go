@@ -61,6 +61,13 @@ type Result struct {
 	Log string
 }
 
+// Rules of the harness itself, beside those of the witness: the run ends, and as it does
+// without faults.
+const (
+	endsInTime = "ends-in-time"
+	sameEnd    = "same-end"
+)
+
 // pointTimeout bounds one point. Time-outs of the run itself are longer, so that one that
 // hangs shows as such.
 const (
@@ -150,7 +157,10 @@ func (t *trial) carryOut(ctx context.Context) ([]witness.Breach, error) {
 	}
 	// What was done until then is judged, also of a run that hangs.
 	found, err := t.judge(context.WithoutCancel(ctx), marks, finished)
-	return found, errors.Join(hung, err)
+	if hung != nil {
+		found = append(found, witness.Breach{Rule: endsInTime, What: hung.Error()})
+	}
+	return found, err
 }
 
 // prepare a namespace with the cluster that an earlier run made, a plan and an order.
@@ -349,7 +359,7 @@ func (t *trial) compare(end *outcome) []witness.Breach {
 	}
 	var out []witness.Breach
 	for _, difference := range reference.differences(end) {
-		out = append(out, witness.Breach{Rule: "same-end", What: difference})
+		out = append(out, witness.Breach{Rule: sameEnd, What: difference})
 	}
 	return out
 }
@@ -374,7 +384,7 @@ func (t *trial) adopt(end *outcome) []witness.Breach {
 	defer references.Unlock()
 	t.references[string(t.point.Operation)] = end
 	if end.result != string(v1alpha1.ResultSucceeded) {
-		return []witness.Breach{{Rule: "same-end", What: "without faults the run ended as " + end.result}}
+		return []witness.Breach{{Rule: sameEnd, What: "without faults the run ended as " + end.result}}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -90,6 +91,15 @@ func caughtBy(b Bug, results []Result) (rule string, at Point, caught bool) {
 	return "", Point{}, false
 }
 
+// rulesOf a result that were broken.
+func rulesOf(r Result) string {
+	names := map[string]bool{}
+	for _, b := range r.Breaches {
+		names[b.Rule] = true
+	}
+	return strings.Join(slices.Sorted(maps.Keys(names)), " ")
+}
+
 func printBugs(out io.Writer, bugs []Bug, found map[string][]Result) (missed int) {
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(w, "seeded bug\tcaught by\tat\twhat it does")
@@ -99,7 +109,7 @@ func printBugs(out io.Writer, bugs []Bug, found map[string][]Result) (missed int
 			missed++
 			fmt.Fprintf(w, "%s\tNOT CAUGHT\t\t%s\n", b.Name, b.What)
 			for _, r := range found[b.Name] {
-				fmt.Fprintf(w, "\t%v\t%s\thit: %s\n", r.Breaches, r.Point, r.Hit)
+				fmt.Fprintf(w, "\t%s\t%s\thit: %s\n", rulesOf(r), r.Point, r.Hit)
 			}
 			continue
 		}

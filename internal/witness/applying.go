@@ -109,9 +109,9 @@ func successIsVerified(h *history) []string {
 			out.add(len(h.deletes) > 0 && h.deletes[0].before(s.Event), "%s: the Cluster had not been deleted", s.Event)
 			continue
 		}
-		v := s.run.Status.Verification
-		out.add(s.run.Status.RecoveredAt != nil && v != nil && v.Rendered > 0 && v.Matched+v.Skipped == v.Rendered && v.Missing == 0 && v.Changed == 0 && int(v.Rendered) == int(s.run.Status.Pinned.Objects),
-			"%s: recovered at %v, verification %+v of %d objects", s.Event, s.run.Status.RecoveredAt, v, s.run.Status.Pinned.Objects)
+		v, p := s.run.Status.Verification, s.run.Status.Pinned
+		complete := v != nil && p != nil && v.Rendered > 0 && v.Rendered == p.Objects && v.Matched+v.Skipped == v.Rendered && v.Missing == 0 && v.Changed == 0
+		out.add(s.run.Status.RecoveredAt != nil && complete, "%s: recovered at %v, verification %+v, pinned %+v", s.Event, s.run.Status.RecoveredAt, v, p)
 	}
 	return out
 }
