@@ -63,7 +63,7 @@ func TestFewPoints(t *testing.T) {
 	})
 	done.print(t.Output(), 0)
 	if done.passed < len(points)-2 {
-		t.Errorf("%d of %d points passed", done.passed, len(points))
+		t.Errorf("only %d of %d points passed", done.passed, len(points))
 	}
 }
 

@@ -46,6 +46,7 @@ func Faults() []Fault {
 		{Name: "500", Kind: faultproxy.Broken},
 		{Name: "cut-watches", Kind: faultproxy.CutWatches},
 		{Name: "stale-watches", Kind: faultproxy.StaleWatches},
+		{Name: "stale-reads", Kind: faultproxy.StaleReads},
 		{Name: "kill-before", Kind: faultproxy.KillBefore},
 		{Name: "kill-after", Kind: faultproxy.KillAfter},
 		{Name: "freeze", Kind: faultproxy.Freeze},

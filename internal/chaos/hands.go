@@ -17,6 +17,9 @@ import (
 // onKill ends the controller and starts the next.
 func (t *trial) onKill(*faultproxy.Front) {
 	t.last().kill()
+	t.mu.Lock()
+	t.killed = time.Now()
+	t.mu.Unlock()
 	t.pending.Go(func() {
 		if err := t.startProcess(context.Background()); err != nil {
 			t.fail(err)

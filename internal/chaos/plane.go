@@ -167,8 +167,7 @@ func (p *plane) renew(ctx context.Context) (types.UID, error) {
 	// The API server learns of what etcd lost by its watch.
 	var last error
 	err = until(ctx, 20*time.Millisecond, func() bool {
-		var made *corev1.Namespace
-		made, last = client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceSystem}}, metav1.CreateOptions{})
+		_, last = client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceSystem}}, metav1.CreateOptions{})
 		if last == nil {
 			return true
 		}

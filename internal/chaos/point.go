@@ -57,6 +57,9 @@ type Result struct {
 	// Writes of the controllers, in order.
 	Writes []faultproxy.Request
 	Took   time.Duration
+	// Resumed is how long after a kill the next controller made its first write; 0 when
+	// there was no kill or nothing left to write.
+	Resumed time.Duration
 	// Log of the controllers, of points that failed.
 	Log string
 }
@@ -92,6 +95,7 @@ type trial struct {
 	processes []process
 	pending   sync.WaitGroup
 	trouble   error // in the harness itself
+	killed    time.Time
 }
 
 // run a point to its end and judge it.
@@ -117,6 +121,11 @@ func (l *lane) run(ctx context.Context, p Point) Result {
 		}
 	}
 	result.Writes, result.Took = t.sequence.Writes(), time.Since(began)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if at, again := t.sequence.FirstAfter(t.killed); again && !t.killed.IsZero() {
+		result.Resumed = at.Sub(t.killed)
+	}
 	if len(result.Breaches) > 0 {
 		result.Log = t.log.String()
 	}
@@ -194,7 +203,7 @@ func (t *trial) prepare(ctx context.Context, played *sync.WaitGroup) (*v1alpha1.
 	if err != nil {
 		t.lifecycle.mu.Lock()
 		defer t.lifecycle.mu.Unlock()
-		return nil, fmt.Errorf("the first cluster did not become available: %w (%v)", err, t.lifecycle.last)
+		return nil, fmt.Errorf("the first cluster did not become available: %w (the played Cluster API: %w)", err, t.lifecycle.last)
 	}
 	return order(ctx, t.client, t.namespace, t.source, t.point.Operation)
 }
@@ -208,7 +217,8 @@ func (t *trial) startProcess(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	front, err := faultproxy.Listen(faultproxy.Options{Name: witness.Management, Upstream: upstream, Certificate: t.management.server, Sequence: t.sequence})
+	front, err := faultproxy.Listen(faultproxy.Options{Name: witness.Management, Upstream: upstream, Certificate: t.management.server, Sequence: t.sequence,
+		Remember: t.point.Fault.Kind == faultproxy.StaleReads})
 	if err != nil {
 		return err
 	}

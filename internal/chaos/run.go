@@ -168,5 +168,10 @@ func explain(out io.Writer, r Result) {
 	for _, b := range r.Breaches {
 		fmt.Fprintf(out, "  %s\n", b)
 	}
+	const lines = 15
+	log := strings.Split(strings.TrimSpace(r.Log), "\n")
+	for _, line := range log[max(0, len(log)-lines):] {
+		fmt.Fprintf(out, "  | %s\n", brief(line, 400))
+	}
 	fmt.Fprintf(out, "  repeat it with: make chaos POINT=%s\n", r.Point)
 }

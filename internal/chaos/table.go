@@ -32,6 +32,7 @@ type table struct {
 	passed, failed, missed int
 	cells                  map[string]map[v1alpha1.Operation]cell
 	breaches               map[string]int
+	resumed                []time.Duration
 }
 
 func newTable(points []Point) *table {
@@ -61,6 +62,9 @@ func (t *table) add(r Result) {
 		t.passed++
 	}
 	row[r.Operation] = c
+	if r.Resumed > 0 {
+		t.resumed = append(t.resumed, r.Resumed)
+	}
 	for _, b := range r.Breaches {
 		t.breaches[b.Rule]++
 	}
@@ -96,6 +100,11 @@ func (t *table) print(out io.Writer, took time.Duration) {
 	}
 	if t.missed > 0 {
 		fmt.Fprintf(out, "%d points were missed: the run made fewer writes than without faults\n", t.missed)
+	}
+	if n := len(t.resumed); n > 0 {
+		slices.Sort(t.resumed)
+		fmt.Fprintf(out, "after a kill the next controller, started at once, made its first write within %s (median) and %s (longest of %d)\n",
+			t.resumed[n/2].Round(10*time.Millisecond), t.resumed[n-1].Round(10*time.Millisecond), n)
 	}
 	fmt.Fprintf(out, "took %s\n%d passed, %d failed\n", took.Round(time.Second), t.passed, t.failed)
 }

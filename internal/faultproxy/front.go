@@ -28,6 +28,8 @@ type Options struct {
 	Certificate tls.Certificate
 	// Sequence numbers the writes; nil for a proxy that only passes on.
 	Sequence *Sequence
+	// Remember answers to reads, for StaleReads.
+	Remember bool
 }
 
 // Front is a proxy that listens on a free loopback port.
@@ -38,6 +40,7 @@ type Front struct {
 	proxy   *httputil.ReverseProxy
 	ice     gate
 	silence gate
+	memory  memory
 
 	mu      sync.Mutex
 	server  *http.Server
@@ -61,6 +64,10 @@ func Listen(o Options) (*Front, error) {
 		FlushInterval: -1,
 		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { abort() },
 		ErrorLog:      log.New(io.Discard, "", 0),
+	}
+	if o.Remember {
+		f.memory.answers = map[string]remembered{}
+		f.proxy.ModifyResponse = f.memory.remember
 	}
 	return f, f.listen("127.0.0.1:0")
 }
@@ -139,7 +146,9 @@ func (f *Front) serve(w http.ResponseWriter, r *http.Request) {
 		if !f.ice.pass(r.Context()) {
 			abort()
 		}
-		f.proxy.ServeHTTP(w, r)
+		if !f.memory.answer(w, r) {
+			f.proxy.ServeHTTP(w, r)
+		}
 		return
 	}
 	request := Request{Server: f.options.Name, Method: r.Method, Target: TargetOf(r.URL.Path)}
@@ -178,6 +187,9 @@ func (f *Front) write(w http.ResponseWriter, r *http.Request, v Verdict) {
 	if v.Silence > 0 {
 		f.silence.close()
 		time.AfterFunc(v.Silence, f.silence.open)
+	}
+	if v.Stale > 0 {
+		f.memory.hold(v.Stale)
 	}
 	if v.Call {
 		f.options.Sequence.called()

@@ -180,6 +180,57 @@ func TestWatches(t *testing.T) {
 	_ = again.Close()
 }
 
+// TestStaleReads answers as before the write, then as it is.
+func TestStaleReads(t *testing.T) {
+	var version atomic.Int32
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			version.Add(1)
+		}
+		_, _ = io.WriteString(w, strings.Repeat("x", int(version.Load())))
+	}))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	f, err := Listen(Options{Name: "server", Upstream: &rest.Config{Host: s.URL, TLSClientConfig: rest.TLSClientConfig{Insecure: true}},
+		Certificate: s.TLS.Certificates[0], Sequence: NewSequence(Fault{Kind: StaleReads, At: 1}), Remember: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.Close)
+	client := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	t.Cleanup(client.CloseIdleConnections)
+	read := func() int {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.URL()+"/api/v1/namespaces/n", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(body)
+	}
+	if n := read(); n != 0 {
+		t.Fatalf("version %d before the write", n)
+	}
+	if _, _, err := post(t, client, f); err != nil {
+		t.Fatal(err)
+	}
+	if n := read(); n != 0 {
+		t.Errorf("version %d right after the write, want the one before", n)
+	}
+	f.memory.hold(0)
+	if n := read(); n != 1 {
+		t.Errorf("version %d later, want 1", n)
+	}
+}
+
 func TestTargets(t *testing.T) {
 	for path, want := range map[string]Target{
 		"/api/v1/namespaces":                                            {Resource: "namespaces"},

@@ -29,6 +29,9 @@ const (
 	// them for a while.
 	CutWatches   Kind = "cut-watches"
 	StaleWatches Kind = "stale-watches"
+	// StaleReads answers reads for a while as they were answered before the write, as an
+	// API server does that lost its watch of etcd.
+	StaleReads Kind = "stale-reads"
 	// KillBefore and KillAfter end the client before the server sees the write, or after
 	// it carried it out.
 	KillBefore Kind = "kill-before"
@@ -52,6 +55,8 @@ type Verdict struct {
 	// CutWatches and Silence, for watches.
 	CutWatches bool
 	Silence    time.Duration
+	// Stale reads of the proxy from now on, for so long.
+	Stale time.Duration
 	// Kill the client, after the server answered when DropAnswer is set.
 	Kill bool
 	// Freeze the client.
@@ -123,6 +128,8 @@ func single(kind Kind) Verdict {
 		return Verdict{CutWatches: true}
 	case StaleWatches:
 		return Verdict{Silence: silent}
+	case StaleReads:
+		return Verdict{Stale: silent}
 	case KillBefore:
 		return Verdict{Kill: true, Drop: true}
 	case KillAfter:

@@ -3,6 +3,7 @@ package faultproxy
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // Sequence numbers the writes of one test over all of its proxies and applies a Plan to
@@ -14,6 +15,7 @@ type Sequence struct {
 	k    int
 	hits []Hit
 	seen []Request
+	at   []time.Time
 	hand func()
 	kill func(from *Front)
 	icy  func(from *Front)
@@ -45,7 +47,7 @@ func (s *Sequence) next(r Request) (int, Verdict) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.k++
-	s.seen = append(s.seen, r)
+	s.seen, s.at = append(s.seen, r), append(s.at, time.Now())
 	v := s.plan.On(s.k, r)
 	if v != (Verdict{}) {
 		s.hits = append(s.hits, Hit{K: s.k, Request: r})
@@ -58,6 +60,18 @@ func (s *Sequence) Writes() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Request(nil), s.seen...)
+}
+
+// FirstAfter is when the first write after a moment came; false when none did.
+func (s *Sequence) FirstAfter(moment time.Time) (time.Time, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, at := range s.at {
+		if at.After(moment) {
+			return at, true
+		}
+	}
+	return time.Time{}, false
 }
 
 // Hits are the writes to which something was done.

@@ -1,6 +1,7 @@
 package witness
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -30,7 +31,8 @@ func (h *history) firstWrite(key string) *Event {
 }
 
 // appliedOnce counts the versions that writes left behind: a repetition that changes
-// nothing leaves the same.
+// nothing leaves the same. Where the server counts generations, those are meant: others
+// write the status meanwhile.
 func appliedOnce(h *history) []string {
 	var out breaches
 	versions := map[string]map[string]bool{}
@@ -42,7 +44,11 @@ func appliedOnce(h *history) []string {
 		if versions[e.Key()] == nil {
 			versions[e.Key()] = map[string]bool{}
 		}
-		versions[e.Key()][o.ResourceVersion] = true
+		version := o.ResourceVersion
+		if o.Generation > 0 {
+			version = fmt.Sprintf("generation %d", o.Generation)
+		}
+		versions[e.Key()][version] = true
 		out.add(len(versions[e.Key()]) == 1, "%s changed it again", e)
 	}
 	return out

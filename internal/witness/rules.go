@@ -21,7 +21,7 @@ type Breach struct {
 
 func (b Breach) String() string { return b.Rule + ": " + b.What }
 
-// Rules, in the order of the design.
+// Rules are all of them, in the order of the design.
 func Rules() []Rule {
 	return []Rule{
 		{"one-run-per-cluster", "A run touches a cluster only while it holds the lock of that cluster.", "§2.1", oneRunPerCluster},
