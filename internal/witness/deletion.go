@@ -21,9 +21,6 @@ func preconditionsOf(e Event) *metav1.Preconditions {
 func deletesAreBound(h *history) []string {
 	var out breaches
 	for _, e := range h.Events {
-		if e.Server != Management {
-			continue
-		}
 		out.add(e.Verb != "deletecollection", "%s", e)
 		if e.Verb != "delete" {
 			continue
@@ -99,7 +96,7 @@ func provenFirst(h *history) []string {
 func nothingDeletedInside(h *history) []string {
 	var out breaches
 	for _, e := range h.inside {
-		out.add(e.Verb != "delete" && e.Verb != "deletecollection", "%s", e)
+		out.add(e.Verb != "delete" && e.Verb != "deletecollection" || h.draining(e), "%s", e)
 	}
 	return out
 }

@@ -274,6 +274,14 @@ var crafted = []struct {
 	{"only-the-plans-cluster", "another cluster", event("patch", "clusters", 0, func(e *Event) { e.ObjectRef.Name = "prod" })},
 	{"only-the-plans-cluster", "another namespace", event("create", "clusters", 0, func(e *Event) { e.ObjectRef.Namespace = "other" })},
 	{"only-the-plans-cluster", "a drill on the live cluster", func(c *Case) { c.Operation = v1alpha1.OperationDrill }},
+	{"live-cluster-left-alone", "a write after the drain", func(c *Case) {
+		recorded(2, func(r *v1alpha1.RecoveryRun) {
+			at := metav1.NewMicroTime(began)
+			r.Status.Previous.Drain = &v1alpha1.DrainRecord{StartedAt: at, FinishedAt: &at}
+		})(c)
+		again("patch", "clusters", 0, func(e *Event) { e.Server = Live })(c)
+	}},
+	{"deletes-name-uid-and-version", "in a drain", again("delete", "clusters", 0, func(e *Event) { e.Server, e.RequestObject = Live, nil })},
 	{"live-cluster-left-alone", "a write", again("patch", "configmaps", 0, func(e *Event) { e.Server = Live })},
 	{"pinned-before-written", "too early", func(c *Case) {
 		for n := 5; n <= 6; n++ {
@@ -347,6 +355,12 @@ func TestCraftedHistoriesAreCaught(t *testing.T) {
 // TestHarmlessHistories are left alone.
 func TestHarmlessHistories(t *testing.T) {
 	for name, change := range map[string]func(*Case){
+		"a drain that was recorded": func(c *Case) {
+			event("update", "recoveryruns/status", 1, func(e *Event) {
+				e.ResponseObject = json.RawMessage(strings.Replace(string(e.ResponseObject), `"previous":{`, `"previous":{"drain":{"startedAt":"2026-01-01T00:00:00.000000Z"},`, 1))
+			})(c)
+			again("update", "recoveryruns/status", 1, func(e *Event) { e.Server, e.ObjectRef.Resource, e.ObjectRef.Subresource = Live, "deployments", "" })(c)
+		},
 		"a dry run":                     again("create", "clusters", 0, func(e *Event) { e.RequestURI = "/x?dryRun=All" }),
 		"a refused write":               again("create", "clusters", 0, func(e *Event) { e.ResponseStatus.Code = 409 }),
 		"a bound deletion that failed":  again("delete", "clusters", 0, func(e *Event) { e.ResponseStatus.Code = 409 }),

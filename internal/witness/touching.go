@@ -56,9 +56,23 @@ func onlyThePlans(h *history) []string {
 func liveLeftAlone(h *history) []string {
 	var out breaches
 	for _, e := range h.Events {
-		out.add(e.Server != Live || !e.Wrote(), "%s", e)
+		out.add(e.Server != Live || !e.Wrote() || h.draining(e), "%s", e)
 	}
 	return out
+}
+
+// draining tells whether the run had recorded, when a write came, that it gives back what
+// that cluster holds outside of itself, and not yet that it is done.
+func (h *history) draining(e Event) bool {
+	run := h.statusAt(e.Received.Time)
+	if run == nil {
+		return false
+	}
+	inc := run.Status.Target
+	if e.Server == Live {
+		inc = run.Status.Previous
+	}
+	return inc != nil && inc.Drain != nil && inc.Drain.FinishedAt == nil && inc.DeleteRequestedAt == nil
 }
 
 func pinnedFirst(h *history) []string {
