@@ -27,10 +27,13 @@ func TestMain(m *testing.M) {
 
 // few points, one or two of each kind of fault, at writes that matter most: the record of
 // the deletion, the mark, the deletion, the creation, the state, the verdict, the end.
-const few = "Rebuild:kill-before:8,Rebuild:kill-after:8,Rebuild:kill-after:14,Rebuild:kill-before:28,Rebuild:kill-after:37,Drill:kill-after:9,Drill:kill-before:35," +
-	"Teardown:freeze:8,Teardown:freeze-late:7,Rebuild:freeze:14,Drill:freeze:35," +
-	"Rebuild:drop-response:8,Rebuild:drop-response:14,Drill:drop-response:9,Teardown:drop-request:8,Rebuild:409:14,Teardown:429:8,Rebuild:500:31," +
-	"Rebuild:cut-watches:18,Rebuild:stale-watches:9,Rebuild:storm:1,Drill:storm:2,Rebuild:workload-gone:30,Rebuild:git-gone:8,Teardown:git-forced:7,Rebuild:clock-1m:20"
+const few = "Rebuild:kill-before:DELETE.clusters,Rebuild:kill-after:DELETE.clusters,Rebuild:kill-after:POST.clusters,Rebuild:kill-before:PATCH.widgets," +
+	"Rebuild:kill-after:PUT.configmaps,Drill:kill-after:POST.clusters,Drill:kill-before:DELETE.clusters,Teardown:freeze:DELETE.clusters," +
+	"Teardown:freeze-late:PATCH.clusters,Rebuild:freeze:POST.clusters,Drill:freeze:DELETE.clusters,Rebuild:drop-response:DELETE.clusters," +
+	"Rebuild:drop-response:POST.clusters,Drill:drop-response:POST.clusters,Teardown:drop-request:DELETE.clusters,Rebuild:409:POST.clusters," +
+	"Teardown:429:DELETE.clusters,Rebuild:500:PATCH.widgets,Rebuild:cut-watches:POST.clusters,Rebuild:stale-watches:DELETE.clusters," +
+	"Teardown:stale-reads:DELETE.clusters,Rebuild:storm:1,Drill:storm:2,Rebuild:workload-gone:PATCH.secrets.3," +
+	"Rebuild:git-gone:DELETE.clusters,Teardown:git-forced:PATCH.clusters,Rebuild:clock-1m:POST.namespaces"
 
 // TestFewPoints is a small part of what make chaos runs.
 func TestFewPoints(t *testing.T) {
@@ -62,7 +65,8 @@ func TestFewPoints(t *testing.T) {
 		}
 	})
 	done.print(t.Output(), 0)
-	if done.passed < len(points)-2 {
+	const strays = 2 // a storm, or what comes by the clock, may miss its write
+	if done.passed < len(points)-strays {
 		t.Errorf("only %d of %d points passed", done.passed, len(points))
 	}
 }
@@ -108,12 +112,12 @@ func TestBugsFit(t *testing.T) {
 }
 
 func TestParsePoint(t *testing.T) {
-	for _, text := range []string{"Rebuild:kill-after:17", "Drill:storm:1", "Teardown:429:3"} {
+	for _, text := range []string{"Rebuild:kill-after:17", "Drill:storm:1", "Teardown:429:3", "Rebuild:freeze:DELETE.clusters", "Drill:409:PUT.recoveryruns/status.12"} {
 		if p, err := ParsePoint(text); err != nil || p.String() != text {
 			t.Errorf("%s: %s, %v", text, p, err)
 		}
 	}
-	for _, text := range []string{"", "Rebuild", "Rebuild:kill-after", "Rebuild:kill-after:0", "Rebuild:kill-after:x", "Rebuild:sneeze:1", "Failover:409:1", "Rebuild:409:1:2"} {
+	for _, text := range []string{"", "Rebuild", "Rebuild:kill-after", "Rebuild:kill-after:0", "Rebuild:kill-after:x", "Rebuild:sneeze:1", "Failover:409:1", "Rebuild:409:1:2", "Rebuild:409:clusters", "Rebuild:409:DELETE.clusters.0"} {
 		if p, err := ParsePoint(text); err == nil {
 			t.Errorf("%q is read as %s", text, p)
 		}

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -69,13 +70,51 @@ func ParsePoint(text string) (Point, error) {
 	operation := v1alpha1.Operation(parts[0])
 	fault, known := faultNamed(parts[1])
 	at, err := strconv.Atoi(parts[2])
+	if symbolic.MatchString(parts[2]) {
+		at, err = 0, nil
+	}
 	switch {
 	case !slices.Contains(operations, operation):
 		return Point{}, fmt.Errorf("point %q: operation %q is none of %v", text, parts[0], operations)
 	case !known:
 		return Point{}, fmt.Errorf("point %q: there is no fault %q", text, parts[1])
-	case err != nil || at < 1:
-		return Point{}, fmt.Errorf("point %q: write %q is not a number from 1", text, parts[2])
+	case err != nil || at < 1 && !symbolic.MatchString(parts[2]):
+		return Point{}, fmt.Errorf("point %q: write %q is neither a number from 1 nor a kind of write, such as DELETE.clusters", text, parts[2])
+	case at == 0:
+		return Point{Operation: operation, Fault: fault, Where: parts[2]}, nil
 	}
 	return Point{Operation: operation, Fault: fault, At: at}, nil
+}
+
+var symbolic = regexp.MustCompile(`^[A-Z]+\.[a-z]+(/[a-z]+)?(\.[1-9][0-9]*)?$`)
+
+// locate gives points that name a kind of write its number.
+func (w *World) locate(points []Point) error {
+	for i, p := range points {
+		if p.Where == "" {
+			continue
+		}
+		parts := strings.Split(p.Where, ".")
+		nth := 1
+		if len(parts) == 3 {
+			nth, _ = strconv.Atoi(parts[2]) // the pattern allows numbers only
+		}
+		for k, write := range w.references[string(p.Operation)].writes {
+			resource := write.Target.Resource
+			if write.Target.Subresource != "" {
+				resource += "/" + write.Target.Subresource
+			}
+			if write.Method != parts[0] || resource != parts[1] {
+				continue
+			}
+			if nth--; nth == 0 {
+				points[i].At = k + 1
+				break
+			}
+		}
+		if points[i].At == 0 {
+			return fmt.Errorf("point %s: a run without faults makes no such write", p)
+		}
+	}
+	return nil
 }

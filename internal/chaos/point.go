@@ -27,6 +27,9 @@ type Point struct {
 	Fault     Fault
 	// At is the number of the write, from 1; of a Storm, its seed. 0 is no fault.
 	At int
+	// Where stands for At until the writes of a run without faults are known, such as
+	// DELETE.clusters, or PUT.recoveryruns/status.3 for the third of its kind.
+	Where string
 	// Bug that the controllers have; only in a mutated build.
 	Bug string
 }
@@ -35,6 +38,9 @@ type Point struct {
 func (p Point) String() string {
 	if p.Fault.Name == "" {
 		return fmt.Sprintf("%s:none", p.Operation)
+	}
+	if p.At == 0 {
+		return fmt.Sprintf("%s:%s:%s", p.Operation, p.Fault.Name, p.Where)
 	}
 	return fmt.Sprintf("%s:%s:%d", p.Operation, p.Fault.Name, p.At)
 }

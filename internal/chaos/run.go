@@ -147,7 +147,7 @@ func (w *World) choose(o Options) ([]Point, error) {
 			}
 			points = append(points, p)
 		}
-		return points, nil
+		return points, w.locate(points)
 	}
 	points := w.Matrix(o.Full)
 	if o.Faults == "" {

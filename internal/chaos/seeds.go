@@ -68,6 +68,9 @@ func FindBugs(ctx context.Context, root string, o Options) (err error) {
 	for _, b := range bugs {
 		points = append(points, b.Points...)
 	}
+	if err := w.locate(points); err != nil {
+		return err
+	}
 	found := map[string][]Result{}
 	w.Run(ctx, points, func(r Result) { found[r.Bug] = append(found[r.Bug], r) })
 	if missed := printBugs(o.Out, bugs, found); missed > 0 {
