@@ -39,9 +39,9 @@ test-e2e: ## Rebuild, verify, break and tear down real clusters
 	CASES="$(abspath $(CASES))" $(GO) test -timeout 30m -count=1 ./e2e/...
 
 chaos: assets ## Let things go wrong at every write: FULL=1 for all points, POINT=Rebuild:kill-after:17 for one
+	@$(if $(POINT)$(FAULTS),true,$(MAKE) --no-print-directory chaos-bugs)
 	@$(GO) build -ldflags "-s -w" -o $(BIN)/chaos ./internal/chaos/cmd
 	@$(BIN)/chaos $(if $(FULL),-full) $(if $(POINT),-point $(POINT)) $(if $(FAULTS),-faults $(FAULTS)) $(if $(LANES),-lanes $(LANES))
-	@$(if $(POINT)$(FAULTS),true,$(MAKE) --no-print-directory chaos-bugs)
 
 chaos-bugs: assets ## Seed deliberate bugs and show that the fault harness catches each
 	@$(GO) build -ldflags "-s -w" -o $(BIN)/chaos ./internal/chaos/cmd

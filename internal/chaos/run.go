@@ -58,7 +58,9 @@ func (w *World) Run(ctx context.Context, points []Point, tell func(Result)) {
 			for p := range queue {
 				r := l.run(ctx, p)
 				mu.Lock()
-				tell(r)
+				if ctx.Err() == nil { // what was interrupted says nothing
+					tell(r)
+				}
 				mu.Unlock()
 			}
 		})
@@ -72,8 +74,8 @@ func (w *World) Run(ctx context.Context, points []Point, tell func(Result)) {
 	close(queue)
 	working.Wait()
 	for _, p := range alone {
-		if ctx.Err() == nil {
-			tell(w.lanes[0].run(ctx, p))
+		if r := w.lanes[0].run(ctx, p); ctx.Err() == nil {
+			tell(r)
 		}
 	}
 }
