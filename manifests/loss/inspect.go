@@ -18,6 +18,8 @@ import (
 type Options struct {
 	// Config of the cluster to read.
 	Config *rest.Config
+	// Ask is the access for dry runs; nil means Config.
+	Ask *rest.Config
 	// Expected objects are not in the repository and are written by a run, such as seeds.
 	Expected []manifests.ID
 	Clock    clock.Clock
@@ -37,7 +39,7 @@ const (
 func Inspect(ctx context.Context, objects []manifests.Object, o Options) (*Preview, error) {
 	c := Contents{Managers: managers(objects)}
 	report, err := verify.Verify(ctx, objects, verify.Options{
-		Config: o.Config, Simulated: o.Simulated, Expected: o.Expected, Clock: o.Clock, Log: o.Log,
+		Config: o.Config, Ask: o.Ask, Simulated: o.Simulated, Expected: o.Expected, Clock: o.Clock, Log: o.Log,
 		Inventory: &verify.Inventory{Whole: whole, Each: func(l verify.Live) { c.Live = append(c.Live, l) }},
 	})
 	if err != nil {

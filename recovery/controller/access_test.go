@@ -35,9 +35,10 @@ func TestRolesInTheCluster(t *testing.T) {
 	if lent[capi.RoleApplier] == 0 || lent[capi.RoleVerifier] == 0 || lent[capi.RoleDestroyer] != 0 {
 		t.Errorf("lent for a rebuild: %v", lent)
 	}
+	before := lent[capi.RoleVerifier]
 	w.order("second", v1alpha1.OperationTeardown)
 	w.finish("second")
-	if lent[capi.RoleDestroyer] == 0 {
+	if lent[capi.RoleDestroyer] == 0 || lent[capi.RoleVerifier] == before {
 		t.Errorf("lent for a teardown: %v", lent)
 	}
 }

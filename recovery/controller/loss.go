@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -34,7 +36,7 @@ type LossSettings struct {
 func (e *engine) Loss(ctx context.Context, rendered *Rendered, target Target, settings LossSettings) (*loss.Preview, error) {
 	settings.Rules.Simulated = target.Simulated
 	p, err := loss.Inspect(ctx, rendered.State, loss.Options{
-		Config: target.Config, Expected: settings.Expected, Clock: e.Clock, Log: e.Log, Rules: settings.Rules,
+		Config: cmp.Or(target.Reads, target.Config), Ask: target.Config, Expected: settings.Expected, Clock: e.Clock, Log: e.Log, Rules: settings.Rules,
 	})
 	if err != nil {
 		return nil, err
@@ -111,19 +113,42 @@ func (r *Reconciler) findLoss(ctx context.Context, run *v1alpha1.RecoveryRun, pr
 	plan := run.Status.Pinned.Plan
 	bounded, cancel := context.WithTimeout(ctx, lossTimeout)
 	defer cancel()
-	preview, err := r.Engine.Loss(bounded, rendered, Target{Config: config, Simulated: health.Simulated}, LossSettings{
+	target, lent := r.readable(bounded, config, previous)
+	target.Simulated = health.Simulated
+	preview, err := r.Engine.Loss(bounded, rendered, target, LossSettings{
 		Rules: recovery.LossRules(plan, r.Clock.Now(), accepted), Expected: recovery.ExpectedOn(plan), ClusterID: health.KubeSystemUID,
 	})
 	switch {
 	case err == nil:
-		if note != "" {
-			preview.Notes = append(preview.Notes, note)
+		for _, note := range []string{note, lent} {
+			if note != "" {
+				preview.Notes = append(preview.Notes, note)
+			}
 		}
 		return recovery.LossFound{Preview: preview}, nil
 	case recovery.AsFault(err) != nil || ctx.Err() != nil:
 		return none, err
 	}
 	return recovery.LossFound{Unseen: err.Error()}, nil
+}
+
+// readable borrows access to a cluster that is about to go. One that lends none, as a sick
+// one may, is read with the credentials of Cluster API, and the note says so: nothing is
+// written either way.
+func (r *Reconciler) readable(ctx context.Context, admin *rest.Config, previous *v1alpha1.Incarnation) (target Target, note string) {
+	target = Target{Config: admin}
+	if r.Lend == nil || previous.KubeSystemUID == "" {
+		return target, ""
+	}
+	reads, err := r.Lend(ctx, admin, capi.RoleVerifier)
+	var asks *rest.Config
+	if err == nil {
+		asks, err = r.Lend(ctx, admin, capi.RoleApplier)
+	}
+	if err != nil {
+		return target, fmt.Sprintf("the cluster was read as its administrator: %v", err)
+	}
+	return Target{Config: asks, Reads: reads}, ""
 }
 
 // acceptedLoss is the last accepted list of the plan; nil when there is none that could
