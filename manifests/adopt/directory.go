@@ -17,7 +17,7 @@ func Write(dir string, files []File, force bool) (err error) {
 	if err != nil {
 		return fmt.Errorf("open the directory for what is adopted: %w", err)
 	}
-	defer root.Close()
+	defer func() { err = errors.Join(err, root.Close()) }()
 	if !force {
 		for _, f := range files {
 			if _, err := root.Lstat(f.Name); !errors.Is(err, fs.ErrNotExist) {

@@ -70,9 +70,8 @@ func TestLossBeforeDeletion(t *testing.T) {
 				test.world(w)
 			}
 			w.order("run", test.operation)
-			f := w.run("run").Status.Failure
 			run := w.finish("run")
-			if f = run.Status.Failure; test.reason == "" && f != nil || test.reason != "" && (f == nil || f.Reason != test.reason || f.Phase != v1alpha1.PhasePreflight || !strings.Contains(f.Message, test.says)) {
+			if f := run.Status.Failure; test.reason == "" && f != nil || test.reason != "" && (f == nil || f.Reason != test.reason || f.Phase != v1alpha1.PhasePreflight || !strings.Contains(f.Message, test.says)) {
 				t.Fatalf("failure %+v, want %q that says %q", f, test.reason, test.says)
 			}
 			if test.reason != "" && (w.uid("dev") != inc.UID || len(w.deletes) > 0) {
