@@ -67,11 +67,12 @@ spec:
         - {name: b, persistentVolumeClaim: {claimName: node}}
 `
 
-// TestDrain tears a cluster down whose claim nobody lets go, cancels that, and then lets go.
+// TestDrain tears a cluster down whose claim nobody lets go, cancels that, and then lets go,
+// which changes a volume by hand.
 func TestDrain(t *testing.T) {
 	const name = "holding"
 	repo := newRepository(t, map[string]string{"state/a.yaml": holding})
-	plan := repo.plan(t, name, "  teardown: {drain: {timeout: 10m}}\n", "state")
+	plan := repo.plan(t, name, "  teardown: {drain: {timeout: 10m}, loss: {policy: Warn}}\n", "state")
 	box.must(t, "rebuild", "-f", plan, "--confirm", name)
 	kube := kubernetes.NewForConfigOrDie(workload(t, name))
 	claims := kube.CoreV1().PersistentVolumeClaims("outside")

@@ -49,9 +49,15 @@ func TestVerifyFindsDrift(t *testing.T) {
 	if r.code != 1 || !strings.Contains(r.stderr, "Namespace stranger") {
 		t.Errorf("teardown of a drifted cluster: exit code %d\n%s", r.code, r.stderr)
 	}
-	plan := &v1alpha1.RecoveryPlan{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}}
-	if err := managementClient(t).Patch(t.Context(), plan, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"teardown":{"loss":{"policy":"Warn"}}}}`))); err != nil {
+	warnOfLosses(t, name)
+	box.must(t, "teardown", name, "-n", "default", "--confirm", name)
+}
+
+// warnOfLosses lets a plan's cluster go, whatever is lost with it.
+func warnOfLosses(t *testing.T, plan string) {
+	t.Helper()
+	o := &v1alpha1.RecoveryPlan{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: plan}}
+	if err := managementClient(t).Patch(t.Context(), o, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"teardown":{"loss":{"policy":"Warn"}}}}`))); err != nil {
 		t.Fatal(err)
 	}
-	box.must(t, "teardown", name, "-n", "default", "--confirm", name)
 }

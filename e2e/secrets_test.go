@@ -64,8 +64,20 @@ func TestSecretsStaySecret(t *testing.T) {
 		t.Errorf("a drill with a Secret that is refused: exit code %d\n%s", refused.code, refused.stderr)
 	}
 
+	// What would be lost is named, and not quoted either.
+	repo.git(t, "rm", "--quiet", "state/b.yaml")
+	repo.commit(t, nil)
+	lost := box.run(t, "loss", name, "-n", "default")
+	kept := box.run(t, "teardown", name, "-n", "default", "--confirm", name)
+	for _, r := range []result{lost, kept} {
+		if r.code != 1 || !strings.Contains(r.stdout+r.stderr, "Secret seeded/inner") {
+			t.Errorf("a Secret that would be lost: exit code %d\n%s%s", r.code, r.stdout, r.stderr)
+		}
+	}
+
 	written := everythingWritten(t)
-	written["output"] = []byte(said.stdout + said.stderr + verified.stdout + verified.stderr + refused.stdout + refused.stderr)
+	written["output"] = []byte(said.stdout + said.stderr + verified.stdout + verified.stderr + refused.stdout + refused.stderr +
+		lost.stdout + lost.stderr + kept.stdout + kept.stderr)
 	for place, data := range written {
 		for what, canary := range canaries {
 			for _, form := range []string{canary, base64.StdEncoding.EncodeToString([]byte(canary))} {
@@ -78,6 +90,7 @@ func TestSecretsStaySecret(t *testing.T) {
 			t.Errorf("%s holds the value that was set by hand", place)
 		}
 	}
+	warnOfLosses(t, name)
 	box.must(t, "teardown", name, "-n", "default", "--confirm", name)
 }
 

@@ -71,6 +71,8 @@ var corpus = []situation{
 	it("in Git, applied by Flux", "apps/v1 Deployment shop/web", loss.InGit, byAt("kustomize-controller", "Apply", yesterday, `{"f:spec":{}}`)),
 	it("taken out of Git", "v1 ConfigMap shop/removed", loss.InGit, byAt("refloat", "Apply", yesterday, someData)),
 	it("taken out of Git, by Flux", "v1 ConfigMap shop/removed-by-flux", loss.InGit, byAt("kustomize-controller", "Apply", yesterday, someData)),
+	it("taken out of Git and drained", "apps/v1 Deployment shop/drained", loss.InGit, byAt("refloat", "Apply", yesterday, `{"f:spec":{}}`), by("refloat-drain", `{"f:spec":{"f:replicas":{}}}`)),
+	it("a seed of an earlier plan without its label", "v1 Secret shop/old-seed", loss.Lost, byAt("refloat-seeds", "Apply", yesterday, someData)),
 	it("taken out of Git and edited since", "v1 ConfigMap shop/kept", loss.Lost, byAt("refloat", "Apply", yesterday, someData), by("kubectl-edit", `{"f:data":{"f:b":{}}}`)),
 	it("updated under our name, not applied", "v1 ConfigMap shop/forged", loss.Lost, by("refloat", someData)),
 

@@ -43,12 +43,18 @@ func (j *judge) foreign(changes []verify.Change) []Field {
 	var out []Field
 	for _, c := range changes {
 		w := verify.Writer{Manager: c.Manager, Time: c.Time}
-		if c.Manager == "" || slices.Contains(j.Managers, c.Manager) || w.Kubernetes() || ofThisCluster(c.Path) {
+		if c.Manager == "" || j.ours(c.Manager) || w.Kubernetes() || ofThisCluster(c.Path) {
 			continue
 		}
 		out = append(out, Field{Path: c.Path, InGit: c.Rendered, Live: c.Live, By: writer(w)})
 	}
 	return out
+}
+
+// ours are the managers under which the repository's objects and what goes with them are
+// written: a drain that was given up leaves its marks, and no run has to save those.
+func (j *judge) ours(manager string) bool {
+	return slices.Contains(j.Managers, manager) || strings.HasPrefix(manager, manifests.FieldManager+"-")
 }
 
 // ofThisCluster are paths whose values mean nothing on another cluster.

@@ -194,11 +194,10 @@ func attachedByHand(l *verify.Live) bool {
 func (j *judge) takenOut(l *verify.Live) bool {
 	applied := false
 	for _, w := range l.Writers {
-		ours := slices.Contains(j.Managers, w.Manager)
-		if !ours && !w.Kubernetes() {
+		if !j.ours(w.Manager) && !w.Kubernetes() {
 			return false
 		}
-		applied = applied || ours && w.Operation == "Apply"
+		applied = applied || slices.Contains(j.Managers, w.Manager) && w.Operation == "Apply"
 	}
 	return applied
 }
