@@ -294,6 +294,13 @@ var crafted = []struct {
 	{"marked-when-created", "no mark", event("create", "clusters", 0, func(e *Event) {
 		e.ResponseObject = json.RawMessage(`{"metadata":{"name":"dev","uid":"new"}}`)
 	})},
+	{"created-once", "two by a deposed process", func(c *Case) {
+		for _, name := range []string{"a", "b"} {
+			again("create", "clusters", 0, func(e *Event) {
+				e.User.Username, e.ObjectRef.Resource, e.ObjectRef.APIGroup, e.ObjectRef.Name = "two", "localclusters", "infrastructure.cluster.x-k8s.io", name
+			})(c)
+		}
+	}},
 	{"created-once", "twice", again("create", "clusters", 0, nil)},
 	{"gates-before-dependants", "before", later("patch", "namespaces", 0, "patch", "configmaps", 0)},
 	{"gates-before-dependants", "never", drop("patch", "namespaces", 0)},

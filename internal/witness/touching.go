@@ -114,8 +114,31 @@ func createdOnce(h *history) []string {
 			continue
 		}
 		before, twice := first[e.Key()]
-		out.add(!twice, "%s, after %s", e, before)
+		// A request that was on its way when its process was deposed can come after what it
+		// made was cleaned up. That is harmless but for a Cluster: see strays.
+		_, inCharge := h.epochAt(e.Received.Time)
+		late := e.ObjectRef.Resource != "clusters" && inCharge != "" && e.User.Username != inCharge
+		out.add(!twice || late, "%s, after %s", e, before)
 		first[e.Key()] = e
+	}
+	return append(out, h.strays()...)
+}
+
+// strays are objects that a process made after another one had the run: one of each
+// process may have been on its way.
+func (h *history) strays() []string {
+	var out breaches
+	made := map[string]Event{}
+	for _, e := range h.Events {
+		if e.Server != Management || !e.Wrote() || e.Verb != "create" || e.ObjectRef.Subresource != "" || e.ObjectRef.Resource == "events" {
+			continue
+		}
+		if _, inCharge := h.epochAt(e.Received.Time); inCharge == "" || e.User.Username == inCharge {
+			continue
+		}
+		before, more := made[e.User.Username]
+		out.add(!more, "%s, although it was deposed, after %s", e, before)
+		made[e.User.Username] = e
 	}
 	return out
 }

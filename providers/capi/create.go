@@ -145,11 +145,15 @@ func (c *Clusters) Create(ctx context.Context, m *Manifests, stamp Stamp) (Incar
 	return c.CreateWhile(ctx, m, stamp, func(context.Context) error { return nil })
 }
 
-// CreateWhile asks, right before it creates the Cluster, whether that is still wanted:
-// no provider acts on anything before the Cluster is there, and a process that stood
-// still meanwhile may have been replaced. An error of wanted is returned as it is.
+// CreateWhile asks, right before it creates each object, whether that is still wanted: a
+// process that stood still meanwhile may have been replaced. No provider acts on anything
+// before the Cluster is there, but what the others are made of would be left behind. An
+// error of wanted is returned as it is.
 func (c *Clusters) CreateWhile(ctx context.Context, m *Manifests, stamp Stamp, wanted func(context.Context) error) (Incarnation, error) {
 	for _, src := range m.others {
+		if err := wanted(ctx); err != nil {
+			return Incarnation{}, err
+		}
 		if _, err := c.createOne(ctx, m, src, stamp); err != nil {
 			return Incarnation{}, err
 		}

@@ -99,12 +99,15 @@ func TestDeposedProcessMakesNoCluster(t *testing.T) {
 		w := newWorld(t)
 		w.plan(nil)
 		w.order("run", operation)
-		deposed, made := false, 0
+		deposed, made, others := false, 0, 0
 		slow := interceptor.NewClient(w.store.Store, interceptor.Funcs{
 			Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 				dry := len((&client.CreateOptions{}).ApplyOptions(opts).DryRun) > 0
 				if o.GetObjectKind().GroupVersionKind().Group == clusterv1.GroupVersion.Group && !dry {
 					made++
+				}
+				if o.GetLabels()[capi.LabelCluster] != "" && !dry && deposed {
+					others++
 				}
 				if o.GetLabels()[capi.LabelCluster] != "" && !dry && !deposed {
 					deposed = true
@@ -121,6 +124,9 @@ func TestDeposedProcessMakesNoCluster(t *testing.T) {
 		}
 		if !deposed || made != 0 || len(w.clusters()) != 0 {
 			t.Errorf("%s: deposed %t, it made %d Clusters, there are %v", operation, deposed, made, w.clusters())
+		}
+		if others != 0 {
+			t.Errorf("%s: it made %d objects after it had been deposed", operation, others)
 		}
 		w.replace()
 		if run := w.finish("run"); run.Status.Failure != nil {
