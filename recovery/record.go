@@ -93,6 +93,7 @@ func RecordLate(run *v1alpha1.RecoveryRun, message string, now time.Time) {
 // RecordVerified records a complete match and, with it, the recovery time.
 func RecordVerified(run *v1alpha1.RecoveryRun, now time.Time) {
 	s := &run.Status
+	now = onward(run, now)
 	s.RecoveredAt = micro(now)
 	condition(run, now, v1alpha1.ConditionVerified, metav1.ConditionTrue, "Matches", verdict(s.Verification))
 	limit := s.Pinned.Plan.Objective.RecoveryTime
@@ -110,6 +111,7 @@ func RecordVerified(run *v1alpha1.RecoveryRun, now time.Time) {
 // RecordFinish gives the run its result.
 func RecordFinish(run *v1alpha1.RecoveryRun, at time.Time) {
 	s := &run.Status
+	at = onward(run, at)
 	s.ObservedGeneration = run.Generation
 	leave(run, "", at)
 	s.FinishedAt = micro(at)
@@ -187,7 +189,25 @@ func ResultOf(run *v1alpha1.RecoveryRun) v1alpha1.Result {
 	return v1alpha1.ResultSucceeded
 }
 
+// onward is the time to record for now: not before anything that the run has recorded. A
+// clock may be set back, and those of two processes need not agree.
+func onward(run *v1alpha1.RecoveryRun, now time.Time) time.Time {
+	latest := func(t *metav1.MicroTime) {
+		if t != nil && t.After(now) {
+			now = t.Time
+		}
+	}
+	latest(run.Status.StartedAt)
+	latest(run.Status.RecoveredAt)
+	for i := range run.Status.Phases {
+		latest(&run.Status.Phases[i].StartedAt)
+		latest(run.Status.Phases[i].FinishedAt)
+	}
+	return now
+}
+
 func enter(run *v1alpha1.RecoveryRun, phase v1alpha1.Phase, now time.Time) {
+	now = onward(run, now)
 	run.Status.Phases = append(run.Status.Phases, v1alpha1.PhaseRecord{Name: phase, StartedAt: *micro(now)})
 	setPhase(run, string(phase))
 }
@@ -195,7 +215,7 @@ func enter(run *v1alpha1.RecoveryRun, phase v1alpha1.Phase, now time.Time) {
 func leave(run *v1alpha1.RecoveryRun, message string, now time.Time) {
 	run.Status.Waiting, run.Status.Progress = nil, nil
 	if current := Current(run); current != nil {
-		current.FinishedAt = micro(now)
+		current.FinishedAt = micro(onward(run, now))
 		current.Message = clip(message, maxMessage)
 	}
 }

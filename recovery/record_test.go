@@ -119,3 +119,36 @@ func TestLintFindsWhatIsWrong(t *testing.T) {
 		}
 	}
 }
+
+// TestTimesNeverGoBack sets the clock back in every phase: nothing ends before it begins.
+func TestTimesNeverGoBack(t *testing.T) {
+	for _, operation := range []v1alpha1.Operation{rebuild, v1alpha1.OperationTeardown, drill} {
+		run := in(operation, v1alpha1.PhasePreflight).Run
+		now := t0
+		for range 10 {
+			now = now.Add(-time.Minute)
+			if Current(run) == nil {
+				break
+			}
+			if Current(run).Name == v1alpha1.PhaseVerify {
+				run.Status.Verification = &v1alpha1.VerificationSummary{Rendered: 1, Matched: 1}
+				RecordVerified(run, now)
+			}
+			RecordAdvance(run, "done", now)
+		}
+		RecordFinish(run, now)
+		last := run.Status.StartedAt.Time
+		for _, p := range run.Status.Phases {
+			if p.StartedAt.Time.Before(last) || p.FinishedAt == nil || p.FinishedAt.Time.Before(p.StartedAt.Time) {
+				t.Errorf("%s: phase %s from %s to %s, after %s", operation, p.Name, p.StartedAt, p.FinishedAt, last)
+			}
+			last = p.FinishedAt.Time
+		}
+		if run.Status.FinishedAt.Time.Before(last) {
+			t.Errorf("%s: finished at %s, its last phase ended at %s", operation, run.Status.FinishedAt, last)
+		}
+		if operation != v1alpha1.OperationTeardown && RecoveryTime(run) < 0 {
+			t.Errorf("%s: recovered in %s", operation, RecoveryTime(run))
+		}
+	}
+}

@@ -122,8 +122,13 @@ func managementRestarts(_ context.Context, t *trial) error {
 	t.pending.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		if _, err := controlplane.Start(ctx, t.management.options); err != nil {
-			t.fail(err)
+		var last error
+		err := until(ctx, 200*time.Millisecond, func() bool { // the one that was killed may still be going
+			_, last = controlplane.Start(ctx, t.management.options)
+			return last == nil
+		})
+		if err != nil {
+			t.fail(fmt.Errorf("%w: %w", err, last))
 		}
 	})
 	return nil
