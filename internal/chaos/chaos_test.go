@@ -128,7 +128,7 @@ func TestParsePoint(t *testing.T) {
 // rebuild, a teardown and a drill make.
 func TestMatrixIsBigEnough(t *testing.T) {
 	w := &World{references: map[string]*outcome{}}
-	for operation, writes := range map[v1alpha1.Operation]int{v1alpha1.OperationRebuild: 43, v1alpha1.OperationTeardown: 14, v1alpha1.OperationDrill: 42} {
+	for operation, writes := range map[v1alpha1.Operation]int{v1alpha1.OperationRebuild: 56, v1alpha1.OperationTeardown: 18, v1alpha1.OperationDrill: 55} {
 		w.references[string(operation)] = &outcome{writes: make([]faultproxy.Request, writes)}
 	}
 	const usual, full = 300, 1000

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/refloat-dev/refloat/internal/faultproxy"
+	"github.com/refloat-dev/refloat/internal/witness"
 )
 
 // Fault is one kind of thing that goes wrong.
@@ -73,11 +74,18 @@ func faultNamed(name string) (Fault, bool) {
 	return all[i], true
 }
 
-// preflightWrites is how many writes a run makes until its preflight is recorded:
-// finalizer, lock, start and the record itself.
-const preflightWrites = 4
-
 // lawful tells whether the run may end otherwise than without faults.
 func (f Fault) lawful(p Point, reference *outcome) bool {
-	return f.Anyhow || f.AfterPreflight && reference != nil && p.At <= preflightWrites
+	return f.Anyhow || f.AfterPreflight && reference != nil && p.At < reference.preflighted()
+}
+
+// preflighted is a write by which the preflight is surely recorded: the first that touches
+// a cluster's objects.
+func (o *outcome) preflighted() int {
+	for k, w := range o.writes {
+		if t := w.Target; w.Server == witness.Management && (t.Resource == "clusters" || t.Resource == "secrets") {
+			return k + 1
+		}
+	}
+	return len(o.writes)
 }

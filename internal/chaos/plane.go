@@ -36,7 +36,7 @@ const auditPolicy = `{"apiVersion":"audit.k8s.io/v1","kind":"Policy","omitStages
 {"level":"None","nonResourceURLs":["/*"]},
 {"level":"Metadata","userGroups":["` + witnessed + `"],"verbs":["get","list"]},
 {"level":"Request","userGroups":["` + witnessed + `"],"verbs":["delete","deletecollection"]},
-{"level":"Metadata","userGroups":["` + witnessed + `"],"resources":[{"group":"","resources":["secrets"]}]},
+{"level":"Metadata","userGroups":["` + witnessed + `"],"resources":[{"group":"","resources":["secrets","serviceaccounts/token"]}]},
 {"level":"RequestResponse","userGroups":["` + witnessed + `"]},
 {"level":"None"}]}`
 

@@ -75,7 +75,7 @@ func verifiedByReads(h *history) []string {
 	var last time.Time
 	for _, e := range h.inside {
 		if e.after(verdict) {
-			out.add(h.draining(e), "%s: the cluster had been verified", e)
+			out.add(h.draining(e) || e.borrowed(), "%s: the cluster had been verified", e)
 			continue
 		}
 		last = e.Received.Time

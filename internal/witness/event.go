@@ -114,6 +114,19 @@ func (e Event) String() string {
 		e.Received.Format("15:04:05.000000"), e.ResponseStatus.Code)
 }
 
+// borrowed tells whether the request makes the accounts in a cluster that Refloat borrows,
+// or asks for their tokens.
+func (e Event) borrowed() bool {
+	if e.is("serviceaccounts/token") {
+		return true
+	}
+	uri, err := url.Parse(e.RequestURI)
+	return err == nil && uri.Query().Get("fieldManager") == accessManager && strings.HasPrefix(e.name(), "refloat-")
+}
+
+// accessManager owns the fields of those accounts.
+const accessManager = "refloat-access"
+
 func (e Event) before(other Event) bool { return e.Received.Before(&other.Received) }
 
 func (e Event) after(t time.Time) bool { return e.Received.After(t) }

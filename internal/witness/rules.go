@@ -33,7 +33,7 @@ func Rules() []Rule {
 		{"deposed-never-deletes", "A process whose run was taken over deletes nothing any more.", "§2.3", deposedNeverDeletes},
 		{"proven-before-deleted", "Commit, render and plan are proven and recorded before the first deletion.", "§2.4", provenFirst},
 		{"only-the-plans-cluster", "Nothing outside of the run's namespace, its plan's cluster and its own drill is written.", "§2.5", onlyThePlans},
-		{"live-cluster-left-alone", "Nothing is written into the cluster that was there before, but by a drain that the run recorded first.", "§2.5", liveLeftAlone},
+		{"live-cluster-left-alone", "Nothing is written into the cluster that was there before, but accounts to read it, and by a drain that the run recorded first.", "§2.5", liveLeftAlone},
 		{"pinned-before-written", "Nothing is written into a new cluster before its kube-system was pinned.", "§2.5", pinnedFirst},
 		{"marked-when-created", "What is made for a cluster carries the run, its epoch and the cluster's name from the first moment.", "§2.3", markedWhenCreated},
 		{"created-once", "No object of a cluster is made twice by one run.", "§2.8", createdOnce},

@@ -227,6 +227,13 @@ func again(verb, resource string, n int, change func(*Event)) func(*Case) {
 	}
 }
 
+// borrow an account in the live cluster.
+func borrow(c *Case) {
+	again("patch", "configmaps", 0, func(e *Event) {
+		e.Server, e.ObjectRef.Resource, e.ObjectRef.Name, e.RequestURI = Live, "serviceaccounts", "refloat-verifier", "/x?fieldManager=refloat-access"
+	})(c)
+}
+
 func TestGoodHistoryBreaksNothing(t *testing.T) {
 	for _, b := range Judge(rebuild(t)) {
 		t.Errorf("%s", b)
@@ -274,6 +281,10 @@ var crafted = []struct {
 	{"only-the-plans-cluster", "another cluster", event("patch", "clusters", 0, func(e *Event) { e.ObjectRef.Name = "prod" })},
 	{"only-the-plans-cluster", "another namespace", event("create", "clusters", 0, func(e *Event) { e.ObjectRef.Namespace = "other" })},
 	{"only-the-plans-cluster", "a drill on the live cluster", func(c *Case) { c.Operation = v1alpha1.OperationDrill }},
+	{"live-cluster-left-alone", "an account in a drill", func(c *Case) {
+		c.Operation = v1alpha1.OperationDrill
+		borrow(c)
+	}},
 	{"live-cluster-left-alone", "a write after the drain", func(c *Case) {
 		recorded(2, func(r *v1alpha1.RecoveryRun) {
 			at := metav1.NewMicroTime(began)
@@ -362,6 +373,7 @@ func TestCraftedHistoriesAreCaught(t *testing.T) {
 // TestHarmlessHistories are left alone.
 func TestHarmlessHistories(t *testing.T) {
 	for name, change := range map[string]func(*Case){
+		"an account to read the old cluster": borrow,
 		"a drain that was recorded": func(c *Case) {
 			event("update", "recoveryruns/status", 1, func(e *Event) {
 				e.ResponseObject = json.RawMessage(strings.Replace(string(e.ResponseObject), `"previous":{`, `"previous":{"drain":{"startedAt":"2026-01-01T00:00:00.000000Z"},`, 1))

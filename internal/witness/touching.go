@@ -56,7 +56,7 @@ func onlyThePlans(h *history) []string {
 func liveLeftAlone(h *history) []string {
 	var out breaches
 	for _, e := range h.Events {
-		out.add(e.Server != Live || !e.Wrote() || h.draining(e), "%s", e)
+		out.add(e.Server != Live || !e.Wrote() || h.draining(e) || e.borrowed() && h.Operation != v1alpha1.OperationDrill, "%s", e)
 	}
 	return out
 }
