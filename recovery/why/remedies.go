@@ -44,14 +44,8 @@ func remedies(run *v1alpha1.RecoveryRun) []string {
 		return []string{"if the cluster may be deleted, set spec.teardown.policy of the plan to Allowed or NeedsApproval", again(run)}
 	case "Held":
 		return []string{"wait until the hold ends, or ask who made it: kubectl get holds -n " + run.Namespace, again(run) + " (with --override-holds and a --reason, if you must)"}
-	case "WouldLose":
-		plan := run.Spec.PlanRef.Name
-		return fix("see what, and who wrote it: refloat loss "+plan,
-			"write it down for the repository and commit it: refloat adopt "+plan+" --dir DIR",
-			"or take the loss: spec.teardown.loss.waivers of the plan, or, with policy RefuseIfNew, refloat loss "+plan+" --accept --reason …")
-	case "LossUnknown":
-		return fix("make the cluster readable, and look: refloat loss "+run.Spec.PlanRef.Name,
-			"if it is dead and only a rebuild is wanted, set spec.teardown.loss.unreachable of the plan to AllowRebuild")
+	case "WouldLose", "LossUnknown":
+		return fix(aboutLoss(f.Reason, run.Spec.PlanRef.Name)...)
 	case "ForeignCluster", "ClusterExists":
 		return fix(`if Refloat may delete that Cluster, annotate it with refloat.dev/adopt: "true"`)
 	case "ClusterPaused":
@@ -70,6 +64,17 @@ func remedies(run *v1alpha1.RecoveryRun) []string {
 		return []string{"report the defect with the message above and the report: refloat report " + run.Name}
 	}
 	return byPhase(run, f)
+}
+
+// aboutLoss is what to do about things that would go with a cluster.
+func aboutLoss(reason, plan string) []string {
+	if reason == "LossUnknown" {
+		return []string{"make the cluster readable, and look: refloat loss " + plan,
+			"if it is dead and only a rebuild is wanted, set spec.teardown.loss.unreachable of the plan to AllowRebuild"}
+	}
+	return []string{"see what, and who wrote it: refloat loss " + plan,
+		"write it down for the repository and commit it: refloat adopt " + plan + " --dir DIR",
+		"or take the loss: spec.teardown.loss.waivers of the plan, or, with policy RefuseIfNew, refloat loss " + plan + " --accept --reason …"}
 }
 
 // byPhase is what to do about reasons that say less than the place.
