@@ -72,7 +72,8 @@ spec:
 ---
 apiVersion: v1
 kind: Namespace
-metadata: {name: shop}
+# With a label: of an object with nothing but a name the server keeps no record, and notes that at the second apply.
+metadata: {name: shop, labels: {part-of: chaos}}
 `,
 	"state/shop.yaml": `apiVersion: v1
 kind: ServiceAccount
