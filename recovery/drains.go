@@ -80,11 +80,11 @@ func RecordSurvey(run *v1alpha1.RecoveryRun, found Surveyed, now time.Time) {
 		at := metav1.NewTime(found.Newest)
 		record.Newest = &at
 	}
+	left(record, found.Ledger) // until it is given back
 	switch {
 	case found.Outcome != "":
 		end(record, found.Outcome, found.Message, now)
 	case !found.Needed:
-		left(record, found.Ledger)
 		end(record, v1alpha1.DrainNothing, "nothing had to be given back", now)
 	}
 }
@@ -92,7 +92,9 @@ func RecordSurvey(run *v1alpha1.RecoveryRun, found Surveyed, now time.Time) {
 // RecordDrain keeps how a drain ended.
 func RecordDrain(run *v1alpha1.RecoveryRun, out drain.Outcome, now time.Time) {
 	record := Doomed(run).Drain
-	left(record, out.Left)
+	if !out.Unseen {
+		left(record, out.Left)
+	}
 	outcome, message := v1alpha1.DrainComplete, fmt.Sprintf("%d of %d load balancers, volumes and names were given back", record.Found-record.LeftCount, record.Found)
 	if !out.Complete {
 		outcome = v1alpha1.DrainTimedOut

@@ -108,6 +108,13 @@ func TestRecordDrain(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 
+	RecordSurvey(o.Run, Surveyed{Survey: drain.Survey{Needed: true, Ledger: entries}}, t0)
+	record = o.Run.Status.Previous.Drain
+	RecordDrain(o.Run, drain.Outcome{Unseen: true, Waiting: "the cluster to answer"}, t0)
+	if record.Outcome != v1alpha1.DrainTimedOut || record.LeftCount != 2 || !strings.HasPrefix(record.Message, "0 of 2 ") {
+		t.Errorf("never seen again: %+v", record)
+	}
+
 	many := make([]drain.Entry, 100)
 	RecordDrain(o.Run, drain.Outcome{Waiting: "Service shop/web to be released", Left: many, Refused: []string{"Service shop/web: Forbidden"}}, t0)
 	if record.Outcome != v1alpha1.DrainTimedOut || record.LeftCount != 100 || len(record.Left) != maxLeft ||

@@ -143,7 +143,7 @@ func (r *Reconciler) giveBack(ctx context.Context, o recovery.Observation, tell 
 	until := record.StartedAt.Add(recovery.DrainTimeout(o.Run.Status.Pinned.Plan))
 	left := until.Sub(r.Clock.Now())
 	if left <= 0 {
-		return drain.Outcome{Waiting: "a process that could do it", Left: remembered(record)}, nil
+		return drain.Outcome{Unseen: true, Waiting: "a process that could do it"}, nil
 	}
 	target, err := r.doomed(ctx, o)
 	if err != nil {
@@ -174,15 +174,6 @@ func newest(record *v1alpha1.DrainRecord) time.Time {
 		return time.Time{}
 	}
 	return record.Newest.Time
-}
-
-// remembered leftovers of a drain that could not be looked at again.
-func remembered(record *v1alpha1.DrainRecord) []drain.Entry {
-	var out []drain.Entry
-	for _, l := range record.Left {
-		out = append(out, drain.Entry{Kind: l.Kind, ID: l.ID, Object: l.Object})
-	}
-	return out
 }
 
 // doomed is the access to the incarnation that the phase deletes, with the proof that it is

@@ -61,6 +61,9 @@ type Outcome struct {
 	Complete bool
 	// Waiting for what, when it is not complete.
 	Waiting string
+	// Unseen is true when the cluster could not be looked at in time, so that nothing is
+	// known but what was known before.
+	Unseen bool
 	// Left is what is still there outside, as far as the cluster knows.
 	Left []Entry
 	// Refused names the objects that the cluster would not let go, with its reason.
@@ -73,13 +76,13 @@ const lookAgain = 10 * time.Second
 // Drain gives back until nothing is left to do or the context's time is up, which is an
 // outcome. An error of the guard, or of the end of the context for another reason, is one.
 func (c Client) Drain(ctx context.Context, o Options) (Outcome, error) {
-	var out Outcome
+	out := Outcome{Unseen: true, Waiting: "the cluster to answer"}
 	for {
 		contents, err := c.Look(ctx)
 		if err != nil {
 			return out, unlessLate(ctx, err)
 		}
-		out.Left = Ledger(contents)
+		out.Unseen, out.Left = false, Ledger(contents)
 		step := Next(contents, o.Newest)
 		if step.Done() {
 			out.Complete, out.Waiting = true, ""

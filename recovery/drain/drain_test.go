@@ -109,6 +109,18 @@ func TestDrainEnds(t *testing.T) {
 	})
 }
 
+// TestSilentCluster says that nothing was seen, and not that nothing is left.
+func TestSilentCluster(t *testing.T) {
+	c, kube := cluster()
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	kube.PrependReactor("list", "*", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, ctx.Err() })
+	out, err := c.Drain(ctx, quietly(t0))
+	if err != nil || out.Complete || !out.Unseen || out.Waiting == "" {
+		t.Errorf("%+v, %v", out, err)
+	}
+}
+
 // TestDrainGuarded writes nothing without the guard's leave, and ends with its error.
 func TestDrainGuarded(t *testing.T) {
 	web := service(about("a", "web"), lb)
