@@ -69,6 +69,9 @@ func recordedFirst(h *history) []string {
 func deposedNeverDeletes(h *history) []string {
 	var out breaches
 	for _, e := range h.deletes {
+		if h.fencing(e) {
+			continue
+		}
 		epoch, user := h.epochAt(e.Received.Time)
 		out.add(user == e.User.Username, "%s: epoch %d had been taken by %s", e, epoch, user)
 		if s := h.stampAt(h.doomed(e), e.Received.Time); s != nil && s.run == h.RunUID {
@@ -76,6 +79,34 @@ func deposedNeverDeletes(h *history) []string {
 		}
 	}
 	return out
+}
+
+// fencing tells whether a deletion that had been recorded met the moment between the claim of
+// a successor and its fence. The successor decides nothing before the fence stands, so it
+// finds the deletion under way: nobody was deposed yet.
+func (h *history) fencing(e Event) bool {
+	epoch, user := h.epochAt(e.Received.Time)
+	mark := h.stampAt(h.doomed(e), e.Received.Time)
+	if user == e.User.Username || mark == nil || mark.run != h.RunUID || mark.epoch != epoch-1 {
+		return false
+	}
+	claimed := false
+	for _, s := range h.statuses {
+		switch {
+		case !s.Received.Time.Before(e.Received.Time):
+		case s.run.Status.Epoch == epoch && claimed:
+			return false // it went on already
+		case s.run.Status.Epoch == epoch:
+			inc := pinned(&s.run, h.doomed(e))
+			if inc == nil || inc.DeleteRequestedAt == nil {
+				return false
+			}
+			claimed = true
+		case s.run.Status.Epoch == epoch-1 && s.User.Username != e.User.Username:
+			return false // it had not been its run either
+		}
+	}
+	return claimed
 }
 
 func provenFirst(h *history) []string {

@@ -393,3 +393,30 @@ func TestHarmlessHistories(t *testing.T) {
 		}
 	}
 }
+
+// TestDeletionBeforeTheFence sends a recorded deletion when a successor has claimed the run
+// and not yet fenced it, and when it has already gone on.
+func TestDeletionBeforeTheFence(t *testing.T) {
+	claim := again("update", "recoveryruns/status", 2, func(e *Event) {
+		e.User.Username = "two"
+		e.ResponseObject = json.RawMessage(strings.Replace(string(e.ResponseObject), `"epoch":1`, `"epoch":2`, 1))
+	})
+	deposed := func(c Case) bool {
+		return slices.ContainsFunc(Judge(c), func(b Breach) bool { return b.Rule == "deposed-never-deletes" })
+	}
+	c := rebuild(t)
+	claim(&c)
+	if deposed(c) {
+		t.Error("the successor had decided nothing yet")
+	}
+	last := c.Events[len(c.Events)-1]
+	last.Received = metav1.NewMicroTime(last.Received.Add(time.Millisecond))
+	c.Events = append(c.Events, last)
+	if !deposed(c) {
+		t.Error("the successor had gone on, and was overtaken")
+	}
+	event("delete", "clusters", 0, func(e *Event) { e.User.Username = "three" })(&c)
+	if !deposed(c) {
+		t.Error("a stranger deleted")
+	}
+}
