@@ -9,28 +9,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/refloat-dev/refloat/internal/witness"
 )
 
 // auditEvent is one line of an API server's audit log: the history that does not
 // depend on what Refloat believes.
-type auditEvent struct {
-	Stage      string `json:"stage"`
-	Verb       string `json:"verb"`
-	RequestURI string `json:"requestURI"`
-	User       struct {
-		Username string `json:"username"`
-	} `json:"user"`
-	// As is who the user acts as.
-	As struct {
-		Username string `json:"username"`
-	} `json:"impersonatedUser"`
-	ObjectRef struct {
-		APIGroup, Resource, Namespace, Name, Subresource string
-	} `json:"objectRef"`
-	ResponseStatus struct {
-		Code int `json:"code"`
-	} `json:"responseStatus"`
-}
+type auditEvent struct{ witness.Event }
 
 // object names what the request was about.
 func (e auditEvent) object() string {

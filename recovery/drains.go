@@ -14,9 +14,6 @@ import (
 const (
 	// DefaultDrainTimeout of a plan that was made without the API server's defaulting.
 	DefaultDrainTimeout = 5 * time.Minute
-	// SurveyPatience is how long a cluster that answered in the preflight may take to say
-	// what it holds outside of itself. One that is dead by now is deleted all the same.
-	SurveyPatience = time.Minute
 	// maxLeft of the leftovers are named, maxID bounds what names one.
 	maxLeft = 64
 	maxID   = 512

@@ -12,8 +12,8 @@ import (
 	"github.com/refloat-dev/refloat/manifests/loss"
 )
 
-// SilentPatience is how long a cluster has to give no answer, within one Preflight, before
-// it counts as unreachable: one request that fails says nothing.
+// SilentPatience is how long a cluster has to give no answer, in one phase, before it counts
+// as unreachable: one request that fails says nothing.
 const SilentPatience = time.Minute
 
 // LossFound is what looking for losses came to.

@@ -93,7 +93,7 @@ func Deadline(run *v1alpha1.RecoveryRun) time.Time {
 	case v1alpha1.PhaseTeardown, v1alpha1.PhaseCleanup:
 		limit := orDefault(plan.Teardown.Timeout.Duration, DefaultTeardownTimeout)
 		if plan.Teardown.Drain.Policy != v1alpha1.DrainSkip {
-			limit += SurveyPatience + DrainTimeout(plan)
+			limit += SilentPatience + DrainTimeout(plan)
 		}
 		return from.Add(limit)
 	case v1alpha1.PhaseProvision, v1alpha1.PhaseBootstrap, v1alpha1.PhaseSeed:

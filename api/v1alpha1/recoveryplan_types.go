@@ -173,42 +173,6 @@ type KnownKind struct {
 	ClusterScoped bool `json:"clusterScoped,omitempty"`
 }
 
-// ArgoCDPolicy is about the Argo CD that Applications are written for.
-type ArgoCDPolicy struct {
-	// Clusters are how it calls the cluster of this plan. Without any, that is the cluster
-	// that it runs on.
-	//
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=16
-	Clusters []ArgoCDCluster `json:"clusters,omitempty"`
-	// Namespace that it runs in. Without one, the state tells: by argocd-cm, AppProjects,
-	// labelled Secrets or Applications.
-	//
-	// +optional
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
-	Namespace string `json:"namespace,omitempty"`
-}
-
-// ArgoCDCluster is a cluster as destinations name it.
-//
-// +kubebuilder:validation:XValidation:rule="has(self.name) || has(self.server)",message="needs a name or a server"
-type ArgoCDCluster struct {
-	// Name of the cluster, as in its Secret.
-	//
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	Name string `json:"name,omitempty"`
-	// Server is the address of its API, as in its Secret.
-	//
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=1024
-	Server string `json:"server,omitempty"`
-}
-
 // ChartMirror says where charts, artifacts and other Git repositories are read instead of
 // where the state says.
 //
@@ -366,33 +330,6 @@ type TeardownPolicy struct {
 	// +optional
 	// +kubebuilder:default={}
 	Loss LossPolicy `json:"loss,omitzero"`
-}
-
-// DrainRule says whether a cluster is drained before it is deleted.
-//
-// +kubebuilder:validation:Enum=Drain;Skip
-type DrainRule string
-
-const (
-	// DrainFirst stops Flux and Argo CD in the cluster and deletes Services of type
-	// LoadBalancer, Ingresses, Gateways and the claims whose volumes are deleted with them.
-	DrainFirst DrainRule = "Drain"
-	// DrainSkip deletes the Cluster at once. Load balancers and volumes may outlive it.
-	DrainSkip DrainRule = "Skip"
-)
-
-// DrainPolicy bounds the drain of a cluster.
-type DrainPolicy struct {
-	// +optional
-	// +kubebuilder:default=Drain
-	Policy DrainRule `json:"policy,omitempty"`
-	// Timeout of the drain. What is not given back by then is named in the run, and the
-	// Cluster is deleted all the same.
-	//
-	// +optional
-	// +kubebuilder:default="5m"
-	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s') && duration(self) <= duration('24h')",message="must be longer than 0s and at most 24h"
-	Timeout metav1.Duration `json:"timeout,omitzero"`
 }
 
 // Objective is what the organisation promised.

@@ -18,7 +18,6 @@ import (
 	"github.com/refloat-dev/refloat/internal/faultproxy"
 	"github.com/refloat-dev/refloat/internal/witness"
 	"github.com/refloat-dev/refloat/providers/capi"
-	"github.com/refloat-dev/refloat/recovery"
 )
 
 // Point is one operation with one fault at one write.
@@ -316,96 +315,6 @@ func (t *trial) marks() ([]*witness.Mark, error) {
 		out = append(out, m)
 	}
 	return out, nil
-}
-
-func (t *trial) judge(ctx context.Context, marks []*witness.Mark, run *v1alpha1.RecoveryRun) ([]witness.Breach, error) {
-	events, err := t.events(ctx, marks)
-	if err != nil {
-		return nil, err
-	}
-	told, err := t.told(ctx, run)
-	if err != nil {
-		return nil, err
-	}
-	t.lifecycle.mu.Lock()
-	identity, liveUID := t.lifecycle.identity, t.lifecycle.liveUID
-	t.lifecycle.mu.Unlock()
-	found := witness.Judge(witness.Case{
-		Namespace: t.namespace, Run: run.Name, RunUID: run.UID, Operation: t.point.Operation,
-		Cluster: clusterName, Lease: recovery.LockName(clusterName), LiveUID: liveUID, Identity: identity,
-		Before: before, State: state, Canaries: []string{seedCanary, stateCanary}, Told: told, Events: events,
-	})
-	end, err := t.end(ctx, run)
-	if err != nil {
-		return found, err
-	}
-	return append(found, t.compare(end)...), nil
-}
-
-// quiet is how long no new line may come until an audit log counts as complete: a server
-// answers a moment before it writes the line.
-const quiet = 60 * time.Millisecond
-
-// events of the point on all servers.
-func (t *trial) events(ctx context.Context, marks []*witness.Mark) ([]witness.Event, error) {
-	var events []witness.Event
-	var failed error
-	grace := time.Now().Add(5 * time.Second)
-	err := until(ctx, quiet, func() bool {
-		n := len(events)
-		for _, m := range marks {
-			some, err := m.Since("refloat:" + t.namespace)
-			failed = errors.Join(failed, err)
-			events = append(events, some...)
-		}
-		calm := n > 0 && n == len(events)
-		return failed != nil || calm && (witness.Released(events, runName) || time.Now().After(grace))
-	})
-	return events, errors.Join(failed, err)
-}
-
-// compare the end with that of the run without faults.
-func (t *trial) compare(end *outcome) []witness.Breach {
-	if t.point.Fault.lawful(t.point, t.reference()) {
-		return nil
-	}
-	reference := t.reference()
-	if reference == nil {
-		return t.adopt(end)
-	}
-	var out []witness.Breach
-	if t.point.Fault.Late && t.point.Operation == v1alpha1.OperationDrill {
-		forgiveStray(reference, end)
-	}
-	for _, difference := range reference.differences(end) {
-		out = append(out, witness.Breach{Rule: sameEnd, What: difference})
-	}
-	return out
-}
-
-// reference is the end of the run without faults; nil before there was one.
-func (t *trial) reference() *outcome {
-	references.Lock()
-	defer references.Unlock()
-	return t.references[string(t.point.Operation)]
-}
-
-// references guards those of all worlds.
-var references sync.Mutex
-
-// adopt the end of the first run without faults as the reference.
-func (t *trial) adopt(end *outcome) []witness.Breach {
-	if t.point.Fault.Name != "" {
-		return []witness.Breach{{Rule: "harness", What: "there is no run without faults to compare with"}}
-	}
-	end.writes = t.sequence.Writes()
-	references.Lock()
-	defer references.Unlock()
-	t.references[string(t.point.Operation)] = end
-	if end.result != string(v1alpha1.ResultSucceeded) {
-		return []witness.Breach{{Rule: sameEnd, What: "without faults the run ended as " + end.result}}
-	}
-	return nil
 }
 
 // fail notes that the harness itself cannot go on.

@@ -28,7 +28,7 @@ func server(t *testing.T) (*httptest.Server, *atomic.Int32) {
 				select {
 				case <-r.Context().Done():
 					return
-				case <-time.After(5 * time.Millisecond):
+				case <-time.After(5 * time.Millisecond): // a stream that goes on, and does not flood
 				}
 			}
 			return
@@ -127,7 +127,7 @@ func TestFreezeHolds(t *testing.T) {
 	select {
 	case err := <-done:
 		t.Fatalf("a frozen write ended: %v", err)
-	case <-time.After(50 * time.Millisecond):
+	case <-time.After(50 * time.Millisecond): // nothing tells that something does not happen
 	}
 	if writes.Load() != 0 {
 		t.Error("a frozen write reached the server")

@@ -105,3 +105,19 @@ func addNodes(ctx context.Context, config *rest.Config, count int) error {
 	}
 	return nil
 }
+
+// Main is the TestMain of a package whose tests share a plane. It returns the exit code.
+func Main(m interface{ Run() int }, plane **Plane, o Options) int {
+	ctx := context.Background()
+	var err error
+	if *plane, err = Start(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if err := (*plane).Stop(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}

@@ -31,6 +31,10 @@ type Event struct {
 	User       struct {
 		Username string `json:"username"`
 	} `json:"user"`
+	// As is who the user acts as.
+	As struct {
+		Username string `json:"username"`
+	} `json:"impersonatedUser"`
 	ObjectRef struct {
 		APIGroup, Resource, Namespace, Name, Subresource string
 	} `json:"objectRef"`

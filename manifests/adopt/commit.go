@@ -6,10 +6,12 @@ import (
 	"io"
 	"path"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
@@ -206,20 +208,12 @@ func set(t *object.Tree, entry object.TreeEntry) {
 }
 
 func (w *writer) store(t *object.Tree) (plumbing.Hash, error) {
-	slices.SortFunc(t.Entries, func(a, b object.TreeEntry) int { return strings.Compare(sortName(a), sortName(b)) })
+	sort.Sort(object.TreeEntrySorter(t.Entries))
 	encoded := w.repo.Storer.NewEncodedObject()
 	if err := t.Encode(encoded); err != nil {
 		return plumbing.ZeroHash, fmt.Errorf("store a directory: %w", err)
 	}
 	return w.repo.Storer.SetEncodedObject(encoded)
-}
-
-// sortName is how Git sorts: directories as if they ended with a slash.
-func sortName(e object.TreeEntry) string {
-	if e.Mode == filemode.Dir {
-		return e.Name + "/"
-	}
-	return e.Name
 }
 
 func (w *writer) blob(content []byte) (plumbing.Hash, error) {
@@ -257,9 +251,10 @@ func (w *writer) commit(parent *object.Commit, old *plumbing.Reference, tree plu
 	return hash.String(), nil
 }
 
-// author by the repository's own configuration.
+// author as for the user's other commits: by the configuration of the repository, else by
+// the user's own.
 func (w *writer) author() (object.Signature, error) {
-	config, err := w.repo.Config()
+	config, err := w.repo.ConfigScoped(config.GlobalScope)
 	if err != nil {
 		return object.Signature{}, fmt.Errorf("read the configuration of %s: %w", w.Repository, err)
 	}

@@ -120,7 +120,7 @@ func (r *Reconciler) survey(ctx context.Context, o recovery.Observation) (recove
 	target, err := r.doomed(ctx, o)
 	var found drain.Survey
 	if err == nil {
-		bounded, cancel := context.WithTimeout(ctx, recovery.SurveyPatience)
+		bounded, cancel := context.WithTimeout(ctx, recovery.SilentPatience)
 		defer cancel()
 		found, err = r.Drainer.Survey(bounded, target)
 	}
@@ -131,7 +131,7 @@ func (r *Reconciler) survey(ctx context.Context, o recovery.Observation) (recove
 	switch {
 	case fault != nil && recovery.Current(o.Run).Name == v1alpha1.PhaseCleanup:
 		return recovery.Surveyed{Outcome: v1alpha1.DrainSkipped, Message: "it was not drained: " + fault.Message}, nil
-	case fault != nil || ctx.Err() != nil || r.Clock.Since(recovery.Current(o.Run).StartedAt.Time) < recovery.SurveyPatience:
+	case fault != nil || ctx.Err() != nil || r.Clock.Since(recovery.Current(o.Run).StartedAt.Time) < recovery.SilentPatience:
 		return recovery.Surveyed{}, err
 	}
 	return recovery.Surveyed{Outcome: v1alpha1.DrainUnreachable, Message: "it was not drained: " + err.Error()}, nil

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/recovery"
 	"github.com/refloat-dev/refloat/recovery/drain"
 )
 
@@ -172,4 +173,48 @@ func TestDeposedDrain(t *testing.T) {
 	if run := w.finish("run"); run.Status.Failure != nil {
 		t.Errorf("%+v", run.Status.Failure)
 	}
+}
+
+// TestDrainOfAnotherCluster lets the kubeconfig lead elsewhere once the preflight is over.
+func TestDrainOfAnotherCluster(t *testing.T) {
+	// swapped as soon as the phase that deletes is recorded.
+	swapped := func(w *world, phase v1alpha1.Phase) {
+		done := false
+		w.fail = func(_ string, o client.Object) error {
+			run, ok := o.(*v1alpha1.RecoveryRun)
+			if !ok || done || len(run.Status.Phases) == 0 || recovery.Current(run).Name != phase {
+				return nil
+			}
+			done = true
+			w.store.Workload(recovery.Doomed(run).UID).SetIdentity("imposter")
+			return nil
+		}
+	}
+	t.Run("Teardown", func(t *testing.T) {
+		w := newWorld(t)
+		w.plan(nil)
+		inc := w.existing(earlier)
+		swapped(w, v1alpha1.PhaseTeardown)
+		w.order("run", v1alpha1.OperationTeardown)
+		run := w.finish("run")
+		if f := run.Status.Failure; f == nil || f.Reason != "IdentityChanged" {
+			t.Errorf("failure %+v", f)
+		}
+		if len(w.drains.stopped) != 0 || len(w.deletes) != 0 || len(w.clusters()) != 1 {
+			t.Errorf("stopped %v, %d deletions of Cluster %s", w.drains.stopped, len(w.deletes), inc)
+		}
+	})
+	t.Run("Drill", func(t *testing.T) {
+		w := newWorld(t)
+		w.plan(nil)
+		swapped(w, v1alpha1.PhaseCleanup)
+		w.order("run", v1alpha1.OperationDrill)
+		run := w.finish("run")
+		if d := run.Status.Target.Drain; d == nil || d.Outcome != v1alpha1.DrainSkipped {
+			t.Errorf("drain %+v", d)
+		}
+		if len(w.drains.stopped) != 0 || len(w.clusters()) != 0 {
+			t.Errorf("stopped %v, clusters %v", w.drains.stopped, w.clusters())
+		}
+	})
 }

@@ -43,8 +43,8 @@ type Client struct {
 var gateways = schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "gateways"}
 
 const (
-	// page bounds one answer, most one kind: a cluster with more of it is drained of the
-	// first, and says so.
+	// page bounds one answer, most one kind: what is beyond shows at a later look, when the
+	// first are gone.
 	page = 500
 	most = 100_000
 )
