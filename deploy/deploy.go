@@ -25,15 +25,16 @@ const (
 	Planner    = "refloat-planner"
 	Applier    = "refloat-applier"
 	Destroyer  = "refloat-destroyer"
+	Scheduler  = "refloat-scheduler"
 )
 
-//go:embed access/accounts.yaml access/planner.yaml access/applier.yaml access/destroyer.yaml
+//go:embed access/accounts.yaml access/planner.yaml access/applier.yaml access/destroyer.yaml access/scheduler.yaml
 //go:embed access/providers.yaml access/anyprovider.yaml access/management.yaml everywhere/bindings.yaml
 var files embed.FS
 
 // accessFiles in the order in which they are applied.
 var accessFiles = []string{
-	"access/accounts.yaml", "access/planner.yaml", "access/applier.yaml", "access/destroyer.yaml",
+	"access/accounts.yaml", "access/planner.yaml", "access/applier.yaml", "access/destroyer.yaml", "access/scheduler.yaml",
 	"access/providers.yaml", "access/anyprovider.yaml", "access/management.yaml", "everywhere/bindings.yaml",
 }
 

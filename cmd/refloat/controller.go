@@ -66,7 +66,7 @@ With --namespace it serves the plans and runs of that namespace and looks at no 
 	flags.StringVar(&o.metricsAddr, "metrics-addr", "0", "address of /metrics, 0 for none")
 	flags.BoolVar(&o.elect, "leader-elect", true, "let one of several controllers work at a time; a sandbox has one")
 	flags.StringVar(&o.electIn, "leader-elect-namespace", "", "namespace of the lease (default: the controller's own, else that of the context)")
-	flags.StringVar(&o.accountsIn, "act-as-accounts-in", "", "namespace of the service accounts "+deploy.Planner+", "+deploy.Applier+" and "+deploy.Destroyer+
+	flags.StringVar(&o.accountsIn, "act-as-accounts-in", "", "namespace of the service accounts "+deploy.Planner+", "+deploy.Applier+", "+deploy.Destroyer+" and "+deploy.Scheduler+
 		", to act as one of them in everything (default: act as whoever the kubeconfig says)")
 	flags.BoolVar(&o.audit, "audit", false, "keep an audit log of every cluster of the local provider")
 	flags.BoolVar(&o.remote, "allow-remote-bases", false, "let kustomizations read from other repositories")
@@ -103,6 +103,9 @@ func runController(ctx context.Context, t terminal, a *access, o *controllerOpti
 		CacheDir: cacheDir, Log: log, AllowRemoteBases: o.remote, Version: buildVersion(), Applier: roles.applier, Destroyer: roles.destroyer,
 	}); err != nil {
 		return fmt.Errorf("set up the run controller: %w", err)
+	}
+	if err := setUpSchedules(mgr, roles.scheduler); err != nil {
+		return fmt.Errorf("set up the schedule controller: %w", err)
 	}
 	managers := []ctrl.Manager{mgr}
 	if o.sandboxDir != "" {

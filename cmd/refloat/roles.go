@@ -16,20 +16,21 @@ import (
 type roles struct {
 	// own may act as the others and hold the lease of the leader.
 	own *rest.Config
-	// planner reads and records, applier creates, destroyer deletes.
-	planner, applier, destroyer *rest.Config
+	// planner reads and records, applier creates, destroyer deletes, scheduler orders runs.
+	planner, applier, destroyer, scheduler *rest.Config
 }
 
 // rolesOf an access. Without a namespace of the accounts all of them are that access.
 func rolesOf(own *rest.Config, accountsIn string) roles {
 	if accountsIn == "" {
-		return roles{own, own, own, own}
+		return roles{own, own, own, own, own}
 	}
 	return roles{
 		own:       own,
 		planner:   actingAs(own, accountsIn, deploy.Planner),
 		applier:   actingAs(own, accountsIn, deploy.Applier),
 		destroyer: actingAs(own, accountsIn, deploy.Destroyer),
+		scheduler: actingAs(own, accountsIn, deploy.Scheduler),
 	}
 }
 

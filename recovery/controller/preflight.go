@@ -55,6 +55,10 @@ func (r *Reconciler) preflight(ctx context.Context, run *v1alpha1.RecoveryRun) (
 			return nil, err
 		}
 	}
+	if run.Spec.KeepExisting && f.previous != nil && f.previous.UID != "" {
+		return nil, recovery.Faultf("ClusterExists", "Cluster %s/%s exists and the run was ordered to leave it alone; nothing was deleted: order a rebuild that replaces it, if that is wanted",
+			run.Namespace, plan.Cluster.Name)
+	}
 	if _, err = r.seeds(ctx, run); err != nil {
 		return nil, err
 	}

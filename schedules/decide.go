@@ -1,0 +1,409 @@
+package schedules
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/schedules/cron"
+)
+
+// State of a plan's cluster.
+type State string
+
+// The states of a cluster, as far as a timetable cares.
+const (
+	Unknown State = ""
+	Up      State = "Up"
+	// Down: there is no cluster.
+	Down State = "Down"
+	// Broken: there is one, but the last rebuild of it failed.
+	Broken State = "Broken"
+)
+
+// Observed is what is known of one plan at one instant.
+type Observed struct {
+	Now time.Time
+	// Since is when the timetable came to count for the plan: earlier times do not.
+	Since time.Time
+	// Teardown and Rebuild are the last times of each direction that were dealt with.
+	Teardown, Rebuild *v1alpha1.HandledTime
+	Notified          string
+	Postponed         *v1alpha1.Postponement
+	Pace              Pace
+	State             State
+	// Busy is an unfinished rebuild or teardown of the plan.
+	Busy *Busy
+	// Finished is when the last rebuild or teardown of the plan ended.
+	Finished time.Time
+	Holds    []Hold
+	// Use is what looking into the cluster came to, nil when nobody looked.
+	Use *Use
+}
+
+// Busy is a run that is not finished.
+type Busy struct {
+	Run string
+	// Ours: the schedule ordered it, for this time.
+	Ours      bool
+	Operation v1alpha1.Direction
+	Nominal   string
+	Started   bool
+	// Cancelled: it only has to end.
+	Cancelled bool
+}
+
+// Hold keeps a cluster.
+type Hold struct {
+	Name, Reason string
+	Until        time.Time
+}
+
+// Use of a cluster; Reason is empty when nobody uses it.
+type Use struct{ Reason string }
+
+// Action is what a schedule does about one plan.
+type Action string
+
+// The actions of a schedule.
+const (
+	// Rest: nothing is due.
+	Rest Action = "Rest"
+	// Order creates the run of a time.
+	Order Action = "Order"
+	// Withdraw cancels a run that waits in the queue and whose time is over.
+	Withdraw Action = "Withdraw"
+	// Look finds out whether the cluster is in use.
+	Look Action = "Look"
+	// Notify tells people of a teardown.
+	Notify Action = "Notify"
+	// Postpone waits although a time is due.
+	Postpone Action = "Postpone"
+	// Record writes down times that are dealt with without a run.
+	Record Action = "Record"
+)
+
+// Decision is one action about one plan.
+type Decision struct {
+	Action Action
+	// Due is the time that the action is about.
+	Due Due
+	// Attempt of the time, from 1.
+	Attempt int32
+	// Dealt are times that are dealt with, by direction.
+	Dealt map[v1alpha1.Direction]Dealt
+	// Postponed is what waits; nil when nothing does.
+	Postponed *v1alpha1.Postponement
+	// Message for people.
+	Message string
+	// Again is when to look again at the latest; zero for never.
+	Again time.Time
+}
+
+// maxAttempts for one time in mode Level, and the wait after a run that failed.
+const (
+	maxAttempts  = 3
+	attemptPause = 5 * time.Minute
+	// busyPause is when a run that is under way is asked for again, in case nobody tells.
+	busyPause = 30 * time.Minute
+	// lookBack is how far a timetable of mode Level looks for the time that holds.
+	lookBack = 366 * 24 * time.Hour
+)
+
+// Decide what to do about a plan. Of all times that are due only the latest counts.
+func (t *Timetable) Decide(o Observed) Decision {
+	d := Decision{Action: Rest, Dealt: map[v1alpha1.Direction]Dealt{}}
+	due, ok := t.latest(o, &d)
+	if ok {
+		t.act(o, due, &d)
+	}
+	if d.Action == Rest && len(d.Dealt) > 0 {
+		d.Action = Record
+	}
+	if d.Action == Rest || d.Action == Record {
+		t.notify(o, &d)
+	}
+	if d.Action == Rest || d.Action == Record || d.Action == Postpone || d.Action == Notify {
+		t.again(o, &d)
+	}
+	return d
+}
+
+// latest of the times that are due, and what becomes of the others.
+func (t *Timetable) latest(o Observed, d *Decision) (Due, bool) {
+	if t.mode == v1alpha1.ModeLevel {
+		o.Since = o.Now.Add(-lookBack)
+		return t.holding(o)
+	}
+	var chosen *Due
+	for _, name := range []v1alpha1.Direction{v1alpha1.DirectionRebuild, v1alpha1.DirectionTeardown} {
+		last := o.handled(name)
+		due, ok := t.LastOf(name, o.Since, o.Now, o.Pace)
+		if ok && o.newer(due, last) && t.overtaken(o, due) {
+			d.Dealt[name] = due.dealt(v1alpha1.OutcomeSuperseded, fmt.Sprintf("by a later %s", opposite(name)))
+			continue
+		}
+		if !ok || !o.newer(due, last) {
+			if raw, ok := t.lastAny(name, o.Since, o.Now, o.Pace); ok && raw.Skipped != "" && o.newer(raw, last) {
+				d.Dealt[name] = raw.dealt(v1alpha1.OutcomeSkipped, raw.Skipped)
+			}
+			continue
+		}
+		if chosen != nil && !due.Start.After(chosen.Start) {
+			d.supersede(due, *chosen)
+			continue
+		}
+		if chosen != nil {
+			d.supersede(*chosen, due)
+		}
+		chosen = &due
+	}
+	if chosen == nil {
+		return Due{}, false
+	}
+	return *chosen, true
+}
+
+// holding is the last time of both directions, dealt with or not.
+func (t *Timetable) holding(o Observed) (Due, bool) {
+	rebuild, up := t.LastOf(v1alpha1.DirectionRebuild, o.Since, o.Now, o.Pace)
+	teardown, down := t.LastOf(v1alpha1.DirectionTeardown, o.Since, o.Now, o.Pace)
+	if down && (!up || teardown.Start.After(rebuild.Start)) {
+		return teardown, true
+	}
+	return rebuild, up
+}
+
+// overtaken by a later time of the other direction that was dealt with.
+func (t *Timetable) overtaken(o Observed, due Due) bool {
+	other := t.directions[opposite(due.Operation)]
+	last := o.handled(opposite(due.Operation))
+	return other != nil && last != nil && last.At.After(o.Since) && !due.Start.After(last.At.Add(t.offset(other, o.Pace)))
+}
+
+// Holding is the direction of the last time that counts: whether the timetable wants the
+// cluster up or down. Before the first time it wants nothing.
+func (t *Timetable) Holding(now, since time.Time, p Pace) (v1alpha1.Direction, bool) {
+	if early := now.Add(-lookBack); since.Before(early) || t.mode == v1alpha1.ModeLevel {
+		since = early
+	}
+	due, ok := t.holding(Observed{Now: now, Since: since, Pace: p})
+	return due.Operation, ok
+}
+
+func (d *Decision) supersede(old, by Due) {
+	d.Dealt[old.Operation] = old.dealt(v1alpha1.OutcomeSuperseded, fmt.Sprintf("by the %s of %s", by.Operation, by.Nominal))
+}
+
+// act on the time that counts.
+func (t *Timetable) act(o Observed, due Due, d *Decision) {
+	last := o.handled(due.Operation)
+	again := last != nil && last.Nominal == due.Nominal.String()
+	switch {
+	case o.Busy != nil:
+		t.behind(o, due, d)
+	case t.satisfied(due, o.State):
+		if !again {
+			d.Dealt[due.Operation] = due.dealt(v1alpha1.OutcomeAlreadySo, fmt.Sprintf("the cluster was %s already", o.State))
+		}
+	case again && (last.Attempts >= maxAttempts || o.Now.Before(o.Finished.Add(attemptPause))):
+		if last.Attempts < maxAttempts {
+			d.Again = o.Finished.Add(attemptPause)
+		}
+	case t.held(o, due, d):
+	case t.late(o, due):
+		d.Dealt[due.Operation] = due.dealt(v1alpha1.OutcomeMissed, fmt.Sprintf("nobody could act on it for more than %s", t.directions[due.Operation].deadline))
+	case t.used(o, due, d):
+	default:
+		d.Action, d.Due, d.Attempt = Order, due, 1
+		if again {
+			d.Attempt = last.Attempts + 1
+		}
+	}
+}
+
+// behind a run that is not finished: the one of this time, one that is out of date, or one
+// that has to end first.
+func (t *Timetable) behind(o Observed, due Due, d *Decision) {
+	busy := o.Busy
+	same := busy.Ours && busy.Operation == due.Operation && busy.Nominal == due.Nominal.String()
+	switch {
+	case same:
+		if last := o.handled(due.Operation); last == nil || last.Nominal != busy.Nominal {
+			h := due.dealt(v1alpha1.OutcomeOrdered, "")
+			h.Run, h.Attempt = busy.Run, 1
+			d.Dealt[due.Operation] = h
+		}
+	case busy.Ours && !busy.Started && !busy.Cancelled:
+		d.Action, d.Due = Withdraw, due
+		d.Message = fmt.Sprintf("its time is over: the %s of %s is due", due.Operation, due.Nominal)
+	case t.mode == v1alpha1.ModeLevel && o.handled(due.Operation) != nil && o.handled(due.Operation).Nominal == due.Nominal.String():
+	default:
+		d.postpone(due, o.Now.Add(busyPause), "run "+busy.Run+" is under way", o)
+	}
+}
+
+// satisfied is true when there is nothing to do: the cluster is as it should be.
+func (t *Timetable) satisfied(due Due, state State) bool {
+	if due.Operation == v1alpha1.DirectionTeardown {
+		return state == Down
+	}
+	return state == Up && (t.wakes || t.mode == v1alpha1.ModeLevel)
+}
+
+// held by people who want to keep the cluster for longer.
+func (t *Timetable) held(o Observed, due Due, d *Decision) bool {
+	if due.Operation != v1alpha1.DirectionTeardown && o.State == Down {
+		return false
+	}
+	var longest *Hold
+	for i := range o.Holds {
+		if h := &o.Holds[i]; h.Until.After(o.Now) && (longest == nil || h.Until.After(longest.Until)) {
+			longest = h
+		}
+	}
+	if longest == nil {
+		return false
+	}
+	reason := fmt.Sprintf("hold %s: %s", longest.Name, longest.Reason)
+	if next, ok := t.NextOf(opposite(due.Operation), due.Start, o.Pace); ok && !longest.Until.Before(next.Start) && t.mode != v1alpha1.ModeLevel {
+		d.Dealt[due.Operation] = due.dealt(v1alpha1.OutcomeSkipped, reason)
+		return true
+	}
+	d.postpone(due, longest.Until, reason, o)
+	return true
+}
+
+// late is true when the time is over. What made it wait does not count.
+func (t *Timetable) late(o Observed, due Due) bool {
+	limit := t.directions[due.Operation].deadline
+	if limit == 0 || t.mode == v1alpha1.ModeLevel {
+		return false
+	}
+	base := due.Start
+	if o.Finished.After(base) {
+		base = o.Finished
+	}
+	if p := o.Postponed; p != nil && p.Operation == due.Operation && p.Nominal == due.Nominal.String() {
+		if until := p.Until.Time; until.After(o.Now) {
+			base = o.Now
+		} else if until.After(base) {
+			base = until
+		}
+	}
+	for _, h := range o.Holds {
+		if h.Until.After(base) && !h.Until.After(o.Now) {
+			base = h.Until
+		}
+	}
+	return o.Now.Sub(base) > limit
+}
+
+// used is true when somebody has to look whether the cluster is in use, or when it is.
+func (t *Timetable) used(o Observed, due Due, d *Decision) bool {
+	if t.inUse == nil || due.Operation != v1alpha1.DirectionTeardown {
+		return false
+	}
+	if !o.Now.Before(due.Start.Add(orDefault(t.inUse.AtMost, defaultAtMost))) {
+		return false
+	}
+	if p := o.Postponed; o.Use == nil && p != nil && p.Nominal == due.Nominal.String() && p.Until.After(o.Now) {
+		d.postpone(due, p.Until.Time, p.Reason, o)
+		return true
+	}
+	if o.Use == nil {
+		d.Action, d.Due = Look, due
+		return true
+	}
+	if o.Use.Reason == "" {
+		return false
+	}
+	d.postpone(due, o.Now.Add(orDefault(t.inUse.Postpone, defaultPostpone)), "in use: "+o.Use.Reason, o)
+	return true
+}
+
+// postpone keeps what was recorded as long as it says the same.
+func (d *Decision) postpone(due Due, until time.Time, reason string, o Observed) {
+	reason = clip(reason)
+	d.Action, d.Due = Postpone, due
+	d.Postponed = &v1alpha1.Postponement{Operation: due.Operation, Nominal: due.Nominal.String(), Reason: reason, Until: micro(until)}
+	if p := o.Postponed; p != nil && p.Nominal == d.Postponed.Nominal && p.Operation == due.Operation && p.Reason == reason && p.Until.After(o.Now) {
+		d.Postponed = p.DeepCopy()
+	}
+	d.Again = d.Postponed.Until.Time
+}
+
+// notify people of a teardown that is near.
+func (t *Timetable) notify(o Observed, d *Decision) {
+	if t.notice == 0 || o.State == Down {
+		return
+	}
+	due, ok := t.NextOf(v1alpha1.DirectionTeardown, o.Now, o.Pace)
+	if !ok || o.Now.Before(due.Start.Add(-t.notice)) || o.Notified == due.Nominal.String() {
+		return
+	}
+	d.Action, d.Due = Notify, due
+	d.Message = fmt.Sprintf("the cluster is torn down at %s, in %s; refloat snooze puts it off",
+		due.Start.In(t.zone).Format("15:04 MST"), due.Start.Sub(o.Now).Round(time.Second))
+}
+
+// again says when something can change although nothing happens.
+func (t *Timetable) again(o Observed, d *Decision) {
+	if next, ok := t.Next(o.Now, o.Pace); ok {
+		d.sooner(next.Start)
+	}
+	if t.notice == 0 {
+		return
+	}
+	after := o.Now
+	if d.Action == Notify {
+		after = d.Due.Start
+	}
+	if next, ok := t.NextOf(v1alpha1.DirectionTeardown, after, o.Pace); ok {
+		if at := next.Start.Add(-t.notice); at.After(o.Now) {
+			d.sooner(at)
+		} else if next, ok := t.NextOf(v1alpha1.DirectionTeardown, next.Start, o.Pace); ok {
+			d.sooner(next.Start.Add(-t.notice))
+		}
+	}
+}
+
+func (d *Decision) sooner(at time.Time) {
+	if d.Again.IsZero() || at.Before(d.Again) {
+		d.Again = at
+	}
+}
+
+func (o Observed) handled(name v1alpha1.Direction) *v1alpha1.HandledTime {
+	if name == v1alpha1.DirectionTeardown {
+		return o.Teardown
+	}
+	return o.Rebuild
+}
+
+// newer than what was dealt with. Local times decide, so that an hour that repeats, or a
+// clock that was set back, brings nothing back. What was dealt with before the timetable
+// came to be as it is was in other terms, perhaps in another zone.
+func (o Observed) newer(due Due, last *v1alpha1.HandledTime) bool {
+	if last == nil || !last.At.After(o.Since) {
+		return true
+	}
+	nominal, err := cron.ParseNominal(last.Nominal)
+	return due.Tick.After(last.At.Time) && (err != nil || due.Nominal.Compare(nominal) > 0)
+}
+
+func opposite(d v1alpha1.Direction) v1alpha1.Direction {
+	if d == v1alpha1.DirectionTeardown {
+		return v1alpha1.DirectionRebuild
+	}
+	return v1alpha1.DirectionTeardown
+}
+
+// Record what came of a time.
+func (o *Observed) Record(d v1alpha1.Direction, h *v1alpha1.HandledTime) {
+	if d == v1alpha1.DirectionTeardown {
+		o.Teardown = h
+		return
+	}
+	o.Rebuild = h
+}
