@@ -18,6 +18,8 @@ type Observation struct {
 	// not taken it over yet.
 	Claimed int64
 	Lock    Lock
+	// Behind is what a run that did not start waits behind, empty when it is its turn.
+	Behind string
 	// Approvals for the run, while it waits for one.
 	Approvals []v1alpha1.RunApproval
 	// Holds of the plan, until something is deleted.

@@ -53,6 +53,9 @@ func whenQueued(o Observation) *Decision {
 		return &Decision{Action: Wait, Waiting: suspended}
 	case !hasFinalizer(o.Run):
 		return &Decision{Action: AddFinalizer}
+	case o.Behind != "" && o.Lock.State != LockMine:
+		until := o.Run.CreationTimestamp.Add(queuePatience)
+		return &Decision{Action: Wait, Waiting: o.Behind, Until: until, Again: lookInQueue}
 	case o.Lock.State == LockFree:
 		return &Decision{Action: TakeLock}
 	case o.Lock.State == LockUnreadable:
@@ -94,6 +97,10 @@ func pointless(o Observation) *Fault {
 	}
 	return nil
 }
+
+// lookInQueue is how often a run that waits says where it is: when it is near its turn it is
+// told sooner.
+const lookInQueue = time.Minute
 
 // queuePatience is how long an order waits for its turn. One that deletes a cluster must
 // not be carried out when nobody remembers it.

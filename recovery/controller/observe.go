@@ -39,6 +39,11 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 	if o.Run.Status.FinishedAt != nil {
 		return o, nil
 	}
+	if o.Run.Status.StartedAt == nil {
+		if o.Behind, err = r.turn(ctx, o); err != nil {
+			return o, err
+		}
+	}
 	current := recovery.Current(o.Run)
 	if current == nil {
 		if o.Report, err = r.storedReport(ctx, o.Run); err != nil {

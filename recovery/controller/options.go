@@ -41,6 +41,8 @@ type Options struct {
 	Version string
 	// MaxConcurrent reconciles; 0 means 16. Most of them wait for an API server.
 	MaxConcurrent int
+	// MaxActive runs work at a time before scheduled ones wait; 0 for no limit.
+	MaxActive int
 	// Applier and Destroyer are the access with which clusters are created and deleted;
 	// nil means the manager's own, which reads and records.
 	Applier, Destroyer *rest.Config
@@ -94,13 +96,14 @@ type Reconciler struct {
 
 	work   *workers
 	claims *claims
+	turns  *turns
 }
 
 // newReconciler with its in-memory state; spawn starts long work.
 func newReconciler(c client.Client, reader client.Reader, clusters *capi.Clusters, o Options, recorder events.EventRecorder, spawn func(func()), notify func(run client.ObjectKey)) *Reconciler {
 	return &Reconciler{
 		Client: c, Reader: reader, Clusters: clusters, Engine: o.Engine, Drainer: o.Drainer, Clock: o.Clock, Events: recorder,
-		work: newWorkers(o.Clock, spawn, notify), claims: newClaims(),
+		work: newWorkers(o.Clock, spawn, notify), claims: newClaims(), turns: newTurns(o.MaxActive),
 	}
 }
 

@@ -122,16 +122,26 @@ func approvedRun(_ context.Context, o client.Object) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: client.ObjectKey{Namespace: approval.Namespace, Name: approval.Spec.RunRef.Name}}}
 }
 
-// waitingBehind maps a run that ended, or is gone, to those that may wait for its lock.
+// waitingBehind maps a run that ended, or is gone, to those that may wait for its lock or
+// for its place.
 func waitingBehind(cached client.Reader) handler.MapFunc {
 	return func(ctx context.Context, o client.Object) []reconcile.Request {
 		run, ok := o.(*v1alpha1.RecoveryRun)
 		if !ok || run.Status.FinishedAt == nil && run.DeletionTimestamp == nil {
 			return nil
 		}
-		return runsWhere(ctx, cached, run.Namespace, func(other *v1alpha1.RecoveryRun) bool {
-			return other.UID != run.UID && other.Status.StartedAt == nil && other.Status.FinishedAt == nil
-		})
+		runs := &v1alpha1.RecoveryRunList{}
+		if err := cached.List(ctx, runs, client.UnsafeDisableDeepCopy); err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "list runs from the cache")
+			return nil
+		}
+		var requests []reconcile.Request
+		for _, other := range recovery.Next(runs.Items) {
+			if other.UID != run.UID {
+				requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(other)})
+			}
+		}
+		return requests
 	}
 }
 

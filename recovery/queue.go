@@ -1,0 +1,93 @@
+package recovery
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+)
+
+// Behind says what a scheduled run waits behind, empty when it is its turn: a schedule, and
+// the controller (most, 0 for no limit), let so many runs work at a time. What people order
+// waits for nobody, but counts. taken are runs that may start and did not say so yet.
+func Behind(run *v1alpha1.RecoveryRun, all []v1alpha1.RecoveryRun, taken map[types.UID]bool, most int) string {
+	by := run.Spec.Schedule
+	if by == nil || taken[run.UID] {
+		return ""
+	}
+	inSchedule := func(other *v1alpha1.RecoveryRun) bool {
+		return other.Spec.Schedule != nil && other.Spec.Schedule.UID == by.UID
+	}
+	anyRun := func(*v1alpha1.RecoveryRun) bool { return true }
+	if limit := int(by.Concurrency); limit > 0 {
+		if position, of, full := place(run, all, taken, limit, inSchedule); full {
+			return fmt.Sprintf("its turn: %d of %d in the queue of schedule %s, of which %d runs work at a time", position, of, by.Name, limit)
+		}
+	}
+	if most > 0 {
+		if position, of, full := place(run, all, taken, most, anyRun); full {
+			return fmt.Sprintf("its turn: %d of %d in the queue of the controller, which lets %d runs work at a time", position, of, most)
+		}
+	}
+	return ""
+}
+
+// place of a run among those that wait, from 1; full is true when there is no room for it.
+func place(run *v1alpha1.RecoveryRun, all []v1alpha1.RecoveryRun, taken map[types.UID]bool, limit int, counts func(*v1alpha1.RecoveryRun) bool) (position, of int, full bool) {
+	working := 0
+	for i := range all {
+		other := &all[i]
+		switch {
+		case !counts(other) || other.Status.FinishedAt != nil:
+		case other.Status.StartedAt != nil || taken[other.UID]:
+			working++
+		case waits(other):
+			of++
+			if other.UID == run.UID || before(other, run) {
+				position++
+			}
+		}
+	}
+	return position, of, working+position > limit
+}
+
+// waits in a queue: nobody waits behind a run that was stopped.
+func waits(run *v1alpha1.RecoveryRun) bool {
+	return run.Spec.Schedule != nil && run.Status.StartedAt == nil && run.Status.FinishedAt == nil &&
+		run.Spec.Cancel == nil && !run.Spec.Suspend && run.DeletionTimestamp == nil
+}
+
+// before in a queue: by priority, then by when it was due.
+func before(a, b *v1alpha1.RecoveryRun) bool {
+	s, o := a.Spec.Schedule, b.Spec.Schedule
+	return cmp.Or(cmp.Compare(o.Priority, s.Priority), s.Due.Compare(o.Due.Time), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name)) < 0
+}
+
+// Next are the waiting runs whose turn it may be: the first of each queue, and all that are
+// in none.
+func Next(all []v1alpha1.RecoveryRun) []*v1alpha1.RecoveryRun {
+	var next []*v1alpha1.RecoveryRun
+	queues := map[types.UID][]*v1alpha1.RecoveryRun{}
+	for i := range all {
+		switch run := &all[i]; {
+		case run.Status.StartedAt != nil || run.Status.FinishedAt != nil:
+		case waits(run) && run.Spec.Schedule.Concurrency > 0:
+			queues[run.Spec.Schedule.UID] = append(queues[run.Spec.Schedule.UID], run)
+		default:
+			next = append(next, run)
+		}
+	}
+	for _, queue := range queues {
+		slices.SortFunc(queue, func(a, b *v1alpha1.RecoveryRun) int {
+			if before(a, b) {
+				return -1
+			}
+			return 1
+		})
+		next = append(next, queue[:min(len(queue), int(queue[0].Spec.Schedule.Concurrency))]...)
+	}
+	return next
+}
