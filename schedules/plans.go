@@ -26,6 +26,17 @@ func Concurrency(spec *v1alpha1.RecoveryScheduleSpec) int32 {
 	return *spec.Concurrency
 }
 
+// defaultMaxSnooze of schedules that were made without the API server's defaulting.
+const defaultMaxSnooze = 12 * time.Hour
+
+// MaxSnooze is for how long people may put a teardown off.
+func MaxSnooze(spec *v1alpha1.RecoveryScheduleSpec) time.Duration {
+	if spec.Teardown == nil {
+		return 0
+	}
+	return orDefault(spec.Teardown.MaxSnooze, defaultMaxSnooze)
+}
+
 // Selector of a schedule's plans.
 func Selector(spec *v1alpha1.RecoveryScheduleSpec) (func(*v1alpha1.RecoveryPlan) bool, error) {
 	if ref := spec.PlanRef; ref != nil {

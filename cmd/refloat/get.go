@@ -21,12 +21,12 @@ func newGetCommand(t terminal, a *access) *cobra.Command {
 	var output outputFormat
 	var all bool
 	cmd := &cobra.Command{
-		Use:       "get plans|runs [NAME]",
-		Short:     "List plans or runs",
-		ValidArgs: []string{"plans", "runs"},
+		Use:       "get plans|runs|schedules [NAME]",
+		Short:     "List plans, runs or schedules",
+		ValidArgs: []string{"plans", "runs", "schedules"},
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 || len(args) > 2 {
-				return usageError("say what to get: plans or runs, and optionally one name")
+				return usageError("say what to get: plans, runs or schedules, and optionally one name")
 			}
 			return nil
 		},
@@ -68,8 +68,10 @@ func tableOf(noun string) (getTable, error) {
 		return getPlans, nil
 	case "run", "runs", "recoveryrun", "recoveryruns", "rrun":
 		return getRuns, nil
+	case "schedule", "schedules", "recoveryschedule", "recoveryschedules", "rsched":
+		return getSchedules, nil
 	}
-	return nil, usageError("%q is neither plans nor runs", noun)
+	return nil, usageError("%q is none of plans, runs, schedules", noun)
 }
 
 func getPlans(ctx context.Context, t terminal, c client.Client, o getOptions) error {

@@ -29,6 +29,8 @@ type operationCommand struct {
 	long      string
 	// confirm asks for the cluster's name before the run is created.
 	confirm bool
+	// keep a cluster that exists.
+	keep bool
 }
 
 var (
@@ -55,6 +57,12 @@ deleted; the command waits until nothing of the cluster is left.`,
 		long: `Rebuild under a throw-away name, measure, verify, and delete it again.
 
 The plan's own cluster is never touched.`,
+	}
+	wakeCommand = operationCommand{
+		operation: v1alpha1.OperationRebuild, use: "wake", keep: true,
+		short: "Bring the cluster of a plan back, if it is down",
+		long: `Bring the cluster of a plan back, if it is down: it is made anew and verified, as by
+'refloat rebuild'. A cluster that exists is left alone, so nothing has to be confirmed.`,
 	}
 )
 
@@ -154,6 +162,7 @@ func orderRun(ctx context.Context, t terminal, c client.WithWatch, plan *v1alpha
 			RequestedBy:   user,
 			OverrideHolds: o.override,
 			RetryOf:       retryOf,
+			KeepExisting:  op.keep,
 		},
 	}
 	if err := createRun(ctx, c, run); err != nil {

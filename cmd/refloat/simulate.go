@@ -60,7 +60,7 @@ plans for them to select, and the ConfigMap with their calendar.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&o.file, "file", "f", "", "file with the schedule; - for standard input")
+	flags.StringVarP(&o.file, "filename", "f", "", "file with the schedule; - for standard input")
 	flags.StringVar(&o.calendar, "calendar", "", "file with the iCalendar of exceptions, instead of the one that the schedule names")
 	flags.StringVar(&o.from, "from", "", "first day, as 2026-03-01, in the schedule's time zone, or an instant, as 2026-03-01T12:00:00Z (default: today)")
 	flags.IntVar(&o.days, "days", 14, "how many days")

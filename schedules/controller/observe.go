@@ -29,9 +29,6 @@ const (
 	AnnotationSnoozeReason = "refloat.dev/snooze-reason"
 )
 
-// defaultMaxSnooze of schedules that were made without the API server's defaulting.
-const defaultMaxSnooze = 12 * time.Hour
-
 // plans of the schedule, by name.
 func (p *pass) plans(ctx context.Context) ([]*v1alpha1.RecoveryPlan, error) {
 	selects, err := schedules.Selector(&p.schedule.Spec)
@@ -144,10 +141,7 @@ func (p *pass) snoozed(plan *v1alpha1.RecoveryPlan, seen *schedules.Observed) {
 	if !ok || p.schedule.Spec.Teardown == nil {
 		return
 	}
-	limit := defaultMaxSnooze
-	if d := p.schedule.Spec.Teardown.MaxSnooze; d != nil {
-		limit = d.Duration
-	}
+	limit := schedules.MaxSnooze(&p.schedule.Spec)
 	due, ok := p.table.LastOf(v1alpha1.DirectionTeardown, seen.Since, p.now, seen.Pace)
 	if !ok {
 		return
