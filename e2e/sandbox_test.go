@@ -42,6 +42,11 @@ func testMain(m *testing.M) (code int) {
 		return 1
 	}
 	defer os.RemoveAll(work)
+	// A zone of this directory is another one than the system's: see TestScheduleThroughDST.
+	if err := os.Setenv("ZONEINFO", filepath.Join(work, "zoneinfo")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	box = &sandbox{refloat: filepath.Join(work, "refloat"), dir: filepath.Join(work, "sandbox"), home: work}
 	defer func() {
 		if err := box.down(); err != nil {
