@@ -88,10 +88,12 @@ func leftovers(o Observation) Decision {
 }
 
 // some names the first few.
-func some(names []string) string {
+func some(names []string) string { return someOf(names, ", ") }
+
+func someOf(names []string, between string) string {
 	const limit = 5
 	if len(names) <= limit {
-		return strings.Join(names, ", ")
+		return strings.Join(names, between)
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:limit], ", "), len(names)-limit)
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:limit], between), len(names)-limit)
 }

@@ -322,6 +322,7 @@ func (w *world) must(err error) {
 type scripted struct {
 	w       *world
 	objects int
+	state   []manifests.Object // besides
 	digest  string
 	// clusterDigest is "cluster" when empty.
 	clusterDigest string
@@ -366,6 +367,7 @@ func (s *scripted) Render(_ context.Context, request RenderRequest) (*Rendered, 
 		u.SetName(fmt.Sprintf("o%d", i))
 		r.State = append(r.State, manifests.Object{Unstructured: u})
 	}
+	r.State = append(r.State, s.state...)
 	return r, nil
 }
 
