@@ -22,6 +22,8 @@ type Observation struct {
 	Approvals []v1alpha1.RunApproval
 	// Holds of the plan, until something is deleted.
 	Holds []v1alpha1.Hold
+	// Budgets that the plan is under, until something is deleted.
+	Budgets []Budget
 	// Cluster that the phase is about.
 	Cluster Cluster
 	// Materials is the making of rendered inputs; they are Ready while in memory.

@@ -53,7 +53,12 @@ func provenFirst(o Observation, destroy Decision) Decision {
 			return *d
 		}
 	}
-	return withMaterials(o, func() Decision { return destroy })
+	return withMaterials(o, func() Decision {
+		if d := inTurn(o); d != nil {
+			return *d
+		}
+		return destroy
+	})
 }
 
 // leftovers decides about what is left when the Cluster is gone.

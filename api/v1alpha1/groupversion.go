@@ -16,6 +16,7 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		&RecoveryRun{}, &RecoveryRunList{},
 		&RunApproval{}, &RunApprovalList{},
 		&Hold{}, &HoldList{},
+		&TeardownBudget{}, &TeardownBudgetList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

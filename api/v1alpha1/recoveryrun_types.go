@@ -218,6 +218,10 @@ type RecoveryRunStatus struct {
 	//
 	// +optional
 	Approval *ApprovalRecord `json:"approval,omitempty"`
+	// Budget is how the run waits, or waited, for its turn to delete a cluster.
+	//
+	// +optional
+	Budget *BudgetWait `json:"budget,omitempty"`
 	// SuspendedAt is when the run stopped because spec.suspend is true.
 	//
 	// +optional
@@ -305,8 +309,8 @@ type PhaseRecord struct {
 	StartedAt metav1.MicroTime `json:"startedAt"`
 	// +optional
 	FinishedAt *metav1.MicroTime `json:"finishedAt,omitempty"`
-	// Suspended is how long the phase stood still on demand. It does not count against
-	// its limit.
+	// Suspended is how long the phase stood still, on demand or for the slot of a budget.
+	// It does not count against its limit.
 	//
 	// +optional
 	Suspended *metav1.Duration `json:"suspended,omitempty"`

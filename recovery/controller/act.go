@@ -65,6 +65,8 @@ func (r *Reconciler) actOnCluster(ctx context.Context, o recovery.Observation, d
 	case recovery.Prepare:
 		r.beginPrepare(o.Run)
 		return nil
+	case recovery.AwaitSlot, recovery.TakeSlot, recovery.EndWait:
+		return r.takeTurn(ctx, o, d)
 	case recovery.SurveyDrain, recovery.RecordSurveyed, recovery.DrainCluster, recovery.RecordDrained, recovery.ResumeDrained:
 		return r.drain(ctx, o, d.Action)
 	case recovery.RecordDelete, recovery.Delete, recovery.Discard:

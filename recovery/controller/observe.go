@@ -55,6 +55,9 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 	if err = r.consent(ctx, &o, current.Name); err != nil {
 		return o, err
 	}
+	if o.Budgets, err = r.budgets(ctx, o, current.Name); err != nil {
+		return o, err
+	}
 	o.Cluster, err = r.cluster(ctx, o.Run, current.Name)
 	return o, err
 }

@@ -72,7 +72,7 @@ func newWorld(t *testing.T) *world {
 	}
 	// The store stamps deletions with real time, so the clock begins there.
 	w := &world{t: t, clock: clocktesting.NewFakeClock(time.Now().UTC().Truncate(time.Second)), creates: map[string]int{}, deletes: map[types.UID]int{}}
-	w.store = fake.New(t, fake.Options{Clock: w.clock, Scheme: scheme, StatusOf: []client.Object{&v1alpha1.RecoveryRun{}, &v1alpha1.RecoveryPlan{}}})
+	w.store = fake.New(t, fake.Options{Clock: w.clock, Scheme: scheme, StatusOf: []client.Object{&v1alpha1.RecoveryRun{}, &v1alpha1.RecoveryPlan{}, &v1alpha1.TeardownBudget{}}})
 	w.engine = &scripted{w: w, objects: 3, digest: "digest", live: map[string]map[string]bool{}, wrote: map[string]int{}}
 	w.drains = &scriptedDrain{w: w, survey: drain.Survey{Needed: true}, out: drain.Outcome{Complete: true}, stopped: map[string]bool{}}
 	w.replace()

@@ -1,0 +1,120 @@
+package recovery
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+)
+
+func under(budgets ...Budget) change {
+	return func(o *Observation) { o.Budgets = append(o.Budgets, budgets...) }
+}
+
+func named(name string, wait time.Duration, b Budget) Budget {
+	b.Budget = budgetOf(v1alpha1.TeardownBudgetSpec{WaitFor: &metav1.Duration{Duration: wait}})
+	b.Budget.Name = name
+	return b
+}
+
+// awaiting a slot since t0.
+func awaiting(wait time.Duration) change {
+	return func(o *Observation) { RecordAwaitSlot(o.Run, t0.Add(wait), t0) }
+}
+
+// TestTurn comes one minute after the phase began.
+func TestTurn(t *testing.T) {
+	free, full := named("free", time.Hour, Budget{}), named("full", time.Hour, Budget{Full: "2 were", FreeAt: t0.Add(30 * time.Minute)})
+	mine, broken := named("mine", time.Hour, Budget{Mine: true}), named("broken", time.Hour, Budget{Fault: Faultf("BudgetInvalid", "broken")})
+	at := func(d time.Duration) change { return func(o *Observation) { o.Now = t0.Add(d) } }
+	for name, test := range map[string]struct {
+		o    Observation
+		want Action
+		says string
+	}{
+		"no budget":              {in(teardown, v1alpha1.PhaseTeardown), RecordDelete, ""},
+		"a slot is free":         {in(teardown, v1alpha1.PhaseTeardown, under(free)), TakeSlot, ""},
+		"rebuild":                {in(rebuild, v1alpha1.PhaseTeardown, under(free)), TakeSlot, ""},
+		"has one":                {in(teardown, v1alpha1.PhaseTeardown, under(mine)), RecordDelete, ""},
+		"before the drain":       {in(teardown, v1alpha1.PhaseTeardown, under(free), pinnedSystem), TakeSlot, ""},
+		"two, one is taken":      {in(teardown, v1alpha1.PhaseTeardown, under(mine, free)), TakeSlot, ""},
+		"none free":              {in(teardown, v1alpha1.PhaseTeardown, under(full)), AwaitSlot, ""},
+		"none of one":            {in(teardown, v1alpha1.PhaseTeardown, under(free, full)), AwaitSlot, ""},
+		"waits":                  {in(teardown, v1alpha1.PhaseTeardown, under(full), awaiting(time.Hour)), Wait, "a slot of TeardownBudget full: 2 were; the next comes free at 2026-11-23T09:30:00Z"},
+		"waits beyond its limit": {in(teardown, v1alpha1.PhaseTeardown, under(full), awaiting(time.Hour), at(59*time.Minute)), Wait, "a slot of"},
+		"has waited":             {in(teardown, v1alpha1.PhaseTeardown, under(full), awaiting(time.Hour), at(time.Hour)), Fail, "there was no slot of TeardownBudget full for the run within 1h0m0s: 2 were; the next comes free at 2026-11-23T09:30:00Z; Cluster dev was left alone"},
+		"patience was changed":   {in(teardown, v1alpha1.PhaseTeardown, under(full), awaiting(2*time.Hour)), AwaitSlot, ""},
+		"no patience":            {in(teardown, v1alpha1.PhaseTeardown, under(named("n", 0, full))), Fail, "within 0s"},
+		"the least patient":      {in(teardown, v1alpha1.PhaseTeardown, under(full, named("n", 0, full))), Fail, "TeardownBudget n "},
+		"it is its turn":         {in(teardown, v1alpha1.PhaseTeardown, under(free), awaiting(time.Hour)), TakeSlot, ""},
+		"it has its turn":        {in(teardown, v1alpha1.PhaseTeardown, under(mine), awaiting(time.Hour)), EndWait, ""},
+		"just in time":           {in(teardown, v1alpha1.PhaseTeardown, under(mine), awaiting(time.Hour), at(2*time.Hour)), EndWait, ""},
+		"budgets were deleted":   {in(teardown, v1alpha1.PhaseTeardown, awaiting(time.Hour)), EndWait, ""},
+		"malformed":              {in(teardown, v1alpha1.PhaseTeardown, under(free, broken)), Fail, "broken"},
+		"held":                   {in(teardown, v1alpha1.PhaseTeardown, under(free), hold(t0.Add(time.Hour))), Fail, "a load test runs"},
+		"not rendered":           {in(teardown, v1alpha1.PhaseTeardown, under(free), materials(Work{})), Prepare, ""},
+		"deletion recorded":      {in(teardown, v1alpha1.PhaseTeardown, under(full), requested), Delete, ""},
+		"somebody deletes it":    {in(teardown, v1alpha1.PhaseTeardown, under(full), cluster(func(c *Cluster) { c.DeletingSince = t0 })), RecordDelete, ""},
+		"cleanup of a drill":     {in(drill, v1alpha1.PhaseCleanup, under(full)), RecordDelete, ""},
+		"cancelled":              {in(teardown, v1alpha1.PhaseTeardown, under(full), awaiting(time.Hour), cancelled), Fail, "wrong cluster"},
+		"suspended":              {in(teardown, v1alpha1.PhaseTeardown, under(full), awaiting(time.Hour), halted), Suspend, ""},
+		"cannot be read":         {in(teardown, v1alpha1.PhaseTeardown, awaiting(time.Hour), materials(Work{}), at(2*time.Hour)), Fail, "Teardown did not end"},
+	} {
+		d := Decide(test.o)
+		text := d.Waiting
+		if d.Failure != nil {
+			text = d.Failure.Message
+		}
+		if d.Action != test.want || !strings.Contains(text, test.says) {
+			t.Errorf("%s: decided %+v (%s), want %s that says %q", name, d, text, test.want, test.says)
+		}
+	}
+}
+
+func pinnedSystem(o *Observation) { o.Run.Status.Previous.KubeSystemUID = "system" }
+
+// TestSlotsAreTakenInOrder of names, so that two runs never wait for each other.
+func TestSlotsAreTakenInOrder(t *testing.T) {
+	o := in(teardown, v1alpha1.PhaseTeardown, under(named("b", time.Hour, Budget{}), named("a", time.Hour, Budget{})))
+	if d := Decide(o); d.Action != TakeSlot || d.Budget.Name != "a" {
+		t.Errorf("%+v", d)
+	}
+}
+
+// TestWaitingForATurnDoesNotCount against the limit of the phase, in whatever way it ends.
+func TestWaitingForATurnDoesNotCount(t *testing.T) {
+	for name, end := range map[string]func(*v1alpha1.RecoveryRun, time.Time){
+		"its turn":  RecordTurn,
+		"suspended": RecordSuspend,
+	} {
+		o := in(teardown, v1alpha1.PhaseTeardown)
+		before := Deadline(o.Run)
+		RecordAwaitSlot(o.Run, t0.Add(time.Hour), t0)
+		if got := Deadline(o.Run); !got.Equal(t0.Add(time.Hour)) {
+			t.Errorf("%s: the limit of the wait is %s", name, got)
+		}
+		RecordAwaitSlot(o.Run, t0.Add(2*time.Hour), t0.Add(time.Minute)) // somebody changed the budget
+		end(o.Run, t0.Add(40*time.Minute))
+		o.Run.Status.SuspendedAt = nil
+		if got := Deadline(o.Run).Sub(before); got != 40*time.Minute {
+			t.Errorf("%s: the limit moved by %s", name, got)
+		}
+		if w := o.Run.Status.Budget; w.Since != nil || w.Until != nil || w.Waited.Duration != 40*time.Minute {
+			t.Errorf("%s: %+v", name, w)
+		}
+		RecordTurn(o.Run, t0.Add(50*time.Minute)) // once more changes nothing
+		// What was waited for before counts in the next wait.
+		o.Now = t0.Add(50 * time.Minute)
+		o.Budgets = []Budget{named("full", time.Hour, Budget{Full: "2 were"})}
+		if d := Decide(o); d.Action != AwaitSlot || !d.Until.Equal(t0.Add(70*time.Minute)) {
+			t.Errorf("%s: the next wait: %+v", name, d)
+		}
+	}
+	o := in(teardown, v1alpha1.PhaseTeardown, awaiting(time.Hour), failedIn(v1alpha1.PhaseTeardown))
+	if w := o.Run.Status.Budget; w.Since != nil {
+		t.Errorf("a run that failed still waits: %+v", w)
+	}
+}
