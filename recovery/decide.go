@@ -52,6 +52,10 @@ const (
 	AwaitSlot Action = "AwaitSlot"
 	TakeSlot  Action = "TakeSlot"
 	EndWait   Action = "EndWait"
+	// PreviewLoss begins to look once more at what would be lost, RecordPreview keeps what
+	// came of it.
+	PreviewLoss   Action = "PreviewLoss"
+	RecordPreview Action = "RecordPreview"
 	// RecordDelete writes down that the deletion is about to be sent.
 	RecordDelete Action = "RecordDelete"
 	// Delete sends the deletion of the Cluster.

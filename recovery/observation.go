@@ -22,6 +22,8 @@ type Observation struct {
 	Approvals []v1alpha1.RunApproval
 	// Holds of the plan, until something is deleted.
 	Holds []v1alpha1.Hold
+	// Preview is the repeated look at what would be lost.
+	Preview Work
 	// Budgets that the plan is under, until something is deleted.
 	Budgets []Budget
 	// Cluster that the phase is about.

@@ -54,8 +54,10 @@ func provenFirst(o Observation, destroy Decision) Decision {
 		}
 	}
 	return withMaterials(o, func() Decision {
-		if d := inTurn(o); d != nil {
-			return *d
+		for _, first := range []func(Observation) *Decision{inTurn, lookAgainFirst} {
+			if d := first(o); d != nil {
+				return *d
+			}
 		}
 		return destroy
 	})

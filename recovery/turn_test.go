@@ -118,3 +118,43 @@ func TestWaitingForATurnDoesNotCount(t *testing.T) {
 		t.Errorf("a run that failed still waits: %+v", w)
 	}
 }
+
+// TestOldPreviews are repeated before the cluster is touched, once.
+func TestOldPreviews(t *testing.T) {
+	old := func(o *Observation) {
+		o.Now = t0.Add(previewHolds)
+	}
+	preview := func(w Work) change { return func(o *Observation) { o.Preview = w } }
+	looked := func(o *Observation) { RecordLossAgain(o.Run, LossFound{}, t0.Add(time.Minute)) }
+	unseen := func(o *Observation) { RecordLossAgain(o.Run, LossFound{Unseen: "silent"}, t0.Add(time.Minute)) }
+	draining := func(o *Observation) {
+		o.Run.Status.Previous.Drain = &v1alpha1.DrainRecord{StartedAt: *micro(t0), FinishedAt: micro(t0), Outcome: v1alpha1.DrainNothing}
+	}
+	for name, test := range map[string]struct {
+		o    Observation
+		want Action
+	}{
+		"fresh":                {in(teardown, v1alpha1.PhaseTeardown), RecordDelete},
+		"old":                  {in(teardown, v1alpha1.PhaseTeardown, old), PreviewLoss},
+		"old, rebuild":         {in(rebuild, v1alpha1.PhaseTeardown, old), PreviewLoss},
+		"before the drain":     {in(teardown, v1alpha1.PhaseTeardown, old, pinnedSystem), PreviewLoss},
+		"after the turn":       {in(teardown, v1alpha1.PhaseTeardown, old, under(named("free", time.Hour, Budget{}))), TakeSlot},
+		"under way":            {in(teardown, v1alpha1.PhaseTeardown, old, preview(Work{State: WorkRunning})), Wait},
+		"found nothing":        {in(teardown, v1alpha1.PhaseTeardown, old, preview(Work{State: WorkReady})), RecordPreview},
+		"found something":      {in(teardown, v1alpha1.PhaseTeardown, old, preview(Work{State: WorkFailed, Fault: Faultf("WouldLose", "1 object")})), Fail},
+		"looked again":         {in(teardown, v1alpha1.PhaseTeardown, old, looked), RecordDelete},
+		"looked again in vain": {in(teardown, v1alpha1.PhaseTeardown, old, unseen), RecordDelete},
+		"drained":              {in(teardown, v1alpha1.PhaseTeardown, old, draining), RecordDelete},
+		"deletion recorded":    {in(teardown, v1alpha1.PhaseTeardown, old, requested), Delete},
+		"drill":                {in(drill, v1alpha1.PhaseCleanup, old), RecordDelete},
+		"somebody deletes it":  {in(teardown, v1alpha1.PhaseTeardown, old, cluster(func(c *Cluster) { c.DeletingSince = t0 })), RecordDelete},
+		"preview of the record": {in(teardown, v1alpha1.PhaseTeardown, func(o *Observation) {
+			at := metav1.NewTime(t0.Add(-previewHolds))
+			o.Run.Status.Loss = &v1alpha1.LossSummary{At: &at}
+		}), PreviewLoss},
+	} {
+		if d := Decide(test.o); d.Action != test.want {
+			t.Errorf("%s: decided %+v, want %s", name, d, test.want)
+		}
+	}
+}

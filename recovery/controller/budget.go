@@ -121,15 +121,18 @@ func works(c *clusterv1.Cluster) bool {
 		(!made || meta.IsStatusConditionTrue(c.Status.Conditions, v1alpha1.ConditionGitStateApplied))
 }
 
-// takeTurn takes one step of waiting for the slots of budgets.
-func (r *Reconciler) takeTurn(ctx context.Context, o recovery.Observation, d recovery.Decision) error {
+// beforeTouching takes one step of what comes between the preflight, or an approval, and the
+// first request that changes a cluster.
+func (r *Reconciler) beforeTouching(ctx context.Context, o recovery.Observation, d recovery.Decision) error {
 	switch d.Action {
 	case recovery.AwaitSlot:
 		return r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) { recovery.RecordAwaitSlot(run, d.Until, now) })
 	case recovery.TakeSlot:
 		return r.takeSlot(ctx, o, d.Budget)
-	default:
+	case recovery.EndWait:
 		return r.update(ctx, o, recovery.RecordTurn)
+	default:
+		return r.previewAgain(ctx, o, d.Action)
 	}
 }
 

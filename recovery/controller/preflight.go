@@ -29,9 +29,11 @@ type findings struct {
 	// target and retried, when the run goes on with the cluster of a failed one.
 	target  *v1alpha1.Incarnation
 	retried *v1alpha1.RetriedRun
-	// loss of the previous incarnation, and what people should know about it.
-	loss  recovery.LossFound
-	notes []string
+	// loss of the previous incarnation, when it was looked for, and what people should know
+	// about it.
+	loss     recovery.LossFound
+	lookedAt time.Time
+	notes    []string
 }
 
 func (r *Reconciler) beginPreflight(run *v1alpha1.RecoveryRun) {
@@ -85,7 +87,7 @@ func (r *Reconciler) preflight(ctx context.Context, run *v1alpha1.RecoveryRun) (
 		return nil, err
 	}
 	// Last, since it takes longest, and as near to the deletion as can be.
-	return f, r.lossBefore(ctx, run, f)
+	return f, r.lossBefore(ctx, run, f, recovery.Current(run).StartedAt.Time)
 }
 
 // render the commit as it is pinned, or what the plan refers to now when it is empty.

@@ -340,6 +340,7 @@ type scripted struct {
 	loss    *loss.Preview // what goes with a cluster; nothing when nil
 	lossErr error
 	asksFor LossSettings // of the last preview
+	looks   int          // at what would be lost
 
 	charts []expand.ChartPin
 	frozen []expand.FrozenRelease
@@ -429,7 +430,7 @@ func (s *scripted) Loss(_ context.Context, _ *Rendered, _ Target, settings LossS
 	if err := errors.Join(s.w.read(), s.lossErr); err != nil {
 		return nil, err
 	}
-	s.asksFor = settings
+	s.asksFor, s.looks = settings, s.looks+1
 	if s.loss == nil {
 		return &loss.Preview{ClusterID: string(settings.ClusterID), At: settings.Rules.Now}, nil
 	}
