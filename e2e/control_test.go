@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -177,4 +178,43 @@ func TestBudgetOfAGroup(t *testing.T) {
 	if err := c.Delete(t.Context(), budget); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestIdentityIsKept rebuilds a cluster twice, first with its keys and then with new ones.
+func TestIdentityIsKept(t *testing.T) {
+	const name = "trusted"
+	repo := newRepository(t, map[string]string{"state/a.yaml": aNamespace})
+	box.must(t, "rebuild", "-f", repo.plan(t, name, "", "state"), "--confirm", name)
+	core, err := kubernetes.NewForConfig(box.management(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority := func() string {
+		t.Helper()
+		s, err := core.CoreV1().Secrets("default").Get(t.Context(), name+"-ca", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(s.Data["tls.crt"])
+	}
+	identity := func(rule v1alpha1.IdentityRule) {
+		t.Helper()
+		plan := &v1alpha1.RecoveryPlan{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}}
+		patch := []byte(`{"spec":{"cluster":{"identity":"` + string(rule) + `"}}}`)
+		if err := managementClient(t).Patch(t.Context(), plan, client.RawPatch(types.MergePatchType, patch)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	uid, ca := clusterUID(t, name), authority()
+	identity(v1alpha1.IdentityKeep)
+	box.must(t, "rebuild", name, "-n", "default", "--confirm", name)
+	if clusterUID(t, name) == uid || authority() != ca {
+		t.Error("the cluster is the same, or its authority is another one")
+	}
+	identity(v1alpha1.IdentityRotate)
+	box.must(t, "rebuild", name, "-n", "default", "--confirm", name)
+	if authority() == ca {
+		t.Error("the authority is still the same")
+	}
+	box.must(t, "teardown", name, "-n", "default", "--confirm", name)
 }

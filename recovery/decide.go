@@ -56,6 +56,8 @@ const (
 	// came of it.
 	PreviewLoss   Action = "PreviewLoss"
 	RecordPreview Action = "RecordPreview"
+	// KeepIdentity copies the keys of the cluster for the one that follows.
+	KeepIdentity Action = "KeepIdentity"
 	// RecordDelete writes down that the deletion is about to be sent.
 	RecordDelete Action = "RecordDelete"
 	// Delete sends the deletion of the Cluster.

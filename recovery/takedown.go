@@ -54,7 +54,7 @@ func provenFirst(o Observation, destroy Decision) Decision {
 		}
 	}
 	return withMaterials(o, func() Decision {
-		for _, first := range []func(Observation) *Decision{inTurn, lookAgainFirst} {
+		for _, first := range []func(Observation) *Decision{inTurn, lookAgainFirst, keepFirst} {
 			if d := first(o); d != nil {
 				return *d
 			}

@@ -158,3 +158,36 @@ func TestOldPreviews(t *testing.T) {
 		}
 	}
 }
+
+// TestIdentityIsKeptFirst as the last step before the cluster is touched.
+func TestIdentityIsKeptFirst(t *testing.T) {
+	keep := func(o *Observation) { o.Run.Status.Pinned.Plan.Cluster.Identity = v1alpha1.IdentityKeep }
+	kept := func(o *Observation) {
+		RecordIdentity(o.Run, v1alpha1.KeptIdentity{SecretName: "run-identity", Parts: []string{"sa", "ca"}}, t0)
+	}
+	for name, test := range map[string]struct {
+		o    Observation
+		want Action
+	}{
+		"rotated":           {in(rebuild, v1alpha1.PhaseTeardown), RecordDelete},
+		"to be kept":        {in(rebuild, v1alpha1.PhaseTeardown, keep), KeepIdentity},
+		"before the drain":  {in(rebuild, v1alpha1.PhaseTeardown, keep, pinnedSystem), KeepIdentity},
+		"after the turn":    {in(rebuild, v1alpha1.PhaseTeardown, keep, under(named("free", time.Hour, Budget{}))), TakeSlot},
+		"kept":              {in(rebuild, v1alpha1.PhaseTeardown, keep, kept), RecordDelete},
+		"a teardown":        {in(teardown, v1alpha1.PhaseTeardown, keep), RecordDelete},
+		"a drill":           {in(drill, v1alpha1.PhaseCleanup, keep), RecordDelete},
+		"deletion recorded": {in(rebuild, v1alpha1.PhaseTeardown, keep, requested), Delete},
+	} {
+		if d := Decide(test.o); d.Action != test.want {
+			t.Errorf("%s: decided %+v, want %s", name, d, test.want)
+		}
+	}
+}
+
+func TestFingerprint(t *testing.T) {
+	for _, text := range []string{"", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"} {
+		if got := Fingerprint([]byte(text)); got != "" {
+			t.Errorf("%q: %s", text, got)
+		}
+	}
+}

@@ -230,6 +230,10 @@ type RecoveryRunStatus struct {
 	//
 	// +optional
 	Target *Incarnation `json:"target,omitempty"`
+	// Identity of the previous incarnation, as it is kept for the next one.
+	//
+	// +optional
+	Identity *KeptIdentity `json:"identity,omitempty"`
 	// Phases entered so far, in order.
 	//
 	// +optional
@@ -301,6 +305,26 @@ type Incarnation struct {
 	//
 	// +optional
 	Drain *DrainRecord `json:"drain,omitempty"`
+}
+
+// KeptIdentity says where the keys of a cluster are, that its successor gets.
+type KeptIdentity struct {
+	// SecretName in the run's namespace. The Secret goes with the run.
+	//
+	// +kubebuilder:validation:MaxLength=253
+	SecretName string `json:"secretName"`
+	// Parts that are kept: ca, etcd, proxy, sa.
+	//
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=8
+	Parts []string `json:"parts,omitempty"`
+	// Fingerprint is the SHA-256 of the certificate of the cluster's authority.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Fingerprint string           `json:"fingerprint,omitempty"`
+	KeptAt      metav1.MicroTime `json:"keptAt"`
 }
 
 // PhaseRecord is one phase that a run entered.

@@ -65,7 +65,7 @@ func (r *Reconciler) actOnCluster(ctx context.Context, o recovery.Observation, d
 	case recovery.Prepare:
 		r.beginPrepare(o.Run)
 		return nil
-	case recovery.AwaitSlot, recovery.TakeSlot, recovery.EndWait, recovery.PreviewLoss, recovery.RecordPreview:
+	case recovery.AwaitSlot, recovery.TakeSlot, recovery.EndWait, recovery.PreviewLoss, recovery.RecordPreview, recovery.KeepIdentity:
 		return r.beforeTouching(ctx, o, d)
 	case recovery.SurveyDrain, recovery.RecordSurveyed, recovery.DrainCluster, recovery.RecordDrained, recovery.ResumeDrained:
 		return r.drain(ctx, o, d.Action)

@@ -131,6 +131,8 @@ func (r *Reconciler) beforeTouching(ctx context.Context, o recovery.Observation,
 		return r.takeSlot(ctx, o, d.Budget)
 	case recovery.EndWait:
 		return r.update(ctx, o, recovery.RecordTurn)
+	case recovery.KeepIdentity:
+		return r.keepIdentity(ctx, o)
 	default:
 		return r.previewAgain(ctx, o, d.Action)
 	}

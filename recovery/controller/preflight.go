@@ -83,6 +83,9 @@ func (r *Reconciler) preflight(ctx context.Context, run *v1alpha1.RecoveryRun) (
 	if err := r.Clusters.Obstacles(ctx, f.materials.cluster); err != nil {
 		return nil, err
 	}
+	if err := r.identityKeepable(ctx, run, f); err != nil {
+		return nil, err
+	}
 	if err := r.leftBehind(ctx, run, f); err != nil {
 		return nil, err
 	}
