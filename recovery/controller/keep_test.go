@@ -206,7 +206,7 @@ func TestIdentityThatIsLost(t *testing.T) {
 			w.plan(keep)
 			w.identity(w.existing(earlier), "ca", "sa")
 			w.order("run", v1alpha1.OperationRebuild)
-			w.until("run", "the deletion", func(run *v1alpha1.RecoveryRun) bool { return len(w.deletes) > 0 })
+			w.until("run", "the deletion", func(*v1alpha1.RecoveryRun) bool { return len(w.deletes) > 0 })
 			spoil(w)
 			if f := w.finish("run").Status.Failure; f == nil || f.Reason != "IdentityLost" || f.Phase != v1alpha1.PhaseProvision {
 				t.Errorf("failure %+v", f)
