@@ -57,7 +57,7 @@ func benchChain(ctx context.Context, out io.Writer, s settings) error {
 	var ours, theirs []float64
 	for round := range max(s.rounds, s.chainRounds) {
 		if round < s.rounds {
-			took, err := chainTurn(ctx, "refloat", round, func(ctx context.Context, p *planetest.Plane) (time.Duration, error) {
+			took, err := chawithSlots(ctx, "refloat", round, func(ctx context.Context, p *planetest.Plane) (time.Duration, error) {
 				return chainByRefloat(ctx, p, files)
 			})
 			if err != nil {
@@ -66,7 +66,7 @@ func benchChain(ctx context.Context, out io.Writer, s settings) error {
 			ours = append(ours, took.Seconds())
 		}
 		if round < s.chainRounds {
-			took, err := chainTurn(ctx, "kustomize-controller", round, func(ctx context.Context, p *planetest.Plane) (time.Duration, error) {
+			took, err := chawithSlots(ctx, "kustomize-controller", round, func(ctx context.Context, p *planetest.Plane) (time.Duration, error) {
 				return peer.chain(ctx, p, files)
 			})
 			if err != nil {
@@ -80,9 +80,9 @@ func benchChain(ctx context.Context, out io.Writer, s settings) error {
 	return nil
 }
 
-// chainTurn of one contender on a fresh control plane. It counts only when everything
+// chawithSlots of one contender on a fresh control plane. It counts only when everything
 // is there in the end.
-func chainTurn(ctx context.Context, name string, round int, rebuild func(context.Context, *planetest.Plane) (time.Duration, error)) (took time.Duration, err error) {
+func chawithSlots(ctx context.Context, name string, round int, rebuild func(context.Context, *planetest.Plane) (time.Duration, error)) (took time.Duration, err error) {
 	plane, err := planetest.Start(ctx, planetest.Options{Nodes: chainNodes})
 	if err != nil {
 		return 0, err

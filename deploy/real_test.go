@@ -100,11 +100,11 @@ func inNamespace(namespace string, served bool) []question {
 	}
 	const providers = "fakeclusters.infrastructure.cluster.x-k8s.io fakes.controlplane.cluster.x-k8s.io fakes.bootstrap.cluster.x-k8s.io"
 	ask(deploy.Planner, "get", "recoveryplans.refloat.dev secrets configmaps clusters.cluster.x-k8s.io "+providers, true)
-	ask(deploy.Planner, "list watch", "recoveryruns.refloat.dev runapprovals.refloat.dev clusters.cluster.x-k8s.io", true)
-	ask(deploy.Planner, "update", "recoveryruns/status.refloat.dev recoveryplans/status.refloat.dev", true)
+	ask(deploy.Planner, "list watch", "recoveryruns.refloat.dev runapprovals.refloat.dev teardownbudgets.refloat.dev clusters.cluster.x-k8s.io", true)
+	ask(deploy.Planner, "update", "recoveryruns/status.refloat.dev recoveryplans/status.refloat.dev teardownbudgets/status.refloat.dev", true)
 	ask(deploy.Planner, "list watch create update patch delete", "secrets", false)
 	ask(deploy.Planner, "create update patch delete deletecollection", "clusters.cluster.x-k8s.io "+providers, false)
-	ask(deploy.Planner, "create update delete", "recoveryplans.refloat.dev recoveryruns.refloat.dev runapprovals.refloat.dev holds.refloat.dev", false)
+	ask(deploy.Planner, "create update delete", "recoveryplans.refloat.dev recoveryruns.refloat.dev runapprovals.refloat.dev holds.refloat.dev teardownbudgets.refloat.dev", false)
 
 	ask(deploy.Applier, "create", "clusters.cluster.x-k8s.io secrets configmaps "+providers, true)
 	ask(deploy.Applier, "patch", "clusters/status.cluster.x-k8s.io "+providers, true)

@@ -7,6 +7,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -125,4 +127,94 @@ func TestHoldSuspendAndCancel(t *testing.T) {
 
 	box.must(t, "teardown", name, "-n", "default", "--confirm", name, "--override-holds", "--reason", "the load test may end")
 	assertGone(t, name)
+}
+
+// TestBudgetOfAGroup freezes a group, and lets a run wait until the budget has room.
+func TestBudgetOfAGroup(t *testing.T) {
+	const name = "bounded"
+	repo := newRepository(t, map[string]string{"state/a.yaml": aNamespace})
+	box.must(t, "rebuild", "-f", repo.plan(t, name, "", "state"), "--confirm", name)
+	before, c := clusterUID(t, name), managementClient(t)
+	plan := &v1alpha1.RecoveryPlan{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}}
+	if err := c.Patch(t.Context(), plan, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"group":"bounded"}}}`))); err != nil {
+		t.Fatal(err)
+	}
+	none := int32(0)
+	budget := &v1alpha1.TeardownBudget{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "bounded"},
+		Spec: v1alpha1.TeardownBudgetSpec{
+			PlanSelector: metav1.LabelSelector{MatchLabels: map[string]string{"group": "bounded"}}, MaxPerHour: &none, WaitFor: &metav1.Duration{},
+		},
+	}
+	if err := c.Create(t.Context(), budget); err != nil {
+		t.Fatal(err)
+	}
+	if r := box.run(t, "teardown", name, "-n", "default", "--confirm", name); r.code != 1 || !strings.Contains(r.stderr, "no slot of TeardownBudget bounded") {
+		t.Errorf("teardown under a freeze: exit code %d\n%s", r.code, r.stderr)
+	}
+	if clusterUID(t, name) != before {
+		t.Fatal("the cluster was replaced")
+	}
+	change := func(patch string) {
+		t.Helper()
+		if err := c.Patch(t.Context(), budget, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(`{"spec":{"waitFor":"1h"}}`)
+	id := start(t, "teardown", name, "-n", "default", "--confirm", name)
+	await(t, id, "its turn", func(r *v1alpha1.RecoveryRun) bool { return r.Status.Waiting != nil && r.Status.Budget != nil })
+	if out := box.must(t, "why", id, "-n", "default").stdout; !strings.Contains(out, "a slot of TeardownBudget bounded") || !strings.Contains(out, "refloat get budgets") {
+		t.Errorf("why of a run that waits for its turn:\n%s", out)
+	}
+	change(`{"spec":{"maxPerHour":1}}`)
+	if r := await(t, id, "the end", finished); !succeeded(r) {
+		t.Errorf("in its turn: %+v", r.Status)
+	}
+	assertGone(t, name)
+	if out := box.must(t, "get", "budgets", "-n", "default").stdout; !strings.Contains(out, "bounded") || !strings.Contains(out, "MAX PER HOUR") {
+		t.Errorf("get budgets:\n%s", out)
+	}
+	if err := c.Delete(t.Context(), budget); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestIdentityIsKept rebuilds a cluster twice, first with its keys and then with new ones.
+func TestIdentityIsKept(t *testing.T) {
+	const name = "trusted"
+	repo := newRepository(t, map[string]string{"state/a.yaml": aNamespace})
+	box.must(t, "rebuild", "-f", repo.plan(t, name, "", "state"), "--confirm", name)
+	core, err := kubernetes.NewForConfig(box.management(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority := func() string {
+		t.Helper()
+		s, err := core.CoreV1().Secrets("default").Get(t.Context(), name+"-ca", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(s.Data["tls.crt"])
+	}
+	identity := func(rule v1alpha1.IdentityRule) {
+		t.Helper()
+		plan := &v1alpha1.RecoveryPlan{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}}
+		patch := []byte(`{"spec":{"cluster":{"identity":"` + string(rule) + `"}}}`)
+		if err := managementClient(t).Patch(t.Context(), plan, client.RawPatch(types.MergePatchType, patch)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	uid, ca := clusterUID(t, name), authority()
+	identity(v1alpha1.IdentityKeep)
+	box.must(t, "rebuild", name, "-n", "default", "--confirm", name)
+	if clusterUID(t, name) == uid || authority() != ca {
+		t.Error("the cluster is the same, or its authority is another one")
+	}
+	identity(v1alpha1.IdentityRotate)
+	box.must(t, "rebuild", name, "-n", "default", "--confirm", name)
+	if authority() == ca {
+		t.Error("the authority is still the same")
+	}
+	box.must(t, "teardown", name, "-n", "default", "--confirm", name)
 }

@@ -47,6 +47,17 @@ const (
 	RecordDrained  Action = "RecordDrained"
 	// ResumeDrained starts what a drain stopped, of a cluster that is not deleted after all.
 	ResumeDrained Action = "ResumeDrained"
+	// AwaitSlot says since when the run waits for a slot of a budget, TakeSlot takes one, and
+	// EndWait says that the run goes on.
+	AwaitSlot Action = "AwaitSlot"
+	TakeSlot  Action = "TakeSlot"
+	EndWait   Action = "EndWait"
+	// PreviewLoss begins to look once more at what would be lost, RecordPreview keeps what
+	// came of it.
+	PreviewLoss   Action = "PreviewLoss"
+	RecordPreview Action = "RecordPreview"
+	// KeepIdentity copies the keys of the cluster for the one that follows.
+	KeepIdentity Action = "KeepIdentity"
 	// RecordDelete writes down that the deletion is about to be sent.
 	RecordDelete Action = "RecordDelete"
 	// Delete sends the deletion of the Cluster.
@@ -91,7 +102,7 @@ type Decision struct {
 	// Message of the phase that an Advance ends, or of MarkLate.
 	Message string
 	// Waiting, with Wait: what for, in one sentence that continues "waiting for". Since
-	// and Until are zero when the phase's own times hold.
+	// and Until are zero when the phase's own times hold. AwaitSlot has Until, too.
 	Waiting      string
 	Since, Until time.Time
 	// Again, with Wait, is when to look again although nothing may be reported; 0 when
@@ -99,6 +110,8 @@ type Decision struct {
 	Again time.Duration
 	// Approval, with TakeApproval.
 	Approval *v1alpha1.RunApproval
+	// Budget, with TakeSlot, as it was counted.
+	Budget *v1alpha1.TeardownBudget
 	// Failure, with Fail.
 	Failure *v1alpha1.Failure
 }

@@ -115,7 +115,7 @@ func left(record *v1alpha1.DrainRecord, entries []drain.Entry) {
 		if e.Kept {
 			why = "its object keeps it (persistentVolumeReclaimPolicy)"
 		}
-		record.Left = append(record.Left, v1alpha1.Leftover{Kind: e.Kind, ID: clip(e.ID, maxID), Object: clip(e.Object, maxID), Why: why})
+		record.Left = append(record.Left, v1alpha1.Leftover{Kind: e.Kind, ID: clip(e.ID, maxID), Object: clip(e.Object, maxID), Kept: e.Kept, Why: why})
 	}
 }
 

@@ -75,6 +75,7 @@ func (l *linter) outcome() {
 	l.check(succeeded != nil && succeeded.Status != "Unknown", "a finished run has no verdict")
 	l.check(Current(l.run) == nil, "a finished run is still in a phase")
 	l.check(s.Waiting == nil, "a finished run waits for %v", s.Waiting)
+	l.check(s.Budget == nil || s.Budget.Since == nil, "a finished run waits for its turn")
 	said := succeeded != nil && strings.HasSuffix(succeeded.Message, noReport)
 	l.check(s.ReportRef != nil || l.run.DeletionTimestamp != nil || said, "a finished run has no report")
 	l.check((s.Failure == nil) == l.holds(v1alpha1.ConditionSucceeded), "Succeeded and failure contradict each other")

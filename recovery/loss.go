@@ -26,6 +26,51 @@ type LossFound struct {
 	Silent bool
 }
 
+// previewHolds is how long a preview counts. What is made in a cluster later than that is
+// looked for again before the cluster goes: an approval may have taken a day.
+const previewHolds = 15 * time.Minute
+
+// lookAgainFirst repeats the preview of the preflight before the run touches its cluster,
+// when it is old; nil when there is nothing to repeat. A drain changes what would be seen,
+// so it is not looked at after.
+func lookAgainFirst(o Observation) *Decision {
+	if !StillWhole(o.Run) || !o.Cluster.DeletingSince.IsZero() || o.Now.Before(lookedAt(o.Run).Add(previewHolds)) {
+		return nil
+	}
+	d := during(o, o.Preview, PreviewLoss, RecordPreview, fmt.Sprintf("what would be lost with Cluster %s to be listed again: the list of the preflight is old", o.Run.Status.Previous.Name))
+	return &d
+}
+
+// StillWhole tells whether the run is yet to touch a cluster that it did not make.
+func StillWhole(run *v1alpha1.RecoveryRun) bool {
+	return NeedsSlot(run) && run.Status.Previous.Drain == nil
+}
+
+// lookedAt is when the cluster was last looked at, or the preflight was over.
+func lookedAt(run *v1alpha1.RecoveryRun) time.Time {
+	l, p := run.Status.Loss, entered(run, v1alpha1.PhasePreflight)
+	switch {
+	case l != nil && l.LookedAt != nil:
+		return l.LookedAt.Time
+	case l != nil && l.At != nil:
+		return l.At.Time
+	case p != nil && p.FinishedAt != nil:
+		return p.FinishedAt.Time
+	}
+	return time.Time{}
+}
+
+// RecordLossAgain keeps what the repeated look found, in place of what was found before.
+func RecordLossAgain(run *v1alpha1.RecoveryRun, found LossFound, at time.Time) {
+	run.Status.Loss = nil
+	RecordLoss(run, found)
+	if run.Status.Loss == nil {
+		run.Status.Loss = &v1alpha1.LossSummary{}
+	}
+	looked := metav1.NewTime(at)
+	run.Status.Loss.LookedAt = &looked
+}
+
 // JudgeLoss decides whether the deletion of a cluster may go on: a Fault when not, and
 // otherwise what people should know; empty when there is nothing to say.
 func JudgeLoss(run *v1alpha1.RecoveryRun, cluster string, found LossFound) (*Fault, string) {
@@ -117,7 +162,7 @@ func LossLine(i loss.Item) string {
 	return s
 }
 
-// RecordLoss keeps the counts of what a preflight found.
+// RecordLoss keeps the counts of what was found.
 func RecordLoss(run *v1alpha1.RecoveryRun, found LossFound) {
 	if found.Preview == nil {
 		if found.Unseen != "" {

@@ -24,6 +24,10 @@ type Observation struct {
 	Approvals []v1alpha1.RunApproval
 	// Holds of the plan, until something is deleted.
 	Holds []v1alpha1.Hold
+	// Preview is the repeated look at what would be lost.
+	Preview Work
+	// Budgets that the plan is under, until something is deleted.
+	Budgets []Budget
 	// Cluster that the phase is about.
 	Cluster Cluster
 	// Materials is the making of rendered inputs; they are Ready while in memory.

@@ -84,6 +84,9 @@ func Deadline(run *v1alpha1.RecoveryRun) time.Time {
 	if current == nil || run.Status.Pinned == nil {
 		return time.Time{}
 	}
+	if w := run.Status.Budget; w != nil && w.Since != nil && w.Until != nil && run.Status.SuspendedAt == nil {
+		return w.Until.Time // the phase itself stands still
+	}
 	plan, from := run.Status.Pinned.Plan, current.StartedAt.Add(stoodStill(run, current.Name))
 	switch current.Name {
 	case v1alpha1.PhasePreflight:

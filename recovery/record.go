@@ -213,6 +213,7 @@ func enter(run *v1alpha1.RecoveryRun, phase v1alpha1.Phase, now time.Time) {
 }
 
 func leave(run *v1alpha1.RecoveryRun, message string, now time.Time) {
+	RecordTurn(run, now)
 	run.Status.Waiting, run.Status.Progress = nil, nil
 	if current := Current(run); current != nil {
 		current.FinishedAt = micro(onward(run, now))

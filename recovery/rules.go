@@ -215,7 +215,7 @@ func WhenLate(o Observation, d Decision) *Decision {
 // deletion of what a drill made is never too late.
 func begins(o Observation, action Action) bool {
 	switch action {
-	case Wait, Preflight, Prepare, Create, Apply, Verify:
+	case Wait, Preflight, Prepare, AwaitSlot, TakeSlot, PreviewLoss, KeepIdentity, Create, Apply, Verify:
 		return true
 	case RecordDelete, Delete, SurveyDrain, DrainCluster:
 		return !cleaning(o.Run)

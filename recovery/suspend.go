@@ -3,8 +3,6 @@ package recovery
 import (
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 )
 
@@ -42,6 +40,7 @@ const suspended = "the run to be resumed: it is suspended (refloat resume)"
 
 // RecordSuspend says since when the run stands still.
 func RecordSuspend(run *v1alpha1.RecoveryRun, now time.Time) {
+	RecordTurn(run, now) // what comes now is another reason to stand still
 	run.Status.SuspendedAt = micro(now)
 	run.Status.Waiting, run.Status.Progress = nil, nil
 }
@@ -49,17 +48,13 @@ func RecordSuspend(run *v1alpha1.RecoveryRun, now time.Time) {
 // RecordResume adds the time that the phase stood still to its limit.
 func RecordResume(run *v1alpha1.RecoveryRun, now time.Time) {
 	s := &run.Status
-	if current := Current(run); current != nil && s.SuspendedAt != nil {
-		stood := max(now.Sub(s.SuspendedAt.Time), 0) // a clock may be set back
-		if current.Suspended != nil {
-			stood += current.Suspended.Duration
-		}
-		current.Suspended = &metav1.Duration{Duration: stood}
+	if s.SuspendedAt != nil {
+		stand(run, max(now.Sub(s.SuspendedAt.Time), 0)) // a clock may be set back
 	}
 	s.SuspendedAt, s.Waiting = nil, nil
 }
 
-// stoodStill is how long the phases from the named one on stood still on demand.
+// stoodStill is how long the phases from the named one on stood still.
 func stoodStill(run *v1alpha1.RecoveryRun, from v1alpha1.Phase) time.Duration {
 	var sum time.Duration
 	counts := false

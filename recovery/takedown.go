@@ -53,7 +53,14 @@ func provenFirst(o Observation, destroy Decision) Decision {
 			return *d
 		}
 	}
-	return withMaterials(o, func() Decision { return destroy })
+	return withMaterials(o, func() Decision {
+		for _, first := range []func(Observation) *Decision{withSlots, lookAgainFirst, keepFirst} {
+			if d := first(o); d != nil {
+				return *d
+			}
+		}
+		return destroy
+	})
 }
 
 // leftovers decides about what is left when the Cluster is gone.
@@ -88,10 +95,12 @@ func leftovers(o Observation) Decision {
 }
 
 // some names the first few.
-func some(names []string) string {
+func some(names []string) string { return someOf(names, ", ") }
+
+func someOf(names []string, between string) string {
 	const limit = 5
 	if len(names) <= limit {
-		return strings.Join(names, ", ")
+		return strings.Join(names, between)
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:limit], ", "), len(names)-limit)
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:limit], between), len(names)-limit)
 }

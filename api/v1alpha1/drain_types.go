@@ -27,6 +27,29 @@ type DrainPolicy struct {
 	// +kubebuilder:default="5m"
 	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s') && duration(self) <= duration('24h')",message="must be longer than 0s and at most 24h"
 	Timeout metav1.Duration `json:"timeout,omitzero"`
+	// Settled are things that earlier clusters may have left behind and that are out of the
+	// way: somebody gave them back, or they may be used again. They hold up no rebuild.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Settled []SettledLeftover `json:"settled,omitempty"`
+}
+
+// SettledLeftover says that one thing is out of the way of the next cluster.
+type SettledLeftover struct {
+	// ID by which it is known outside, as in status.previous.drain.left of a run.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	ID string `json:"id"`
+	// Reason is for those who read it later.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Reason string `json:"reason"`
+	// Until is when this ends. A time in the past settles nothing.
+	Until metav1.Time `json:"until"`
 }
 
 // DrainOutcome is how a drain ended.
@@ -96,6 +119,10 @@ type Leftover struct {
 	//
 	// +kubebuilder:validation:MaxLength=512
 	Object string `json:"object"`
+	// Kept things stay on purpose, as their object says.
+	//
+	// +optional
+	Kept bool `json:"kept,omitempty"`
 	// Why it may be left.
 	//
 	// +optional

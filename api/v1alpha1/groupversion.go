@@ -17,6 +17,7 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		&RunApproval{}, &RunApprovalList{},
 		&Hold{}, &HoldList{},
 		&RecoverySchedule{}, &RecoveryScheduleList{},
+		&TeardownBudget{}, &TeardownBudgetList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

@@ -85,6 +85,11 @@ type LossSummary struct {
 	//
 	// +optional
 	At *metav1.Time `json:"at,omitempty"`
+	// LookedAt is when it was last tried to read the cluster before the deletion, whatever
+	// came of it. It is set once the look of the preflight was repeated.
+	//
+	// +optional
+	LookedAt *metav1.Time `json:"lookedAt,omitempty"`
 	// Objects, Fields of other objects, and Volumes that would be lost.
 	Objects int32 `json:"objects"`
 	Fields  int32 `json:"fields"`

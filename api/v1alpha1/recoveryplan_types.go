@@ -106,12 +106,31 @@ type ClusterTemplate struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	Path string `json:"path"`
+	// Identity says whether a Rebuild gives the new cluster the keys of the one that it
+	// deletes. A drill never does.
+	//
+	// +optional
+	// +kubebuilder:default=Rotate
+	Identity IdentityRule `json:"identity,omitempty"`
 	// Ready says when the cluster counts as bootstrapped.
 	//
 	// +optional
 	// +kubebuilder:default={}
 	Ready ClusterReadiness `json:"ready,omitempty"`
 }
+
+// IdentityRule says what becomes of the keys of a cluster that is rebuilt.
+//
+// +kubebuilder:validation:Enum=Rotate;Keep
+type IdentityRule string
+
+const (
+	// IdentityRotate makes new keys: nothing that the old cluster trusted is trusted any more.
+	IdentityRotate IdentityRule = "Rotate"
+	// IdentityKeep keeps the keys of the authorities: who trusted the old cluster trusts the
+	// new one, and kubeconfigs with client certificates go on working.
+	IdentityKeep IdentityRule = "Keep"
+)
 
 // ClusterReadiness bounds the wait for a usable cluster.
 type ClusterReadiness struct {

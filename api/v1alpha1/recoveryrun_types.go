@@ -227,6 +227,10 @@ type RecoveryRunStatus struct {
 	//
 	// +optional
 	Approval *ApprovalRecord `json:"approval,omitempty"`
+	// Budget is how the run waits, or waited, for its turn to delete a cluster.
+	//
+	// +optional
+	Budget *BudgetWait `json:"budget,omitempty"`
 	// SuspendedAt is when the run stopped because spec.suspend is true.
 	//
 	// +optional
@@ -235,6 +239,10 @@ type RecoveryRunStatus struct {
 	//
 	// +optional
 	Target *Incarnation `json:"target,omitempty"`
+	// Identity of the previous incarnation, as it is kept for the next one.
+	//
+	// +optional
+	Identity *KeptIdentity `json:"identity,omitempty"`
 	// Phases entered so far, in order.
 	//
 	// +optional
@@ -308,14 +316,34 @@ type Incarnation struct {
 	Drain *DrainRecord `json:"drain,omitempty"`
 }
 
+// KeptIdentity says where the keys of a cluster are, that its successor gets.
+type KeptIdentity struct {
+	// SecretName in the run's namespace. The Secret goes with the run.
+	//
+	// +kubebuilder:validation:MaxLength=253
+	SecretName string `json:"secretName"`
+	// Parts that are kept: ca, etcd, proxy, sa.
+	//
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=8
+	Parts []string `json:"parts,omitempty"`
+	// Fingerprint is the SHA-256 of the certificate of the cluster's authority.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Fingerprint string           `json:"fingerprint,omitempty"`
+	KeptAt      metav1.MicroTime `json:"keptAt"`
+}
+
 // PhaseRecord is one phase that a run entered.
 type PhaseRecord struct {
 	Name      Phase            `json:"name"`
 	StartedAt metav1.MicroTime `json:"startedAt"`
 	// +optional
 	FinishedAt *metav1.MicroTime `json:"finishedAt,omitempty"`
-	// Suspended is how long the phase stood still on demand. It does not count against
-	// its limit.
+	// Suspended is how long the phase stood still, on demand or for the slot of a budget.
+	// It does not count against its limit.
 	//
 	// +optional
 	Suspended *metav1.Duration `json:"suspended,omitempty"`

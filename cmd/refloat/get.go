@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -21,12 +22,12 @@ func newGetCommand(t terminal, a *access) *cobra.Command {
 	var output outputFormat
 	var all bool
 	cmd := &cobra.Command{
-		Use:       "get plans|runs|schedules [NAME]",
-		Short:     "List plans, runs or schedules",
-		ValidArgs: []string{"plans", "runs", "schedules"},
+		Use:       "get plans|runs|schedules|budgets [NAME]",
+		Short:     "List plans, runs, schedules or budgets",
+		ValidArgs: []string{"plans", "runs", "schedules", "budgets"},
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 || len(args) > 2 {
-				return usageError("say what to get: plans, runs or schedules, and optionally one name")
+				return usageError("say what to get: plans, runs, schedules or budgets, and optionally one name")
 			}
 			return nil
 		},
@@ -70,8 +71,10 @@ func tableOf(noun string) (getTable, error) {
 		return getRuns, nil
 	case "schedule", "schedules", "recoveryschedule", "recoveryschedules", "rsched":
 		return getSchedules, nil
+	case "budget", "budgets", "teardownbudget", "teardownbudgets", "rbudget":
+		return getBudgets, nil
 	}
-	return nil, usageError("%q is none of plans, runs, schedules", noun)
+	return nil, usageError("%q is none of plans, runs, schedules and budgets", noun)
 }
 
 func getPlans(ctx context.Context, t terminal, c client.Client, o getOptions) error {
@@ -129,6 +132,35 @@ func getRuns(ctx context.Context, t terminal, c client.Client, o getOptions) err
 		}
 		return r.Namespace, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s", r.Name, r.Spec.PlanRef.Name, r.Spec.Operation,
 			cmp.Or(string(r.Status.Phase), "Queued"), succeeded, recovery, age(r.CreationTimestamp.Time))
+	})
+}
+
+func getBudgets(ctx context.Context, t terminal, c client.Client, o getOptions) error {
+	list := &v1alpha1.TeardownBudgetList{}
+	if err := c.List(ctx, list, client.InNamespace(o.namespace)); err != nil {
+		return explain(err, "list budgets")
+	}
+	items, err := pick(list.Items, o, func(b v1alpha1.TeardownBudget) string { return b.Name })
+	if err != nil {
+		return err
+	}
+	for i := range items {
+		items[i].SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("TeardownBudget"))
+	}
+	if o.output.structured() {
+		return writeObjects(t, o, items)
+	}
+	return printRows(t, o, "NAME\tPLANS\tDOWN\tMAX DOWN\tLAST HOUR\tMAX PER HOUR\tREADY\tAGE", items, func(b v1alpha1.TeardownBudget) (string, string) {
+		most, hourly := "<none>", "<none>"
+		if b.Spec.MaxDown != nil {
+			most = b.Spec.MaxDown.String()
+		}
+		if b.Spec.MaxPerHour != nil {
+			hourly = strconv.Itoa(int(*b.Spec.MaxPerHour))
+		}
+		return b.Namespace, fmt.Sprintf("%s\t%d\t%d\t%s\t%d\t%s\t%s\t%s", b.Name, b.Status.Plans, b.Status.Down, most, b.Status.LastHour, hourly,
+			statusOf(meta.IsStatusConditionTrue(b.Status.Conditions, v1alpha1.ConditionReady), meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionReady) != nil),
+			age(b.CreationTimestamp.Time))
 	})
 }
 

@@ -32,6 +32,7 @@ func Rules() []Rule {
 		{"recorded-before-deleted", "The run says that it will delete a Cluster before it sends the deletion.", "§2.8", recordedFirst},
 		{"deposed-never-deletes", "A process whose run was taken over deletes nothing any more.", "§2.3", deposedNeverDeletes},
 		{"proven-before-deleted", "Commit, render and plan are proven and recorded before the first deletion.", "§2.4", provenFirst},
+		{"budgets-are-kept", "No slot of a TeardownBudget is taken beyond its hour, and who took one has it when it deletes.", "§2.3", budgetsAreKept},
 		{"only-the-plans-cluster", "Nothing outside of the run's namespace, its plan's cluster and its own drill is written.", "§2.5", onlyThePlans},
 		{"live-cluster-left-alone", "Nothing is written into the cluster that was there before, but accounts to read it, and by a drain that the run recorded first.", "§2.5", liveLeftAlone},
 		{"pinned-before-written", "Nothing is written into a new cluster before its kube-system was pinned.", "§2.5", pinnedFirst},

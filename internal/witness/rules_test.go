@@ -234,6 +234,30 @@ func borrow(c *Case) {
 	})(c)
 }
 
+// budget has its slots taken just before the deletion.
+func budget(most int32, slots ...types.UID) func(*Case) {
+	return func(c *Case) {
+		b := &v1alpha1.TeardownBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "nightly"}, Spec: v1alpha1.TeardownBudgetSpec{MaxPerHour: &most}}
+		for _, uid := range slots {
+			b.Status.Slots = append(b.Status.Slots, v1alpha1.TeardownSlot{UID: uid})
+		}
+		e := c.Events[find(c, "update", "recoveryruns/status")[1]]
+		e.ObjectRef.Resource, e.ObjectRef.Name = "teardownbudgets", b.Name
+		e.Received = metav1.NewMicroTime(e.Received.Add(time.Millisecond))
+		e.ResponseObject, _ = json.Marshal(b)
+		c.Events = append(c.Events, e)
+	}
+}
+
+// TestBudgetThatIsKept has a slot left over.
+func TestBudgetThatIsKept(t *testing.T) {
+	c := rebuild(t)
+	budget(2, "other", "run-uid")(&c)
+	for _, b := range Judge(c) {
+		t.Errorf("%s", b)
+	}
+}
+
 func TestGoodHistoryBreaksNothing(t *testing.T) {
 	for _, b := range Judge(rebuild(t)) {
 		t.Errorf("%s", b)
@@ -278,6 +302,14 @@ var crafted = []struct {
 	{"proven-before-deleted", "nothing rendered", recorded(1, func(r *v1alpha1.RecoveryRun) { r.Status.Pinned.Objects = 0 })},
 	{"proven-before-deleted", "no commit", recorded(1, func(r *v1alpha1.RecoveryRun) { r.Status.Pinned.Commit = "" })},
 	{"proven-before-deleted", "preflight still under way", recorded(1, func(r *v1alpha1.RecoveryRun) { r.Status.Phases[0].FinishedAt = nil })},
+	{"budgets-are-kept", "one too many", budget(1, "other", "run-uid")},
+	{"budgets-are-kept", "frozen", budget(0, "run-uid")},
+	{"budgets-are-kept", "given back too early", func(c *Case) {
+		budget(1, "run-uid")(c)
+		budget(1)(c)
+		at := find(c, "update", "teardownbudgets/status")[1]
+		c.Events[at].Received = metav1.NewMicroTime(c.Events[at].Received.Add(time.Millisecond))
+	}},
 	{"only-the-plans-cluster", "another cluster", event("patch", "clusters", 0, func(e *Event) { e.ObjectRef.Name = "prod" })},
 	{"only-the-plans-cluster", "another namespace", event("create", "clusters", 0, func(e *Event) { e.ObjectRef.Namespace = "other" })},
 	{"only-the-plans-cluster", "a drill on the live cluster", func(c *Case) { c.Operation = v1alpha1.OperationDrill }},

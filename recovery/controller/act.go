@@ -65,6 +65,8 @@ func (r *Reconciler) actOnCluster(ctx context.Context, o recovery.Observation, d
 	case recovery.Prepare:
 		r.beginPrepare(o.Run)
 		return nil
+	case recovery.AwaitSlot, recovery.TakeSlot, recovery.EndWait, recovery.PreviewLoss, recovery.RecordPreview, recovery.KeepIdentity:
+		return r.beforeTouching(ctx, o, d)
 	case recovery.SurveyDrain, recovery.RecordSurveyed, recovery.DrainCluster, recovery.RecordDrained, recovery.ResumeDrained:
 		return r.drain(ctx, o, d.Action)
 	case recovery.RecordDelete, recovery.Delete, recovery.Discard:
@@ -154,6 +156,9 @@ func (r *Reconciler) fail(ctx context.Context, o recovery.Observation, failure *
 		}
 		if f, none := outcome[*findings](r.work, phaseKey(run.UID, v1alpha1.PhasePreflight)); none == nil && f != nil {
 			recovery.RecordLoss(run, f.loss)
+		}
+		if f, none := outcome[*findings](r.work, previewKey(run.UID)); none == nil && f != nil && f.loss != (recovery.LossFound{}) {
+			recovery.RecordLossAgain(run, f.loss, f.lookedAt)
 		}
 		recovery.RecordFailure(run, *failure, now)
 	})

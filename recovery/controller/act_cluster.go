@@ -22,7 +22,11 @@ func (r *Reconciler) create(ctx context.Context, o recovery.Observation) error {
 	if err != nil {
 		return err
 	}
-	inc, err := r.Clusters.CreateWhile(ctx, m.cluster, stampOf(o), func(ctx context.Context) error { return r.inCharge(ctx, o) })
+	manifests, err := r.withIdentity(ctx, o, m.cluster)
+	if err != nil {
+		return err
+	}
+	inc, err := r.Clusters.CreateWhile(ctx, manifests, stampOf(o), func(ctx context.Context) error { return r.inCharge(ctx, o) })
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,10 @@ const (
 
 // lossBefore previews what goes with the cluster that a run has to delete, and refuses by
 // the plan's policy. It is told to the findings even then, for the report.
-func (r *Reconciler) lossBefore(ctx context.Context, run *v1alpha1.RecoveryRun, f *findings) error {
+//
+// A cluster that gives no answer counts as silent once a minute has passed since the first
+// attempt.
+func (r *Reconciler) lossBefore(ctx context.Context, run *v1alpha1.RecoveryRun, f *findings, first time.Time) error {
 	if f.previous == nil || f.previous.UID == "" {
 		return nil // nothing that could hold anything
 	}
@@ -67,7 +70,7 @@ func (r *Reconciler) lossBefore(ctx context.Context, run *v1alpha1.RecoveryRun, 
 	if found.Preview == nil && found.Unseen == "" {
 		return nil
 	}
-	if current := recovery.Current(run); found.Preview == nil && current != nil && r.Clock.Since(current.StartedAt.Time) < recovery.SilentPatience {
+	if found.Preview == nil && r.Clock.Since(first) < recovery.SilentPatience {
 		return fmt.Errorf("preview what would be lost with Cluster %s: %s", f.previous.Name, found.Unseen)
 	}
 	fault, note := recovery.JudgeLoss(run, f.previous.Name, found)

@@ -56,8 +56,14 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 	if key, ok := drainKey(o.Run); ok {
 		o.Work = r.work.state(key)
 	}
+	if recovery.StillWhole(o.Run) {
+		o.Preview = r.work.state(previewKey(o.Run.UID))
+	}
 	o.Materials = r.work.state(materialsKey(o.Run.UID))
 	if err = r.consent(ctx, &o, current.Name); err != nil {
+		return o, err
+	}
+	if o.Budgets, err = r.budgets(ctx, o, current.Name); err != nil {
 		return o, err
 	}
 	o.Cluster, err = r.cluster(ctx, o.Run, current.Name)

@@ -29,9 +29,11 @@ type findings struct {
 	// target and retried, when the run goes on with the cluster of a failed one.
 	target  *v1alpha1.Incarnation
 	retried *v1alpha1.RetriedRun
-	// loss of the previous incarnation, and what people should know about it.
-	loss  recovery.LossFound
-	notes []string
+	// loss of the previous incarnation, when it was looked for, and what people should know
+	// about it.
+	loss     recovery.LossFound
+	lookedAt time.Time
+	notes    []string
 }
 
 func (r *Reconciler) beginPreflight(run *v1alpha1.RecoveryRun) {
@@ -43,13 +45,43 @@ func (r *Reconciler) beginPreflight(run *v1alpha1.RecoveryRun) {
 // preflight proves that the order can be carried out, and destroys nothing. It has to
 // end well even before a mere teardown: no cluster goes that cannot be made again.
 func (r *Reconciler) preflight(ctx context.Context, run *v1alpha1.RecoveryRun) (*findings, error) {
-	plan := run.Status.Pinned.Plan
-	f := &findings{}
-	var err error
 	// What makes the run impossible whatever the repository says comes first.
 	if run.Spec.RetryOf != "" {
 		return r.preflightRetry(ctx, run)
 	}
+	f, err := r.possible(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	if f.materials, err = r.render(ctx, run, ""); err != nil {
+		return nil, err
+	}
+	if run.Spec.Operation == v1alpha1.OperationDrill {
+		if err := r.isolated(ctx, run, f.materials); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.Clusters.Preflight(ctx, f.materials.cluster); err != nil {
+		return nil, err
+	}
+	if err := r.Clusters.Obstacles(ctx, f.materials.cluster); err != nil {
+		return nil, err
+	}
+	if err := r.identityKeepable(ctx, run, f); err != nil {
+		return nil, err
+	}
+	if err := r.leftBehind(ctx, run, f); err != nil {
+		return nil, err
+	}
+	// Last, since it takes longest, and as near to the deletion as can be.
+	return f, r.lossBefore(ctx, run, f, recovery.Current(run).StartedAt.Time)
+}
+
+// possible finds what the order is about, and what it needs besides the repository.
+func (r *Reconciler) possible(ctx context.Context, run *v1alpha1.RecoveryRun) (*findings, error) {
+	plan := run.Status.Pinned.Plan
+	f := &findings{}
+	var err error
 	if run.Spec.Operation != v1alpha1.OperationDrill {
 		if f.previous, err = r.previous(ctx, run, plan); err != nil {
 			return nil, err
@@ -67,26 +99,16 @@ func (r *Reconciler) preflight(ctx context.Context, run *v1alpha1.RecoveryRun) (
 			return nil, err
 		}
 	}
-	if f.materials, err = r.render(ctx, run, ""); err != nil {
-		return nil, err
+	return f, nil
+}
+
+// isolated makes sure that nothing of a drill's cluster reaches for the live one.
+func (r *Reconciler) isolated(ctx context.Context, run *v1alpha1.RecoveryRun, m *materials) error {
+	live, err := r.Clusters.Observe(ctx, run.Namespace, run.Status.Pinned.Plan.Cluster.Name)
+	if err != nil {
+		return err
 	}
-	if run.Spec.Operation == v1alpha1.OperationDrill {
-		live, err := r.Clusters.Observe(ctx, run.Namespace, plan.Cluster.Name)
-		if err != nil {
-			return nil, err
-		}
-		if err := f.materials.cluster.Isolated(live.Endpoint); err != nil {
-			return nil, err
-		}
-	}
-	if err := r.Clusters.Preflight(ctx, f.materials.cluster); err != nil {
-		return nil, err
-	}
-	if err := r.Clusters.Obstacles(ctx, f.materials.cluster); err != nil {
-		return nil, err
-	}
-	// Last, since it takes longest, and as near to the deletion as can be.
-	return f, r.lossBefore(ctx, run, f)
+	return m.cluster.Isolated(live.Endpoint)
 }
 
 // render the commit as it is pinned, or what the plan refers to now when it is empty.

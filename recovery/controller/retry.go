@@ -45,7 +45,7 @@ func (r *Reconciler) preflightRetry(ctx context.Context, run *v1alpha1.RecoveryR
 		return nil, recovery.Faultf("CannotRetry", "run %s cannot be retried: the cluster's manifests at %s are not those that it made Cluster %s from; order a rebuild instead",
 			failed.Name, run.Status.Pinned.Plan.Cluster.Path, f.target.Name)
 	}
-	return f, nil
+	return f, r.leftBehind(ctx, run, f)
 }
 
 // failedRun that is retried, nil when it does not exist.

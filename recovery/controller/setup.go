@@ -81,6 +81,7 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 		For(&v1alpha1.RecoveryRun{}, builder.WithPredicates(predicate.NewPredicateFuncs(unfinished))).
 		Watches(&v1alpha1.RecoveryRun{}, handler.EnqueueRequestsFromMapFunc(waitingBehind(cached))).
 		Watches(&v1alpha1.RunApproval{}, handler.EnqueueRequestsFromMapFunc(approvedRun)).
+		Watches(&v1alpha1.TeardownBudget{}, handler.EnqueueRequestsFromMapFunc(waitingForTurn(cached)), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&clusterv1.Cluster{}, handler.EnqueueRequestsFromMapFunc(workingOn(cached))).
 		WatchesRawSource(source.Channel(reported, &handler.EnqueueRequestForObject{})).
 		WithOptions(crcontroller.Options{
@@ -91,7 +92,7 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 	if err != nil {
 		return fmt.Errorf("set up the controller of runs: %w", err)
 	}
-	return nil
+	return setupBudgets(mgr, r)
 }
 
 // direct is a client without a cache, with an access of its own. What is installed is
@@ -142,6 +143,16 @@ func waitingBehind(cached client.Reader) handler.MapFunc {
 			}
 		}
 		return requests
+	}
+}
+
+// waitingForTurn maps a budget that somebody changed or deleted to the runs that wait for
+// slots. Those that others give back are found by looking again.
+func waitingForTurn(cached client.Reader) handler.MapFunc {
+	return func(ctx context.Context, o client.Object) []reconcile.Request {
+		return runsWhere(ctx, cached, o.GetNamespace(), func(run *v1alpha1.RecoveryRun) bool {
+			return run.Status.Budget != nil && run.Status.Budget.Since != nil
+		})
 	}
 }
 

@@ -46,6 +46,8 @@ type job struct {
 	lastErr  string
 	retryAt  time.Time
 	failures int
+	// first is when it was first begun.
+	first    time.Time
 	notified time.Time
 }
 
@@ -92,7 +94,7 @@ func (w *workers) enter(key workKey) (*job, context.Context) {
 	defer w.mu.Unlock()
 	j := w.jobs[key]
 	if j == nil {
-		j = &job{}
+		j = &job{first: w.clock.Now()}
 		w.jobs[key] = j
 	}
 	if w.stopped || j.state == recovery.WorkRunning {
@@ -191,6 +193,26 @@ func (w *workers) put(key workKey, result any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.jobs[key] = &job{state: recovery.WorkReady, result: result}
+}
+
+// first is when work was first begun; it may have failed since and been begun again. Work
+// that is not known begins now.
+func (w *workers) first(key workKey) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if j := w.jobs[key]; j != nil {
+		return j.first
+	}
+	return w.clock.Now()
+}
+
+// used forgets ended work whose outcome was recorded, so that it can be begun anew.
+func (w *workers) used(key workKey) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if j := w.jobs[key]; j != nil && j.state != recovery.WorkRunning {
+		delete(w.jobs, key)
+	}
 }
 
 // outcome of ended work of type T; an error when there is none.

@@ -72,7 +72,7 @@ func newWorld(t *testing.T) *world {
 	}
 	// The store stamps deletions with real time, so the clock begins there.
 	w := &world{t: t, clock: clocktesting.NewFakeClock(time.Now().UTC().Truncate(time.Second)), creates: map[string]int{}, deletes: map[types.UID]int{}}
-	w.store = fake.New(t, fake.Options{Clock: w.clock, Scheme: scheme, StatusOf: []client.Object{&v1alpha1.RecoveryRun{}, &v1alpha1.RecoveryPlan{}}})
+	w.store = fake.New(t, fake.Options{Clock: w.clock, Scheme: scheme, StatusOf: []client.Object{&v1alpha1.RecoveryRun{}, &v1alpha1.RecoveryPlan{}, &v1alpha1.TeardownBudget{}}})
 	w.engine = &scripted{w: w, objects: 3, digest: "digest", live: map[string]map[string]bool{}, wrote: map[string]int{}}
 	w.drains = &scriptedDrain{w: w, survey: drain.Survey{Needed: true}, out: drain.Outcome{Complete: true}, stopped: map[string]bool{}}
 	w.replace()
@@ -322,6 +322,7 @@ func (w *world) must(err error) {
 type scripted struct {
 	w       *world
 	objects int
+	state   []manifests.Object // besides
 	digest  string
 	// clusterDigest is "cluster" when empty.
 	clusterDigest string
@@ -339,6 +340,7 @@ type scripted struct {
 	loss    *loss.Preview // what goes with a cluster; nothing when nil
 	lossErr error
 	asksFor LossSettings // of the last preview
+	looks   int          // at what would be lost
 
 	charts []expand.ChartPin
 	frozen []expand.FrozenRelease
@@ -366,6 +368,7 @@ func (s *scripted) Render(_ context.Context, request RenderRequest) (*Rendered, 
 		u.SetName(fmt.Sprintf("o%d", i))
 		r.State = append(r.State, manifests.Object{Unstructured: u})
 	}
+	r.State = append(r.State, s.state...)
 	return r, nil
 }
 
@@ -427,7 +430,7 @@ func (s *scripted) Loss(_ context.Context, _ *Rendered, _ Target, settings LossS
 	if err := errors.Join(s.w.read(), s.lossErr); err != nil {
 		return nil, err
 	}
-	s.asksFor = settings
+	s.asksFor, s.looks = settings, s.looks+1
 	if s.loss == nil {
 		return &loss.Preview{ClusterID: string(settings.ClusterID), At: settings.Rules.Now}, nil
 	}

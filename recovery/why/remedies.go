@@ -44,8 +44,8 @@ func remedies(run *v1alpha1.RecoveryRun) []string {
 		return []string{"if the cluster may be deleted, set spec.teardown.policy of the plan to Allowed or NeedsApproval", again(run)}
 	case "Held":
 		return []string{"wait until the hold ends, or ask who made it: kubectl get holds -n " + run.Namespace, again(run) + " (with --override-holds and a --reason, if you must)"}
-	case "WouldLose", "LossUnknown":
-		return fix(aboutLoss(f.Reason, run.Spec.PlanRef.Name)...)
+	case "WouldLose", "LossUnknown", "LeftoverCollides", "BudgetExceeded", "BudgetInvalid", "BudgetUnknown":
+		return fix(beforeDeletion(run)...)
 	case "ForeignCluster", "ClusterExists":
 		return fix(`if Refloat may delete that Cluster, annotate it with refloat.dev/adopt: "true"`)
 	case "ClusterPaused":
@@ -62,6 +62,21 @@ func remedies(run *v1alpha1.RecoveryRun) []string {
 		return []string{"report the defect with the message above and the report: refloat report " + run.Name}
 	}
 	return byPhase(run, f)
+}
+
+// beforeDeletion is what to do about reasons for which a cluster was left alone.
+func beforeDeletion(run *v1alpha1.RecoveryRun) []string {
+	plan := run.Spec.PlanRef.Name
+	switch reason := run.Status.Failure.Reason; reason {
+	case "LeftoverCollides":
+		return []string{"give back by hand what the message names, and list it with a reason in spec.teardown.drain.settled of plan " + plan}
+	case "BudgetExceeded":
+		return []string{"see who has the slots: refloat get budgets -n " + run.Namespace, "wait for one, or change the budget: spec.maxPerHour, maxDown and waitFor"}
+	case "BudgetInvalid", "BudgetUnknown":
+		return []string{"correct or delete the budget that the message names: kubectl get teardownbudgets -n " + run.Namespace}
+	default:
+		return aboutLoss(reason, plan)
+	}
 }
 
 // aboutLoss is what to do about things that would go with a cluster.
@@ -107,6 +122,8 @@ func advice(run *v1alpha1.RecoveryRun, waiting string) []string {
 	switch {
 	case phase == v1alpha1.PhaseApproval:
 		return []string{"approve it as somebody else: refloat approve " + run.Name, "or end it: refloat cancel " + run.Name + " --reason …"}
+	case has("a slot of TeardownBudget"):
+		return []string{"see who has the slots: refloat get budgets -n " + run.Namespace, "or change the budget: spec.maxPerHour, maxDown and waitFor"}
 	case has("is paused"), has("to be unpaused"):
 		return []string{"unpause the Cluster: spec.paused and the annotation cluster.x-k8s.io/paused"}
 	case has(" to be released"):

@@ -14,6 +14,8 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 
@@ -48,6 +50,11 @@ func TestPlanValidation(t *testing.T) {
 	argo := func(namespace string, clusters ...v1alpha1.ArgoCDCluster) func(*v1alpha1.RecoveryPlanSpec) {
 		return func(p *v1alpha1.RecoveryPlanSpec) {
 			p.ArgoCD = &v1alpha1.ArgoCDPolicy{Namespace: namespace, Clusters: clusters}
+		}
+	}
+	settled := func(id, reason string) func(*v1alpha1.RecoveryPlanSpec) {
+		return func(p *v1alpha1.RecoveryPlanSpec) {
+			p.Teardown.Drain.Settled = []v1alpha1.SettledLeftover{{ID: id, Reason: reason, Until: metav1.Now()}}
 		}
 	}
 	for name, test := range map[string]struct {
@@ -99,6 +106,9 @@ func TestPlanValidation(t *testing.T) {
 		"verified no tag":                {verified("Tag", v1alpha1.GitRef{Branch: "main"}), true},
 		"verified no ref":                {verified("TagAndCommit", v1alpha1.GitRef{}), true},
 		"verified how":                   {verified("HEAD", v1alpha1.GitRef{}), true},
+		"settled leftover":               {settled("192.0.2.1", "released"), false},
+		"settled without a reason":       {settled("192.0.2.1", ""), true},
+		"settled without an ID":          {settled("", "released"), true},
 		"namespace of seeds":             {func(p *v1alpha1.RecoveryPlanSpec) { p.Seeds[0].Namespace = "Not_one" }, true},
 	} {
 		spec := v1alpha1.RecoveryPlanSpec{
@@ -193,6 +203,46 @@ func TestApprovalIsImmutable(t *testing.T) {
 	}
 }
 
+func TestBudgetValidation(t *testing.T) {
+	refused := rulesOf(t, "TeardownBudget")
+	hourly := func(n int32) func(*v1alpha1.TeardownBudgetSpec) {
+		return func(s *v1alpha1.TeardownBudgetSpec) { s.MaxPerHour = &n }
+	}
+	down := func(v intstr.IntOrString) func(*v1alpha1.TeardownBudgetSpec) {
+		return func(s *v1alpha1.TeardownBudgetSpec) { s.MaxDown = &v }
+	}
+	waits := func(d time.Duration) func(*v1alpha1.TeardownBudgetSpec) {
+		return func(s *v1alpha1.TeardownBudgetSpec) { hourly(1)(s); s.WaitFor = &metav1.Duration{Duration: d} }
+	}
+	for name, test := range map[string]struct {
+		change  func(*v1alpha1.TeardownBudgetSpec)
+		refused bool
+	}{
+		"no limit":         {func(*v1alpha1.TeardownBudgetSpec) {}, true},
+		"one an hour":      {hourly(1), false},
+		"freeze":           {hourly(0), false},
+		"negative":         {hourly(-1), true},
+		"too many":         {hourly(501), true},
+		"number down":      {down(intstr.FromInt32(3)), false},
+		"negative down":    {down(intstr.FromInt32(-3)), true},
+		"none down":        {down(intstr.FromString("0%")), false},
+		"a third down":     {down(intstr.FromString("33%")), false},
+		"all down":         {down(intstr.FromString("100%")), false},
+		"more than all":    {down(intstr.FromString("101%")), true},
+		"number as string": {down(intstr.FromString("3")), true},
+		"fraction":         {down(intstr.FromString("3.5%")), true},
+		"fails at once":    {waits(0), false},
+		"waits a week":     {waits(168 * time.Hour), false},
+		"waits too long":   {waits(169 * time.Hour), true},
+	} {
+		spec := v1alpha1.TeardownBudgetSpec{PlanSelector: metav1.LabelSelector{MatchLabels: map[string]string{"tier": "dev"}}}
+		test.change(&spec)
+		if errs := refused(spec, nil); (len(errs) > 0) != test.refused {
+			t.Errorf("%s: refused for %v, want refused %t", name, errs, test.refused)
+		}
+	}
+}
+
 // planRules are those of a plan that is created.
 func planRules(t *testing.T) func(v1alpha1.RecoveryPlanSpec) field.ErrorList {
 	t.Helper()
@@ -245,7 +295,7 @@ func contentOf(t *testing.T, spec any) map[string]any {
 		t.Fatal(err)
 	}
 	var content map[string]any
-	if err := json.Unmarshal(raw, &content); err != nil {
+	if err := utiljson.Unmarshal(raw, &content); err != nil {
 		t.Fatal(err)
 	}
 	return content
