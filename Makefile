@@ -15,7 +15,7 @@ export GOFLAGS += -trimpath
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build assets demo test test-unit test-e2e chaos chaos-bugs race bench lint vet generate check-generate vuln clean
+.PHONY: help build assets demo test test-unit test-e2e test-alerts chaos chaos-bugs race bench lint vet generate check-generate vuln clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -30,13 +30,18 @@ assets: build ## Build (first time) and cache Kubernetes, Cluster API and kwok
 demo: build ## Drill a real repository on a real control plane and print the recovery time
 	@CASES="$(CASES)" REFLOAT="$(REFLOAT)" sh hack/demo.sh
 
-test: assets test-unit test-e2e ## Run every test
+test: assets test-unit test-e2e test-alerts ## Run every test
 
 test-unit: ## Run the tests that need no more than this machine's own control planes
 	CASES="$(abspath $(CASES))" $(GO) test -timeout 20m $$($(GO) list ./... | grep -v /e2e)
 
 test-e2e: ## Rebuild, verify, break and tear down real clusters
 	CASES="$(abspath $(CASES))" $(GO) test -timeout 30m -count=1 ./e2e/...
+
+test-alerts: ## Check and test the alerts that deploy/alerts ships
+	@$(GO) build -C hack/promtool -tags remove_all_sd -o ../../$(BIN)/promtool github.com/prometheus/prometheus/cmd/promtool
+	$(BIN)/promtool check rules deploy/alerts/refloat.rules.yaml
+	$(BIN)/promtool test rules deploy/alerts/refloat.test.yaml
 
 chaos: assets ## Let things go wrong at every write: FULL=1 for all points, POINT=Rebuild:kill-after:17 for one
 	@$(if $(POINT)$(FAULTS),true,$(MAKE) --no-print-directory chaos-bugs)

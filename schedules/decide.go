@@ -36,7 +36,9 @@ type Observed struct {
 	Busy *Busy
 	// Finished is when the last rebuild or teardown of the plan ended.
 	Finished time.Time
-	Holds    []Hold
+	// DownSince is when the last teardown of the plan ended, zero when it was rebuilt since.
+	DownSince time.Time
+	Holds     []Hold
 	// Use is what looking into the cluster came to, nil when nobody looked.
 	Use *Use
 }

@@ -381,6 +381,10 @@ type RecoveryScheduleStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	Last string `json:"last,omitempty"`
+	// Saved is for how long clusters of the schedule were down, summed up.
+	//
+	// +optional
+	Saved *metav1.Duration `json:"saved,omitempty"`
 	// Plans that the schedule is for.
 	//
 	// +optional

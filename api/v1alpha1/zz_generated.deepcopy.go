@@ -1472,6 +1472,11 @@ func (in *RecoveryScheduleStatus) DeepCopyInto(out *RecoveryScheduleStatus) {
 		in, out := &in.NextRebuild, &out.NextRebuild
 		*out = (*in).DeepCopy()
 	}
+	if in.Saved != nil {
+		in, out := &in.Saved, &out.Saved
+		*out = new(v1.Duration)
+		**out = **in
+	}
 	if in.Plans != nil {
 		in, out := &in.Plans, &out.Plans
 		*out = make([]ScheduledPlan, len(*in))

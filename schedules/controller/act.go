@@ -53,6 +53,9 @@ func (p *pass) order(ctx context.Context, plan *v1alpha1.RecoveryPlan, known *v1
 	if err != nil {
 		return fmt.Errorf("create run %s: %w", run.Name, err)
 	}
+	if down := seen.DownSince; !down.IsZero() && seen.State == schedules.Down && d.Due.Operation == v1alpha1.DirectionRebuild {
+		p.saved(p.now.Sub(down))
+	}
 	p.dealt(plan, known, seen, d.Due.Operation, d.Ordered(run.Name, p.now))
 	seen.Busy = &schedules.Busy{Run: run.Name, Ours: true, Operation: d.Due.Operation, Nominal: d.Due.Nominal.String()}
 	if by := d.Due.ReadyBy; !by.IsZero() && d.Due.Operation == v1alpha1.DirectionRebuild {
@@ -62,6 +65,16 @@ func (p *pass) order(ctx context.Context, plan *v1alpha1.RecoveryPlan, known *v1
 		}
 	}
 	return nil
+}
+
+// saved is counted when a cluster comes back.
+func (p *pass) saved(down time.Duration) {
+	savedSeconds.WithLabelValues(p.schedule.Namespace, p.schedule.Name).Add(down.Seconds())
+	total := down.Truncate(time.Second)
+	if so := p.schedule.Status.Saved; so != nil {
+		total += so.Duration
+	}
+	p.schedule.Status.Saved = &metav1.Duration{Duration: total}
 }
 
 // runFor a time. A cluster that is there is left alone where a rebuild only brings back

@@ -114,7 +114,10 @@ func (p *pass) history(runs []v1alpha1.RecoveryRun, seen *schedules.Observed) (f
 			continue
 		}
 		if ended.After(seen.Finished) {
-			seen.Finished = ended.Time
+			seen.Finished, seen.DownSince = ended.Time, time.Time{}
+			if run.Spec.Operation == v1alpha1.OperationTeardown && run.Status.Failure == nil {
+				seen.DownSince = ended.Time
+			}
 		}
 		if run.Spec.Operation == v1alpha1.OperationRebuild && run.Status.StartedAt != nil && ended.After(last) {
 			last, failed = ended.Time, run.Status.Failure != nil && run.Status.Target != nil

@@ -39,6 +39,10 @@ type Reconciler struct {
 	call func(key client.ObjectKey, at time.Time)
 }
 
+// refresh of what no watch tells: whether clusters are there, and what metrics show of it.
+// It writes nothing.
+const refresh = 10 * time.Minute
+
 // maxRounds of decisions about one plan at one instant.
 const maxRounds = 4
 
@@ -62,7 +66,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, err
 	}
 	next.tell()
-	r.call(request.NamespacedName, again)
+	r.call(request.NamespacedName, sooner(again, next.now.Add(refresh)))
 	return ctrl.Result{}, nil
 }
 
