@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -265,3 +266,40 @@ func (w *World) Run(ctx context.Context, n int, kill bool) (*Result, error) {
 
 // lead is how far ahead of the storm the clock is set.
 const lead = 6 * time.Second
+
+// Spread the starts of n schedules over a time, and tell how late each run was, sorted.
+func (w *World) Spread(ctx context.Context, n int, over time.Duration) ([]time.Duration, error) {
+	due := w.Clock.Now().UTC().Truncate(24 * time.Hour).Add(44 * time.Hour)
+	group, create := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for i := range n {
+		name := fmt.Sprintf("spread-%04d", i)
+		group.Go(func() error {
+			s := Schedule(name, "0 20 * * *")
+			s.Spec.Jitter = &metav1.Duration{Duration: over}
+			return errors.Join(w.Client.Create(create, Plan(name)), w.Client.Create(create, s))
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, fmt.Errorf("create the schedules: %w", err)
+	}
+	running, err := w.Start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = running.Kill() }()
+	if err := w.Settled(ctx, n); err != nil {
+		return nil, err
+	}
+	w.Clock.Set(due.Add(-lead))
+	late := map[string]time.Duration{}
+	err = w.each(ctx, n, func(s *v1alpha1.RecoverySchedule) bool {
+		if len(s.Status.Plans) != 1 || s.Status.Plans[0].Teardown == nil || s.Status.Plans[0].Teardown.Late == nil {
+			return false
+		}
+		late[s.Name] = s.Status.Plans[0].Teardown.Late.Duration
+		return true
+	})
+	sorted := slices.Sorted(maps.Values(late))
+	return sorted, err
+}

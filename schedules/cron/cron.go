@@ -138,6 +138,9 @@ func sundays(field string) (string, error) {
 		from, to, ranged := strings.Cut(of, "-")
 		switch {
 		case !ranged && of == "7":
+			if n, err := strconv.Atoi(step); stepped && (err != nil || n < 1) {
+				return "", fmt.Errorf("has no %s in %q", fieldNames[4], part)
+			}
 			part = "0"
 		case ranged && to == "7":
 			days, err := daysUntilSunday(from, step, stepped)

@@ -61,38 +61,48 @@ func (n Nominal) In(zone *time.Location) (time.Time, Shift) {
 	wall := n.wall()
 	var first time.Time
 	found := 0
-	at := wall.Add(-reach).In(zone)
-	for {
-		begin, end := at.ZoneBounds()
+	for at := wall.Add(-reach).In(zone); at.Before(wall.Add(reach)); {
 		_, offset := at.Zone()
+		end, ok := change(at)
 		candidate := wall.Add(-time.Duration(offset) * time.Second)
-		inside := (begin.IsZero() || !candidate.Before(begin)) && (end.IsZero() || candidate.Before(end))
-		if inside {
+		switch inside := !candidate.Before(at) && (!ok || candidate.Before(end)); {
+		case inside:
 			if found++; found == 1 {
 				first = candidate
 			}
-		}
-		if end.IsZero() || end.After(wall.Add(reach)) {
-			break
-		}
-		if !inside && found == 0 && !candidate.Before(end) {
+		case ok && found == 0 && !candidate.Before(end):
 			// Too late for this period. When it is too early for the next one, the clock
 			// jumps over it.
-			_, following := end.Zone()
-			if wall.Add(-time.Duration(following) * time.Second).Before(end) {
-				return end.In(zone), ShiftGap
+			if _, following := end.Zone(); wall.Add(-time.Duration(following) * time.Second).Before(end) {
+				return end, ShiftGap
 			}
 		}
-		at = end.In(zone)
+		if !ok {
+			break
+		}
+		at = end
 	}
-	if found == 0 {
+	switch found {
+	case 0:
 		return wall.In(zone), "" // no zone is that far away
+	case 1:
+		return first.In(zone), ""
 	}
-	shift := Shift("")
-	if found > 1 {
-		shift = ShiftFold
+	return first.In(zone), ShiftFold
+}
+
+// change is when the offset may be another one; false for never. Beyond the last year that a
+// zone's file lists, the standard library takes every year for one of 365 days, so that on
+// the last day of a leap year the bounds that it tells are in the past.
+func change(at time.Time) (time.Time, bool) {
+	_, end := at.ZoneBounds()
+	switch {
+	case end.IsZero():
+		return end, false
+	case end.After(at):
+		return end, true
 	}
-	return first.In(zone), shift
+	return at.Add(time.Hour), true
 }
 
 // wall is the local time as if it were UTC.
