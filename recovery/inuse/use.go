@@ -3,12 +3,13 @@ package inuse
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refloat-dev/refloat/manifests/verify"
 )
 
 // running Jobs are a use, those of CronJobs too, but not those of the system.
@@ -52,20 +53,15 @@ func byHand(kind string, of *metav1.PartialObjectMetadata, now time.Time, within
 	return fmt.Sprintf("%s %s/%s was changed with %s %s ago", kind, of.Namespace, of.Name, last.Manager, rough(now.Sub(last.Time.Time)))
 }
 
-// tools that people work with, by the field managers that they write as. A web console
-// writes as the browser, or as the library that it is made of.
-var tools = []string{
-	"kubectl", "oc", "k9s", "helm", "curl",
-	"Lens", "OpenLens", "Freelens", "node-fetch", "Headlamp", "headlamp-server",
-	"Mozilla", "dashboard", "dashboard-api", "kubernetes-dashboard",
-	"tilt", "skaffold", "devspace",
-}
+// tools that people work with besides those of verify.ByHand, which does not count what
+// may have installed an object in the first place.
+var tools = []string{"helm", "Lens", "OpenLens", "Freelens", "Headlamp", "headlamp-server", "kubernetes-dashboard", "tilt", "skaffold", "devspace"}
 
 // Tool is true of a field manager that is a person's tool. What is not known is none: a
 // controller that nobody thought of must not keep clusters up. A script that calls kubectl
 // cannot be told from a person who does.
 func Tool(manager string) bool {
-	return strings.HasPrefix(manager, "kubectl-") || strings.HasPrefix(manager, "oc-") || slices.Contains(tools, manager)
+	return verify.ByHand(manager) || slices.Contains(tools, manager)
 }
 
 // rough is a duration for people. The clock of a cluster may be ahead of ours.
