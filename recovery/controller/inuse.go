@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -16,11 +15,8 @@ import (
 	"github.com/refloat-dev/refloat/recovery/inuse"
 )
 
-// useTimeout bounds looking into one cluster, all in all.
-const useTimeout = 20 * time.Second
-
 // InUse says who uses the cluster of a plan, in one sentence; empty when nobody does, or
-// when there is no cluster.
+// when there is no cluster. The context bounds how long it looks.
 type InUse func(ctx context.Context, plan *v1alpha1.RecoveryPlan, policy v1alpha1.InUsePolicy) (string, error)
 
 // NewInUse looks into clusters with the same access as runs do before a teardown.
@@ -36,8 +32,6 @@ func NewInUse(mgr ctrl.Manager, o Options) (InUse, error) {
 
 // inUse looks into the cluster once it is proven which one it is.
 func (r *Reconciler) inUse(ctx context.Context, plan *v1alpha1.RecoveryPlan, policy v1alpha1.InUsePolicy) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, useTimeout)
-	defer cancel()
 	obs, err := r.Clusters.Observe(ctx, plan.Namespace, plan.Spec.Cluster.Name)
 	if err != nil || !obs.Exists || !obs.DeletingSince.IsZero() {
 		return "", err

@@ -75,10 +75,10 @@ func TestByHand(t *testing.T) {
 		entries []metav1.ManagedFieldsEntry
 		want    string
 	}{
-		"edited":           {[]metav1.ManagedFieldsEntry{entry("kubectl-edit", ago(5 * time.Minute))}, "Deployment shop/web was changed with kubectl-edit 5m ago"},
-		"the last of two":  {[]metav1.ManagedFieldsEntry{entry("kubectl", ago(9 * time.Minute)), entry("k9s", ago(20 * time.Second))}, "Deployment shop/web was changed with k9s 20s ago"},
-		"too long ago":     {[]metav1.ManagedFieldsEntry{entry("kubectl-edit", ago(31 * time.Minute))}, ""},
-		"just within":      {[]metav1.ManagedFieldsEntry{entry("helm", ago(30 * time.Minute))}, "Deployment shop/web was changed with helm 30m ago"},
+		"edited":           {[]metav1.ManagedFieldsEntry{entry("kubectl-edit", ago(5*time.Minute))}, "Deployment shop/web was changed with kubectl-edit 5m ago"},
+		"the last of two":  {[]metav1.ManagedFieldsEntry{entry("kubectl", ago(9*time.Minute)), entry("k9s", ago(20*time.Second))}, "Deployment shop/web was changed with k9s 20s ago"},
+		"too long ago":     {[]metav1.ManagedFieldsEntry{entry("kubectl-edit", ago(31*time.Minute))}, ""},
+		"just within":      {[]metav1.ManagedFieldsEntry{entry("helm", ago(30*time.Minute))}, "Deployment shop/web was changed with helm 30m ago"},
 		"by a controller":  {[]metav1.ManagedFieldsEntry{entry("kube-controller-manager", ago(0)), entry("helm-controller", ago(0)), entry("refloat", ago(0))}, ""},
 		"without a time":   {[]metav1.ManagedFieldsEntry{entry("kubectl", nil)}, ""},
 		"nothing recorded": {nil, ""},

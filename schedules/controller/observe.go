@@ -30,11 +30,7 @@ const (
 )
 
 // plans of the schedule, by name.
-func (p *pass) plans(ctx context.Context) ([]*v1alpha1.RecoveryPlan, error) {
-	selects, err := schedules.Selector(&p.schedule.Spec)
-	if err != nil {
-		return nil, err
-	}
+func (p *pass) plans(ctx context.Context, selects func(*v1alpha1.RecoveryPlan) bool) ([]*v1alpha1.RecoveryPlan, error) {
 	if ref := p.schedule.Spec.PlanRef; ref != nil {
 		plan := &v1alpha1.RecoveryPlan{}
 		err := p.Client.Get(ctx, client.ObjectKey{Namespace: p.schedule.Namespace, Name: ref.Name}, plan)
