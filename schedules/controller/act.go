@@ -154,7 +154,7 @@ func (p *pass) dealt(plan *v1alpha1.RecoveryPlan, known *v1alpha1.ScheduledPlan,
 	} else {
 		known.Rebuild = record
 	}
-	p.schedule.Status.Last = fmt.Sprintf("%s of %s for %s: %s", direction, record.Nominal, plan.Name, dealt.Outcome)
+	p.schedule.Status.Last = clip(fmt.Sprintf("%s of %s: %s, for %s", direction, record.Nominal, dealt.Outcome, plan.Name), maxLast)
 	observeDealt(p.schedule, dealt)
 	switch dealt.Outcome {
 	case v1alpha1.OutcomeMissed:
@@ -173,11 +173,15 @@ func (p *pass) say(plan *v1alpha1.RecoveryPlan, reason, format string, args ...a
 }
 
 func (p *pass) event(plan *v1alpha1.RecoveryPlan, kind, reason, format string, args ...any) {
-	note := clip(fmt.Sprintf(format, args...))
+	note := clip(fmt.Sprintf(format, args...), maxNote)
 	p.news = append(p.news, func() { p.Recorder.Eventf(plan, p.schedule, kind, reason, "Schedule", "%s", note) })
 }
 
-// maxNote is what an event's note may hold, with room for a broken character.
-const maxNote = 1000
+const (
+	// maxNote is what an event's note may hold, with room for a broken character.
+	maxNote = 1000
+	// maxLast of a status.
+	maxLast = 256
+)
 
-func clip(note string) string { return strings.ToValidUTF8(note[:min(len(note), maxNote)], "") }
+func clip(text string, most int) string { return strings.ToValidUTF8(text[:min(len(text), most)], "") }
