@@ -58,12 +58,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if recorded := r.record(ctx, schedule, next.schedule); recorded != nil {
 		return ctrl.Result{}, recorded
 	}
-	if err != nil {
-		return ctrl.Result{}, err
-	}
 	next.tell()
 	r.call(request.NamespacedName, again)
-	return ctrl.Result{}, nil
+	return ctrl.Result{}, err
 }
 
 func (r *Reconciler) forget(key client.ObjectKey) {

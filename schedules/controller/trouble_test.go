@@ -267,9 +267,13 @@ func TestOnePlanFails(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: name},
 		Spec:       v1alpha1.RecoveryRunSpec{PlanRef: v1alpha1.PlanReference{Name: "another"}, Operation: v1alpha1.OperationDrill},
 	}))
+	hold := &v1alpha1.Hold{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "release"}}
+	hold.Spec = v1alpha1.HoldSpec{PlanRef: v1alpha1.PlanReference{Name: "dev-1"}, Until: metav1.NewTime(w.time("1 9:00")), Reason: "release night"}
+	w.must(w.c.Create(t.Context(), hold))
 	w.clock.SetTime(w.time("20:00"))
 	if err := w.reconcile(s); err == nil || !strings.Contains(err.Error(), "did not order") {
 		t.Errorf("%v", err)
 	}
-	w.runs(3)
+	w.runs(2)
+	w.tells("dev-1 Normal TimeSkipped")
 }
