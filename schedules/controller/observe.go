@@ -183,6 +183,10 @@ func (p *pass) begin(plans []*v1alpha1.RecoveryPlan) {
 			}
 		}
 		status.Plans = append(status.Plans, known)
+		delete(old, plan.Name)
+	}
+	for name := range old {
+		unobservePlan(p.schedule, name)
 	}
 	status.PlanCount = int32(min(len(plans), schedules.MaxPlans)) //nolint:gosec // bounded
 }
