@@ -69,6 +69,9 @@ func decideCases(t *testing.T) map[string]decideCase {
 	}
 	state := func(s State) func(*Observed) { return func(o *Observed) { o.State = s } }
 	inUse := func(s *v1alpha1.RecoveryScheduleSpec) { s.Teardown.InUse = &v1alpha1.InUsePolicy{Jobs: true} }
+	waited := func(o *Observed) {
+		o.Postponed = &v1alpha1.Postponement{Operation: "Teardown", Nominal: "2026-11-30T20:00", Reason: "in use", Until: micro(at(t, "2026-11-30 21:30"))}
+	}
 	level := func(s *v1alpha1.RecoveryScheduleSpec) { s.Mode = v1alpha1.ModeLevel }
 	return map[string]decideCase{
 		"nothing is due":    {now: "2026-11-30 12:00", want: Rest, again: "2026-11-30 20:00", seen: func(o *Observed) { o.Since = at(t, "2026-11-30 09:00") }},
@@ -113,6 +116,20 @@ func decideCases(t *testing.T) map[string]decideCase {
 		"in use for too long": {now: "2026-11-30 23:00", want: Order, due: "Teardown 2026-11-30T20:00", spec: inUse, seen: func(o *Observed) {
 			o.Use = &Use{"Job ci/build runs"}
 			o.Postponed = &v1alpha1.Postponement{Operation: "Teardown", Nominal: "2026-11-30T20:00", Until: micro(at(t, "2026-11-30 23:00"))}
+		}},
+		"in use, looked at once more": {now: "2026-11-30 21:30", want: Look, due: "Teardown 2026-11-30T20:00", spec: inUse, says: "in use", seen: waited},
+		"in use, and late by that": {now: "2026-11-30 21:30", want: Postpone, due: "Teardown 2026-11-30T20:00", spec: inUse, again: "2026-11-30 21:45", seen: func(o *Observed) {
+			waited(o)
+			o.Use = &Use{"Job ci/build runs"}
+		}},
+		"not in use any more": {now: "2026-11-30 21:30", want: Order, due: "Teardown 2026-11-30T20:00", spec: inUse, seen: func(o *Observed) {
+			waited(o)
+			o.Use = &Use{}
+		}},
+		"in use, near the end": {now: "2026-11-30 22:50", want: Postpone, due: "Teardown 2026-11-30T20:00", spec: inUse, again: "2026-11-30 23:00", seen: func(o *Observed) {
+			waited(o)
+			o.Postponed.Until = micro(at(t, "2026-11-30 22:50"))
+			o.Use = &Use{"Job ci/build runs"}
 		}},
 		"notice":            {now: "2026-11-30 19:50", want: Notify, due: "Teardown 2026-11-30T20:00", again: "2026-11-30 20:00", says: "in 10m0s", spec: noticed, seen: func(o *Observed) { o.Since = at(t, "2026-11-30 09:00") }},
 		"notice, given":     {now: "2026-11-30 19:50", want: Rest, again: "2026-11-30 20:00", spec: noticed, seen: func(o *Observed) { o.Notified, o.Since = "2026-11-30T20:00", at(t, "2026-11-30 09:00") }},

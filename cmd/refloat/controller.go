@@ -104,7 +104,7 @@ func runController(ctx context.Context, t terminal, a *access, o *controllerOpti
 	}); err != nil {
 		return fmt.Errorf("set up the run controller: %w", err)
 	}
-	if err := setUpSchedules(mgr, roles.scheduler); err != nil {
+	if err := setUpSchedules(mgr, roles); err != nil {
 		return fmt.Errorf("set up the schedule controller: %w", err)
 	}
 	managers := []ctrl.Manager{mgr}

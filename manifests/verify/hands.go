@@ -13,7 +13,9 @@ import (
 // replica count or an annotation that is rendered nowhere.
 var hands = []string{"kubectl", "k9s", "Mozilla", "node-fetch", "dashboard", "oc", "curl"}
 
-func byHand(manager string) bool {
+// ByHand is true of a manager under which people change objects. A console in a browser
+// writes as the browser or as its library.
+func ByHand(manager string) bool {
 	for _, h := range hands {
 		if manager == h || strings.HasPrefix(manager, h+"-") {
 			return true
@@ -30,7 +32,7 @@ var annotationsOfHands = []string{"kubectl.kubernetes.io/last-applied-configurat
 func setByHand(desired, live map[string]any, record []metav1.ManagedFieldsEntry, ignored ignores, used uses, most int) []difference {
 	var found []difference
 	for _, m := range record {
-		if !byHand(m.Manager) || m.Subresource == "status" {
+		if !ByHand(m.Manager) || m.Subresource == "status" {
 			continue
 		}
 		if fields, ok := fieldsOf(m); ok {

@@ -51,7 +51,7 @@ type Writer struct {
 }
 
 // ByHand tells whether a person wrote, with a tool for people.
-func (w Writer) ByHand() bool { return byHand(w.Manager) }
+func (w Writer) ByHand() bool { return ByHand(w.Manager) }
 
 // Kubernetes tells whether a part of Kubernetes wrote.
 func (w Writer) Kubernetes() bool { return components[w.Manager] }
@@ -136,7 +136,7 @@ func (v *verifier) inventoried(r cluster.Resource, m *metav1.PartialObjectMetada
 			continue
 		}
 		l.Writers = append(l.Writers, writerOf(entry))
-		if byHand(entry.Manager) {
+		if ByHand(entry.Manager) {
 			l.hands = append(l.hands, entry)
 		}
 	}

@@ -48,21 +48,9 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 		case <-done: // nobody reconciles any more
 		}
 	}
-	own := rest.CopyConfig(mgr.GetConfig())
-	if err := rest.LoadTLSFiles(own); err != nil {
-		return fmt.Errorf("read the certificates of the management cluster: %w", err)
-	}
-	applier, err := direct(mgr, o.Applier)
+	clusters, err := clustersOf(mgr, o)
 	if err != nil {
 		return err
-	}
-	destroyer, err := direct(mgr, o.Destroyer)
-	if err != nil {
-		return err
-	}
-	clusters := &capi.Clusters{
-		Client: applier, Reader: mgr.GetAPIReader(), Destroyer: destroyer,
-		Clock: o.Clock, Endpoint: own.Host, CA: own.CAData,
 	}
 	r := newReconciler(mgr.GetClient(), mgr.GetAPIReader(), clusters, o, mgr.GetEventRecorder("refloat"), func(work func()) { go work() }, notify)
 	r.Lend = clusters.Lend
@@ -93,6 +81,26 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 		return fmt.Errorf("set up the controller of runs: %w", err)
 	}
 	return setupBudgets(mgr, r)
+}
+
+// clustersOf the manager's management cluster.
+func clustersOf(mgr ctrl.Manager, o Options) (*capi.Clusters, error) {
+	own := rest.CopyConfig(mgr.GetConfig())
+	if err := rest.LoadTLSFiles(own); err != nil {
+		return nil, fmt.Errorf("read the certificates of the management cluster: %w", err)
+	}
+	applier, err := direct(mgr, o.Applier)
+	if err != nil {
+		return nil, err
+	}
+	destroyer, err := direct(mgr, o.Destroyer)
+	if err != nil {
+		return nil, err
+	}
+	return &capi.Clusters{
+		Client: applier, Reader: mgr.GetAPIReader(), Destroyer: destroyer,
+		Clock: o.Clock, Endpoint: own.Host, CA: own.CAData,
+	}, nil
 }
 
 // direct is a client without a cache, with an access of its own. What is installed is

@@ -2,7 +2,9 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -30,7 +32,7 @@ func (p *pass) act(ctx context.Context, plan *v1alpha1.RecoveryPlan, known *v1al
 		seen.Busy.Cancelled = true
 		return nil
 	case schedules.Look:
-		return p.look(ctx, plan, seen)
+		return p.look(plan, seen, d)
 	case schedules.Notify:
 		known.Notified = d.Due.Nominal.String()
 		seen.Notified = known.Notified
@@ -140,17 +142,19 @@ func (p *pass) cancel(ctx context.Context, name, reason string) error {
 }
 
 // look whether the cluster is in use. One that gives no answer is not in use.
-func (p *pass) look(ctx context.Context, plan *v1alpha1.RecoveryPlan, seen *schedules.Observed) error {
-	seen.Use = &schedules.Use{}
-	if p.InUse == nil {
+func (p *pass) look(plan *v1alpha1.RecoveryPlan, seen *schedules.Observed, d schedules.Decision) error {
+	if p.looks == nil {
+		seen.Use = &schedules.Use{}
 		return nil
 	}
-	policy := *p.schedule.Spec.Teardown.InUse
-	reason, err := p.InUse(ctx, plan, policy)
-	if err != nil {
-		p.warn(plan, "UseUnknown", "nobody could find out whether the cluster is in use; it is torn down all the same: %v", err)
+	reason, err := p.looks.take(client.ObjectKeyFromObject(p.schedule), plan, *p.schedule.Spec.Teardown.InUse, d.Due.Nominal.String())
+	if errors.Is(err, errLooking) {
+		return err
 	}
-	seen.Use.Reason = reason
+	if err != nil {
+		p.warn(plan, "UseUnknown", "nobody could find out whether the cluster is in use; it counts as not in use: %v", err)
+	}
+	seen.Use = &schedules.Use{Reason: reason}
 	return nil
 }
 
@@ -163,7 +167,7 @@ func (p *pass) dealt(plan *v1alpha1.RecoveryPlan, known *v1alpha1.ScheduledPlan,
 	} else {
 		known.Rebuild = record
 	}
-	p.schedule.Status.Last = fmt.Sprintf("%s of %s for %s: %s", direction, record.Nominal, plan.Name, dealt.Outcome)
+	p.schedule.Status.Last = clip(fmt.Sprintf("%s of %s: %s, for %s", direction, record.Nominal, dealt.Outcome, plan.Name), maxLast)
 	observeDealt(p.schedule, dealt)
 	switch dealt.Outcome {
 	case v1alpha1.OutcomeMissed:
@@ -182,5 +186,15 @@ func (p *pass) say(plan *v1alpha1.RecoveryPlan, reason, format string, args ...a
 }
 
 func (p *pass) event(plan *v1alpha1.RecoveryPlan, kind, reason, format string, args ...any) {
-	p.news = append(p.news, func() { p.Recorder.Eventf(plan, p.schedule, kind, reason, "Schedule", format, args...) })
+	note := clip(fmt.Sprintf(format, args...), maxNote)
+	p.news = append(p.news, func() { p.Recorder.Eventf(plan, p.schedule, kind, reason, "Schedule", "%s", note) })
 }
+
+const (
+	// maxNote is what an event's note may hold, with room for a broken character.
+	maxNote = 1000
+	// maxLast of a status.
+	maxLast = 256
+)
+
+func clip(text string, most int) string { return strings.ToValidUTF8(text[:min(len(text), most)], "") }

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -72,6 +73,11 @@ func (p *pass) compile(ctx context.Context) (*schedules.Timetable, time.Time, er
 	return like.table, again, nil
 }
 
+// laterError says that nothing can be decided yet: not that the schedule is wrong.
+type laterError struct{ error }
+
+func (e *laterError) Unwrap() error { return e.error }
+
 // reread a ConfigMap with a calendar after this time, besides whenever something is due.
 const reread = 15 * time.Minute
 
@@ -93,6 +99,9 @@ func (p *pass) exceptions(ctx context.Context) (schedules.Exceptions, string, ti
 	}
 	if spec.URL != "" {
 		parsed, version, again, err := p.calendars.get(client.ObjectKeyFromObject(p.schedule), spec, p.now)
+		if errors.Is(err, errBeingFetched) {
+			return nil, "", again, &laterError{err}
+		}
 		p.calendarState(err)
 		if parsed == nil {
 			return unavailable{err}, version, again, nil
@@ -102,8 +111,8 @@ func (p *pass) exceptions(ctx context.Context) (schedules.Exceptions, string, ti
 	ref := spec.ExceptConfigMapRef
 	held := &corev1.ConfigMap{}
 	err := p.Reader.Get(ctx, client.ObjectKey{Namespace: p.schedule.Namespace, Name: ref.Name}, held)
-	if err != nil && !apierrors.IsNotFound(err) {
-		return nil, "", time.Time{}, fmt.Errorf("read the calendar: %w", err)
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsForbidden(err) {
+		return nil, "", time.Time{}, &laterError{fmt.Errorf("read the calendar: %w", err)}
 	}
 	again := p.now.Add(reread)
 	version := "ConfigMap " + string(held.UID) + "/" + held.ResourceVersion
@@ -116,7 +125,7 @@ func (p *pass) exceptions(ctx context.Context) (schedules.Exceptions, string, ti
 	}
 	err = fmt.Errorf("spec.calendar: ConfigMap %s: %w", ref.Name, err)
 	p.calendarState(err)
-	return unavailable{err}, version, again, nil
+	return unavailable{err}, version + " " + err.Error(), again, nil
 }
 
 func parsedCalendar(held *corev1.ConfigMap, key string) (*calendar.Calendar, error) {

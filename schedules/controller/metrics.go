@@ -68,7 +68,15 @@ func (u upcoming) observe(s *v1alpha1.RecoverySchedule) {
 	}
 }
 
-// unobserve a schedule that is gone.
+// unobservePlan that the schedule is not for any more.
+func unobservePlan(s *v1alpha1.RecoverySchedule, plan string) {
+	for _, g := range []*prometheus.GaugeVec{wanted, found, held} {
+		g.DeleteLabelValues(s.Namespace, s.Name, plan)
+	}
+}
+
+// unobserve a schedule that is gone, or does nothing: what it showed last is not true for
+// ever.
 func unobserve(namespace, name string) {
 	labels := prometheus.Labels{"namespace": namespace, "schedule": name}
 	for _, g := range []*prometheus.GaugeVec{wanted, found, held, next} {

@@ -7,10 +7,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -28,6 +29,8 @@ const (
 	noticeSenders = 4
 	// noticeTimeout of one notice, repetitions included.
 	noticeTimeout = 30 * time.Second
+	// noticePause of a host that does not answer: the notices of others do not wait for it.
+	noticePause = 5 * time.Minute
 )
 
 // notices are sent to webhooks beside the work: one that hangs holds nothing up.
@@ -36,7 +39,12 @@ type notices struct {
 	reader   client.Reader
 	recorder events.EventRecorder
 	now      func() time.Time
+	timeout  time.Duration
 	queue    chan notice
+
+	mu sync.Mutex
+	// silent hosts did not answer in time, and get nothing until then.
+	silent map[string]time.Time
 }
 
 type notice struct {
@@ -59,7 +67,7 @@ type noticeBody struct {
 }
 
 func newNotices(reader client.Reader, recorder events.EventRecorder, now func() time.Time) *notices {
-	return &notices{reader: reader, recorder: recorder, now: now, queue: make(chan notice, noticeQueue)}
+	return &notices{reader: reader, recorder: recorder, now: now, timeout: noticeTimeout, silent: map[string]time.Time{}, queue: make(chan notice, noticeQueue)}
 }
 
 // send a notice, when the schedule has an address for it.
@@ -104,7 +112,10 @@ func (n *notices) Start(ctx context.Context) error {
 
 // post one notice. Signature and time let who gets it refuse what is forged or repeated.
 func (n *notices) post(ctx context.Context, next notice) error {
-	ctx, cancel := context.WithTimeout(ctx, noticeTimeout)
+	if !n.now().Before(next.body.At) {
+		return errors.New("it was not sent before the teardown was due")
+	}
+	ctx, cancel := context.WithTimeout(ctx, n.timeout)
 	defer cancel()
 	hook := next.schedule.Spec.Teardown.Notice.Webhook
 	body, err := json.Marshal(next.body)
@@ -113,28 +124,52 @@ func (n *notices) post(ctx context.Context, next notice) error {
 	}
 	request, err := retryablehttp.NewRequestWithContext(ctx, http.MethodPost, hook.URL, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("the address is none")
+		return errors.New("it is no address")
 	}
 	request.Header.Set("Content-Type", "application/json")
 	if err := n.sign(ctx, request, next, body); err != nil {
 		return err
 	}
-	address, err := url.Parse(hook.URL)
-	if err != nil {
-		return fmt.Errorf("the address is none")
+	if n.isSilent(request.URL.Host) {
+		return fmt.Errorf("%s did not answer in time a moment ago", request.URL.Host)
 	}
-	c := quietClient(address.Hostname())
+	c := quietClient(request.URL.Hostname())
 	c.HTTPClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	defer c.HTTPClient.CloseIdleConnections()
 	response, err := c.Do(request)
 	if err != nil {
-		return unaddressed(err)
+		if ctx.Err() != nil {
+			n.setSilent(request.URL.Host)
+		}
+		return fmt.Errorf("%s: %w", request.URL.Host, unaddressed(err))
 	}
 	defer response.Body.Close()
 	if response.StatusCode/100 != 2 {
-		return fmt.Errorf("%s answers %s", address.Host, response.Status)
+		return fmt.Errorf("%s answers %s", request.URL.Host, statusOf(response))
 	}
 	return nil
+}
+
+func (n *notices) isSilent(host string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	until, ok := n.silent[host]
+	if ok && !n.now().Before(until) {
+		delete(n.silent, host)
+		return false
+	}
+	return ok
+}
+
+func (n *notices) setSilent(host string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for other, until := range n.silent {
+		if !n.now().Before(until) {
+			delete(n.silent, other)
+		}
+	}
+	n.silent[host] = n.now().Add(noticePause)
 }
 
 func (n *notices) sign(ctx context.Context, request *retryablehttp.Request, next notice, body []byte) error {
@@ -146,7 +181,7 @@ func (n *notices) sign(ctx context.Context, request *retryablehttp.Request, next
 	if err := n.reader.Get(ctx, client.ObjectKey{Namespace: next.schedule.Namespace, Name: ref.Name}, secret); err != nil {
 		return fmt.Errorf("read Secret %s: %w", ref.Name, err)
 	}
-	if token := secret.Data["token"]; len(token) > 0 {
+	if token := bytes.TrimSpace(secret.Data["token"]); len(token) > 0 {
 		request.Header.Set("Authorization", "Bearer "+string(token))
 	}
 	if key := secret.Data["key"]; len(key) > 0 {

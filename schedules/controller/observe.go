@@ -30,11 +30,7 @@ const (
 )
 
 // plans of the schedule, by name.
-func (p *pass) plans(ctx context.Context) ([]*v1alpha1.RecoveryPlan, error) {
-	selects, err := schedules.Selector(&p.schedule.Spec)
-	if err != nil {
-		return nil, err
-	}
+func (p *pass) plans(ctx context.Context, selects func(*v1alpha1.RecoveryPlan) bool) ([]*v1alpha1.RecoveryPlan, error) {
 	if ref := p.schedule.Spec.PlanRef; ref != nil {
 		plan := &v1alpha1.RecoveryPlan{}
 		err := p.Client.Get(ctx, client.ObjectKey{Namespace: p.schedule.Namespace, Name: ref.Name}, plan)
@@ -190,6 +186,10 @@ func (p *pass) begin(plans []*v1alpha1.RecoveryPlan) {
 			}
 		}
 		status.Plans = append(status.Plans, known)
+		delete(old, plan.Name)
+	}
+	for name := range old {
+		unobservePlan(p.schedule, name)
 	}
 	status.PlanCount = int32(min(len(plans), schedules.MaxPlans)) //nolint:gosec // bounded
 }

@@ -4,6 +4,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -27,14 +28,13 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
 	// Exists says whether there is a cluster of a plan, whoever made it.
-	Exists func(ctx context.Context, plan *v1alpha1.RecoveryPlan) (bool, error)
-	// InUse says who uses the cluster of a plan, empty when nobody does. nil when it cannot
-	// be found out: then a policy that asks for it postpones nothing.
-	InUse func(ctx context.Context, plan *v1alpha1.RecoveryPlan, policy v1alpha1.InUsePolicy) (string, error)
-
+	Exists    func(ctx context.Context, plan *v1alpha1.RecoveryPlan) (bool, error)
 	tables    tables
 	notices   *notices
 	calendars *fetched
+	// looks whether clusters are in use; nil when nobody can find out: then a policy that
+	// asks for it postpones nothing.
+	looks *looks
 	// call the schedule up at an instant; zero for never.
 	call func(key client.ObjectKey, at time.Time)
 }
@@ -62,12 +62,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if recorded := r.record(ctx, schedule, next.schedule); recorded != nil {
 		return ctrl.Result{}, recorded
 	}
-	if err != nil {
-		return ctrl.Result{}, err
-	}
 	next.tell()
 	r.call(request.NamespacedName, sooner(again, next.now.Add(refresh)))
-	return ctrl.Result{}, nil
+	return ctrl.Result{}, err
 }
 
 func (r *Reconciler) forget(key client.ObjectKey) {
@@ -75,6 +72,9 @@ func (r *Reconciler) forget(key client.ObjectKey) {
 	unobserve(key.Namespace, key.Name)
 	r.tables.forget(key)
 	r.calendars.forget(key)
+	if r.looks != nil {
+		r.looks.forget(key)
+	}
 }
 
 // record a status that changed. Nothing is written when nothing happened.
@@ -101,15 +101,25 @@ type pass struct {
 
 // run the pass. The instant is when something can change by itself.
 func (p *pass) run(ctx context.Context) (time.Time, error) {
-	status := &p.schedule.Status
-	status.ObservedGeneration = p.schedule.Generation
-	table, again, err := p.compile(ctx)
+	selects, err := schedules.Selector(&p.schedule.Spec)
 	if err != nil {
+		p.refuse(err)
+		return time.Time{}, nil
+	}
+	table, again, err := p.compile(ctx)
+	var later *laterError
+	switch {
+	case errors.Is(err, errBeingFetched):
+		return again, nil
+	case errors.As(err, &later):
+		return again, err
+	case err != nil:
 		p.refuse(err)
 		return again, nil
 	}
+	p.schedule.Status.ObservedGeneration = p.schedule.Generation
 	p.table = table
-	plans, err := p.plans(ctx)
+	plans, err := p.plans(ctx, selects)
 	if err != nil {
 		return again, err
 	}
@@ -159,7 +169,11 @@ func (p *pass) plan(ctx context.Context, plan *v1alpha1.RecoveryPlan, known *v1a
 			p.observePlan(plan, seen, d.Postponed != nil)
 			return d.Again, seen.Pace, nil
 		}
-		if err := p.act(ctx, plan, known, &seen, d); err != nil {
+		err := p.act(ctx, plan, known, &seen, d)
+		if errors.Is(err, errLooking) {
+			return p.now.Add(lookLasts), seen.Pace, nil // it calls before
+		}
+		if err != nil {
 			return time.Time{}, seen.Pace, err
 		}
 	}

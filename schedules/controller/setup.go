@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -37,9 +38,10 @@ const (
 type Options struct {
 	// Clock, the machine's by default.
 	Clock clock.Clock
-	// Exists and InUse are of Reconciler.
+	// Exists is of Reconciler.
 	Exists func(ctx context.Context, plan *v1alpha1.RecoveryPlan) (bool, error)
-	InUse  func(ctx context.Context, plan *v1alpha1.RecoveryPlan, policy v1alpha1.InUsePolicy) (string, error)
+	// InUse says who uses the cluster of a plan, empty when nobody does.
+	InUse func(ctx context.Context, plan *v1alpha1.RecoveryPlan, policy v1alpha1.InUsePolicy) (string, error)
 	// Access to the management cluster, for what is written and for calendars; the manager's
 	// own by default.
 	Access *rest.Config
@@ -82,10 +84,7 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 	if secrets == nil {
 		secrets = mgr.GetAPIReader()
 	}
-	r := &Reconciler{
-		Client: writer, Reader: reader, Recorder: recorder, Clock: o.Clock, Exists: o.Exists, InUse: o.InUse, call: clockwork.set,
-		notices: newNotices(secrets, recorder, o.Clock.Now), calendars: newFetched(download, o.Clock.Now, call),
-	}
+	r := newReconciler(writer, reader, secrets, recorder, o, clockwork.set, call)
 	stop := manager.RunnableFunc(func(ctx context.Context) error {
 		<-ctx.Done()
 		close(done)
@@ -113,6 +112,18 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 		return fmt.Errorf("set up the controller of schedules: %w", err)
 	}
 	return nil
+}
+
+// newReconciler that asks to be called up by set, and at once by call.
+func newReconciler(c client.Client, reader, secrets client.Reader, recorder events.EventRecorder, o Options, set func(client.ObjectKey, time.Time), call func(client.ObjectKey)) *Reconciler {
+	r := &Reconciler{
+		Client: c, Reader: reader, Recorder: recorder, Clock: o.Clock, Exists: o.Exists, call: set,
+		notices: newNotices(secrets, recorder, o.Clock.Now), calendars: newFetched(download, o.Clock.Now, call),
+	}
+	if o.InUse != nil {
+		r.looks = newLooks(o.InUse, o.Clock.Now, call)
+	}
+	return r
 }
 
 // clients of the access: one that reads from the manager's cache, and one that does not.

@@ -36,12 +36,17 @@ func (p *pass) condition(kind string, ok bool, reason, message string) {
 
 // refuse a schedule that says nothing that can be done.
 func (p *pass) refuse(err error) {
+	p.schedule.Status.ObservedGeneration = p.schedule.Generation
+	meta.RemoveStatusCondition(&p.schedule.Status.Conditions, conditionConsistent)
+	unobserve(p.schedule.Namespace, p.schedule.Name)
 	p.condition(v1alpha1.ConditionReady, false, "Invalid", err.Error())
 	p.schedule.Status.NextTeardown, p.schedule.Status.NextRebuild = nil, nil
 }
 
 // suspended schedules do nothing, and take back what did not start.
 func (p *pass) suspended(ctx context.Context, plans []*v1alpha1.RecoveryPlan) error {
+	meta.RemoveStatusCondition(&p.schedule.Status.Conditions, conditionConsistent)
+	unobserve(p.schedule.Namespace, p.schedule.Name)
 	p.condition(v1alpha1.ConditionReady, false, "Suspended", "the schedule is suspended; what is due meanwhile is not made up for")
 	p.schedule.Status.NextTeardown, p.schedule.Status.NextRebuild = nil, nil
 	for i, plan := range plans {
