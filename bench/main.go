@@ -16,7 +16,7 @@ import (
 
 type settings struct {
 	rounds, objects, kubectlObjects, memoryObjects, largeObjects, chainRounds, schedules, idleSchedules int
-	only, fetch                                                               string
+	only, fetch                                                                                         string
 }
 
 func main() {

@@ -198,4 +198,3 @@ func cpu() (time.Duration, error) {
 	}
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), nil
 }
-

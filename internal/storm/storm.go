@@ -86,30 +86,22 @@ func (w *World) established(ctx context.Context, name string) error {
 	})
 }
 
-// until an event of a watch is what is waited for. What exists is told too.
+// until an event of a watch is what is waited for. What exists is told too, again when the
+// server ends the watch, as it does when a definition changes.
 func (w *World) until(ctx context.Context, list client.ObjectList, selected client.ListOption, enough func(watch.Event) bool) error {
-	options := []client.ListOption{}
-	if selected != nil {
-		options = append(options, selected)
-	}
-	events, err := w.Client.Watch(ctx, list, options...)
-	if err != nil {
-		return err
-	}
-	defer events.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waited in vain on %T: %w", list, ctx.Err())
-		case e, ok := <-events.ResultChan():
-			if !ok {
-				return errors.New("the watch ended")
-			}
+	for ctx.Err() == nil {
+		events, err := w.Client.Watch(ctx, list, selected)
+		if err != nil {
+			return err
+		}
+		for e := range events.ResultChan() {
 			if enough(e) {
+				events.Stop()
 				return nil
 			}
 		}
 	}
+	return fmt.Errorf("waited in vain on %T: %w", list, ctx.Err())
 }
 
 // Plan that is as small as can be.
@@ -224,7 +216,7 @@ func (r *Result) P99() time.Duration {
 // Run a storm of n schedules that are all due at an instant which is near. With kill the
 // controller dies when half of the runs are there, and another one takes over.
 func (w *World) Run(ctx context.Context, n int, kill bool) (*Result, error) {
-	due := w.Clock.Now().UTC().Truncate(24 * time.Hour).Add(44 * time.Hour) // 20:00 of tomorrow
+	due := w.nextEvening()
 	if err := w.Create(ctx, n, "0 20 * * *"); err != nil {
 		return nil, fmt.Errorf("create the schedules: %w", err)
 	}
@@ -237,14 +229,18 @@ func (w *World) Run(ctx context.Context, n int, kill bool) (*Result, error) {
 	if err := w.Settled(ctx, n); err != nil {
 		return nil, err
 	}
-	// What was due on the way there is long missed; the last thing before is quiet.
 	w.Clock.Set(due.Add(-lead))
 	result := &Result{Runs: map[string]int{}}
+	seen := map[string]bool{}
 	err = w.until(ctx, &v1alpha1.RecoveryRunList{}, client.InNamespace(Namespace), func(e watch.Event) bool {
 		run, ok := e.Object.(*v1alpha1.RecoveryRun)
 		if !ok || e.Type != watch.Added || run.Spec.Schedule == nil || !run.Spec.Schedule.Due.Equal(&metav1.MicroTime{Time: due}) {
 			return false
 		}
+		if seen[run.Name] {
+			return false
+		}
+		seen[run.Name] = true
 		late := w.Clock.Now().Sub(due)
 		result.Lateness = append(result.Lateness, late)
 		result.Runs[run.Spec.PlanRef.Name]++
@@ -264,12 +260,22 @@ func (w *World) Run(ctx context.Context, n int, kill bool) (*Result, error) {
 	return result, errors.Join(err, stopped)
 }
 
+// nextEvening is the next 20:00, in UTC, that is far enough to make things ready.
+func (w *World) nextEvening() time.Time {
+	now := w.Clock.Now().UTC()
+	due := now.Truncate(24 * time.Hour).Add(20 * time.Hour)
+	if due.Before(now.Add(time.Hour)) {
+		due = due.Add(24 * time.Hour)
+	}
+	return due
+}
+
 // lead is how far ahead of the storm the clock is set.
 const lead = 6 * time.Second
 
 // Spread the starts of n schedules over a time, and tell how late each run was, sorted.
 func (w *World) Spread(ctx context.Context, n int, over time.Duration) ([]time.Duration, error) {
-	due := w.Clock.Now().UTC().Truncate(24 * time.Hour).Add(44 * time.Hour)
+	due := w.nextEvening()
 	group, create := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for i := range n {

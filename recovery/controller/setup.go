@@ -64,6 +64,9 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 		return fmt.Errorf("set up the end of runs' work: %w", err)
 	}
 	cached := mgr.GetCache()
+	// The library's priority queue can lock up when it is shut down under load, which would
+	// delay the end of the process by half a minute.
+	plainQueue := false
 	err = ctrl.NewControllerManagedBy(mgr).
 		Named("recoveryrun").
 		For(&v1alpha1.RecoveryRun{}, builder.WithPredicates(predicate.NewPredicateFuncs(unfinished))).
@@ -74,6 +77,7 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 		WatchesRawSource(source.Channel(reported, &handler.EnqueueRequestForObject{})).
 		WithOptions(crcontroller.Options{
 			MaxConcurrentReconciles: o.MaxConcurrent,
+			UsePriorityQueue:        &plainQueue,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstBackoff, lastBackoff),
 		}).
 		Complete(r)

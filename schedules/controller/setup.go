@@ -96,6 +96,9 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 		}
 	}
 	cached := mgr.GetCache()
+	// The library's priority queue can lock up when it is shut down under load, which would
+	// delay the end of the process by half a minute.
+	plainQueue := false
 	err = ctrl.NewControllerManagedBy(mgr).
 		Named("recoveryschedule").
 		For(&v1alpha1.RecoverySchedule{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
@@ -105,6 +108,7 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 		WatchesRawSource(source.Channel(called, &handler.EnqueueRequestForObject{})).
 		WithOptions(crcontroller.Options{
 			MaxConcurrentReconciles: o.MaxConcurrent,
+			UsePriorityQueue:        &plainQueue,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstBackoff, lastBackoff),
 		}).
 		Complete(r)
