@@ -19,9 +19,9 @@ func TestBadSchedules(t *testing.T) {
 		change func(*v1alpha1.RecoveryScheduleSpec)
 		says   string
 	}{
-		"zone":           {func(s *v1alpha1.RecoveryScheduleSpec) { s.TimeZone = "Europe/Roma" }, `spec.timeZone: "Europe/Roma" is not the name of an IANA time zone such as Europe/Rome`},
+		"zone":           {func(s *v1alpha1.RecoveryScheduleSpec) { s.TimeZone = "Europe/Roma" }, `spec.timeZone: time zone "Europe/Roma" is unknown; write an IANA name like Europe/Rome, or UTC`},
 		"zone in cron":   {func(s *v1alpha1.RecoveryScheduleSpec) { s.Teardown.Cron = "TZ=UTC 0 8 * * *" }, `spec.teardown.cron: cron "TZ=UTC 0 8 * * *" names a time zone; put it into timeZone`},
-		"six fields":     {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild.Cron = "0 0 8 * * *" }, `spec.rebuild.cron: cron "0 0 8 * * *" has 6 fields; want five: minute hour day-of-month month weekday`},
+		"six fields":     {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild.Cron = "0 0 8 * * *" }, `spec.rebuild.cron: cron "0 0 8 * * *" has six fields; want five: minute hour day-of-month month day-of-week`},
 		"30 February":    {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild.Cron = "0 8 30 2 *" }, `never fires`},
 		"same minute":    {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild.Cron = "0  20 * * 1-5" }, `teardown and rebuild are at the same minutes`},
 		"both":           {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild.ReadyBy = "0 8 * * *" }, `spec.rebuild: give cron, when to start, or readyBy`},

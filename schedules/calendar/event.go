@@ -1,274 +1,212 @@
 package calendar
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
-
-	ics "github.com/arran4/golang-ical"
-	"github.com/teambition/rrule-go"
 )
 
-func value(event *ics.VEvent, name ics.ComponentProperty) string {
-	if p := event.GetProperty(name); p != nil {
-		return strings.TrimSpace(p.Value)
-	}
-	return ""
+// event is one VEVENT.
+type event struct {
+	uid, summary string
+	line         int
+	start        stamp
+	// An occurrence ends days and then wall later on the wall clock, and then exact
+	// later for real.
+	wall, exact time.Duration
+	rule        *rule
+	extra       []stamp // RDATE
+	except      []stamp // EXDATE, and what other events replace
+	replaces    *stamp  // RECURRENCE-ID
+	free        bool    // cancelled or transparent: takes no time
 }
 
-func nameOf(event *ics.VEvent) string {
-	for _, name := range []ics.ComponentProperty{ics.ComponentPropertySummary, ics.ComponentPropertyUniqueId} {
-		if s := clean(value(event, name)); s != "" {
-			return s
-		}
+// Parse reads a file. What it does not understand and what could change the meaning is an
+// error that names the line or the event.
+func Parse(data []byte) (*Calendar, error) {
+	if len(data) > MaxBytes {
+		return nil, fmt.Errorf("calendar is %d bytes long; at most %d are read", len(data), MaxBytes)
 	}
-	return "without a name"
-}
-
-// overridden occurrences, by UID and time: another event of the calendar takes their place.
-func overridden(events []*ics.VEvent) map[string]bool {
-	moved := map[string]bool{}
-	for _, event := range events {
-		p := event.GetProperty(ics.ComponentProperty(ics.PropertyRecurrenceId))
-		if p == nil {
-			continue
-		}
-		if at, _, err := moment(p, p.Value); err == nil {
-			moved[override(event, at)] = true
-		}
-	}
-	return moved
-}
-
-func override(event *ics.VEvent, at clockTime) string {
-	return value(event, ics.ComponentPropertyUniqueId) + " " + at.wall.Format(wallLayout)
-}
-
-// occurrencesOf an event. Those that are cancelled, or that do not take time, are none.
-func occurrencesOf(event *ics.VEvent, moved map[string]bool) ([]occurrence, error) {
-	if strings.EqualFold(value(event, ics.ComponentPropertyStatus), "CANCELLED") || strings.EqualFold(value(event, ics.ComponentPropertyTransp), "TRANSPARENT") {
-		return nil, nil
-	}
-	start := event.GetProperty(ics.ComponentPropertyDtStart)
-	if start == nil {
-		return nil, errors.New("DTSTART is missing")
-	}
-	begin, allDay, err := moment(start, start.Value)
-	if err != nil {
-		return nil, fmt.Errorf("DTSTART: %w", err)
-	}
-	length, err := lengthOf(event, begin, allDay)
+	components, err := readEvents(data)
 	if err != nil {
 		return nil, err
 	}
-	if length <= 0 {
-		return nil, nil
+	loaded := zones{}
+	var all []event
+	rules := 0
+	for _, c := range components {
+		e, err := readEvent(c, loaded)
+		if err != nil {
+			return nil, fmt.Errorf("calendar %s %w", e.name(), err)
+		}
+		if e.rule != nil {
+			if rules++; rules > maxRules {
+				return nil, fmt.Errorf("calendar %s is the %dth with an RRULE; at most %d are read", e.name(), rules, maxRules)
+			}
+		}
+		all = append(all, e)
 	}
-	starts, err := starts(event, begin)
-	if err != nil {
-		return nil, err
+	return &Calendar{events: merge(all)}, nil
+}
+
+// merge drops the events that take no time, after taking what they and others replace
+// out of the series that they belong to.
+func merge(all []event) []event {
+	replaced := map[string][]stamp{}
+	for _, e := range all {
+		if e.replaces != nil && e.uid != "" {
+			replaced[e.uid] = append(replaced[e.uid], *e.replaces)
+		}
 	}
-	overrides := event.GetProperty(ics.ComponentProperty(ics.PropertyRecurrenceId)) != nil
-	var all []occurrence
-	for _, wall := range starts {
-		at := clockTime{wall, begin.zone}
-		if !overrides && moved[override(event, at)] {
+	var kept []event
+	for _, e := range all {
+		if e.free {
 			continue
 		}
-		all = append(all, occurrence{summary: nameOf(event), start: at, end: clockTime{wall.Add(length), begin.zone}, allDay: allDay})
+		if e.replaces == nil && e.uid != "" {
+			e.except = append(e.except, replaced[e.uid]...)
+		}
+		kept = append(kept, e)
 	}
-	return all, nil
+	return kept
 }
 
-const (
-	dayLayout  = "20060102"
-	wallLayout = "20060102T150405"
-)
+// name is how an error calls the event.
+func (e *event) name() string {
+	switch {
+	case e.summary != "":
+		return fmt.Sprintf("event %s of line %d", quote(e.summary), e.line)
+	case e.uid != "":
+		return fmt.Sprintf("event with UID %s of line %d", quote(e.uid), e.line)
+	}
+	return fmt.Sprintf("event of line %d", e.line)
+}
 
-// moment that a property writes: a day, a time in UTC, in a named zone or in none.
-func moment(p *ics.IANAProperty, text string) (at clockTime, allDay bool, err error) {
-	text = strings.TrimSpace(text)
-	if len(text) == len(dayLayout) {
-		at.wall, err = time.Parse(dayLayout, text)
+func readEvent(c component, loaded zones) (event, error) {
+	e := event{line: c.line}
+	once := map[string]property{}
+	var dates []property
+	for _, p := range c.properties {
+		switch p.name {
+		case "RDATE", "EXDATE":
+			dates = append(dates, p)
+			continue
+		case "SUMMARY":
+			e.summary = clean(p.value)
+		case "UID":
+			e.uid = p.value
+		}
+		if _, ok := once[p.name]; ok && p.name != "SUMMARY" {
+			return e, fmt.Errorf("has %s twice", p.name)
+		}
+		once[p.name] = p
+	}
+	e.free = strings.EqualFold(strings.TrimSpace(once["STATUS"].value), "CANCELLED") ||
+		strings.EqualFold(strings.TrimSpace(once["TRANSP"].value), "TRANSPARENT")
+	if err := e.readStart(once, loaded); err != nil {
+		return e, err
+	}
+	if err := e.readDates(dates, loaded); err != nil {
+		return e, err
+	}
+	if err := e.readEnd(once, loaded); err != nil {
+		return e, err
+	}
+	if _, ok := once["EXRULE"]; ok {
+		return e, fmt.Errorf("has an EXRULE, which RFC 5545 has dropped; write EXDATE")
+	}
+	if p, ok := once["RRULE"]; ok && !e.free {
+		r, err := parseRule(p.value, e.start)
 		if err != nil {
-			err = fmt.Errorf("%q is no day", clean(text))
+			return e, fmt.Errorf("has the RRULE %s %w", quote(p.value), err)
 		}
-		return at, true, err
+		e.rule = r
 	}
-	if plain, utc := strings.CutSuffix(text, "Z"); utc {
-		at.zone, text = time.UTC, plain
-	}
-	if at.wall, err = time.Parse(wallLayout, text); err != nil {
-		return at, false, fmt.Errorf("%q is no time", clean(text))
-	}
-	if names := p.ICalParameters["TZID"]; at.zone == nil && len(names) > 0 {
-		name := strings.Trim(names[0], `"`)
-		if at.zone, err = zoneOf(name); err != nil {
-			return at, false, err
-		}
-	}
-	return at, false, nil
+	return e, nil
 }
 
-// zoneOf a TZID. What a calendar itself says of zones is not read: their rules change, and
-// calendars are kept for long.
-func zoneOf(name string) (*time.Location, error) {
-	if name == "" || name == "Local" || strings.HasPrefix(name, "/") || strings.Contains(name, "..") {
-		return nil, fmt.Errorf("time zone %q is none of the IANA names such as Europe/Rome", clean(name))
+func (e *event) readStart(once map[string]property, loaded zones) error {
+	p, ok := once["DTSTART"]
+	if !ok {
+		return fmt.Errorf("has no DTSTART")
 	}
-	zone, err := time.LoadLocation(name)
-	if err != nil {
-		return nil, fmt.Errorf("time zone %q is none of the IANA names such as Europe/Rome", clean(name))
+	var err error
+	if e.start, err = loaded.stamp(p, p.value); err != nil {
+		return err
 	}
-	return zone, nil
+	if p, ok = once["RECURRENCE-ID"]; !ok {
+		return nil
+	}
+	if p.param("RANGE") != "" {
+		return fmt.Errorf("replaces a range of occurrences (RECURRENCE-ID with RANGE), which is not supported; write an event of its own")
+	}
+	s, err := loaded.stamp(p, p.value)
+	e.replaces = &s
+	return err
 }
 
-// maxLength of one occurrence.
-const maxLength = 10 * 366 * 24 * time.Hour
-
-// lengthOf an event: to DTEND, of DURATION, or of a day (RFC 5545, 3.6.1).
-func lengthOf(event *ics.VEvent, begin clockTime, allDay bool) (time.Duration, error) {
-	length := time.Duration(0)
-	if allDay {
-		length = 24 * time.Hour
-	}
-	if p := event.GetProperty(ics.ComponentPropertyDtEnd); p != nil {
-		end, _, err := moment(p, p.Value)
-		if err != nil {
-			return 0, fmt.Errorf("DTEND: %w", err)
-		}
-		if length = end.wall.Sub(begin.wall); end.zone != begin.zone && end.zone != nil && begin.zone != nil {
-			// In another zone: what counts is the time that passes.
-			length = end.in(nil).Sub(begin.in(nil))
-		}
-	} else if text := value(event, ics.ComponentPropertyDuration); text != "" {
-		d, err := duration(text)
-		if err != nil {
-			return 0, err
-		}
-		length = d
-	}
-	if length > maxLength {
-		return 0, errors.New("it takes more than ten years")
-	}
-	return length, nil
-}
-
-// duration as P1DT2H30M writes it.
-func duration(text string) (time.Duration, error) {
-	fault := fmt.Errorf("DURATION %q is none such as P1D or PT2H", clean(text))
-	rest, ok := strings.CutPrefix(strings.TrimPrefix(text, "+"), "P")
-	if !ok || len(rest) < 2 || len(rest) > 32 {
-		return 0, fault
-	}
-	units := map[byte]time.Duration{'W': 7 * 24 * time.Hour, 'D': 24 * time.Hour, 'H': time.Hour, 'M': time.Minute, 'S': time.Second}
-	total, number, digits := time.Duration(0), int64(0), 0
-	for i := range len(rest) {
-		switch c := rest[i]; {
-		case c == 'T':
-		case c >= '0' && c <= '9':
-			if digits++; digits > 6 {
-				return 0, fault
+func (e *event) readDates(dates []property, loaded zones) error {
+	for _, p := range dates {
+		for _, value := range strings.Split(p.value, ",") {
+			if len(e.extra)+len(e.except) == maxDates {
+				return fmt.Errorf("has more than %d dates in RDATE and EXDATE", maxDates)
 			}
-			number = number*10 + int64(c-'0')
-		case units[c] > 0 && digits > 0:
-			total += time.Duration(number) * units[c]
-			number, digits = 0, 0
-		default:
-			return 0, fault
-		}
-	}
-	if digits > 0 || total > maxLength {
-		return 0, fault
-	}
-	return total, nil
-}
-
-// starts of an event's occurrences, as wall clocks.
-func starts(event *ics.VEvent, begin clockTime) ([]time.Time, error) {
-	set := &rrule.Set{}
-	set.DTStart(begin.wall)
-	rules := event.GetProperties(ics.ComponentPropertyRrule)
-	if len(rules) == 0 && event.GetProperty(ics.ComponentPropertyRdate) == nil {
-		return []time.Time{begin.wall}, nil
-	}
-	if len(rules) > 1 {
-		return nil, errors.New("it has more than one RRULE")
-	}
-	for _, p := range rules {
-		rule, err := ruleOf(p.Value, begin)
-		if err != nil {
-			return nil, fmt.Errorf("RRULE: %w", err)
-		}
-		set.RRule(rule)
-	}
-	if len(rules) == 0 {
-		set.RDate(begin.wall)
-	}
-	for name, add := range map[ics.ComponentProperty]func(time.Time){ics.ComponentPropertyRdate: set.RDate, ics.ComponentPropertyExdate: set.ExDate} {
-		for _, p := range event.GetProperties(name) {
-			for text := range strings.SplitSeq(p.Value, ",") {
-				at, _, err := moment(p, text)
-				if err != nil {
-					return nil, fmt.Errorf("%s: %w", name, err)
-				}
-				add(at.wall)
+			s, err := loaded.stamp(p, value)
+			switch {
+			case err != nil:
+				return err
+			case p.name == "EXDATE":
+				e.except = append(e.except, s)
+			case s.date != e.start.date:
+				return fmt.Errorf("has an RDATE of another kind than its DTSTART; want both dates, or both times")
+			default:
+				e.extra = append(e.extra, s)
 			}
 		}
 	}
-	return expand(set)
+	return nil
 }
 
-// expand what recurs, bounded in number and years.
-func expand(set *rrule.Set) (all []time.Time, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			all, err = nil, errors.New("its recurrence cannot be followed")
+// readEnd finds how long an occurrence is. Without an end, a date lasts a day and a time
+// no time at all.
+func (e *event) readEnd(once map[string]property, loaded zones) error {
+	end, ended := once["DTEND"]
+	length, lasting := once["DURATION"]
+	switch {
+	case ended && lasting:
+		return fmt.Errorf("has both DTEND and DURATION")
+	case ended:
+		s, err := loaded.stamp(end, end.value)
+		if err != nil {
+			return err
 		}
-	}()
-	next := set.Iterator()
-	for len(all) <= maxOccurrences {
-		at, ok := next()
-		if !ok || at.Year() > lastYear {
-			return all, nil
+		if s.date != e.start.date {
+			return fmt.Errorf("has a DTEND of another kind than its DTSTART; want both dates, or both times")
 		}
-		if at.Year() >= firstYear {
-			all = append(all, at)
+		if s.zone == e.start.zone {
+			e.wall = s.wall.Sub(e.start.wall)
+		} else {
+			e.exact = instant(s.wall, s.in(time.UTC)).Sub(instant(e.start.wall, e.start.in(time.UTC)))
 		}
-	}
-	return nil, fmt.Errorf("it occurs more than %d times until %d", maxOccurrences, lastYear)
-}
-
-// ruleOf a recurrence. More often than once a day is no exception to a timetable.
-func ruleOf(text string, begin clockTime) (rule *rrule.RRule, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			rule, err = nil, errors.New("it cannot be read")
+	case lasting:
+		days, exact, err := parseDuration(length.value)
+		if err != nil {
+			return err
 		}
-	}()
-	option, err := rrule.StrToROption(text)
-	if err != nil {
-		return nil, errors.New(clean(err.Error()))
-	}
-	if option.Freq > rrule.DAILY {
-		return nil, fmt.Errorf("%s recurrences are not read; an exception recurs daily at most", option.Freq)
-	}
-	if option.Interval < 0 || option.Interval > 1000 {
-		return nil, errors.New("its INTERVAL is out of bounds")
-	}
-	for _, list := range [][]int{option.Byhour, option.Byminute, option.Bysecond} {
-		if len(list) > 0 {
-			return nil, errors.New("BYHOUR, BYMINUTE and BYSECOND are not read; an exception recurs daily at most")
+		if e.start.date && exact != 0 {
+			return fmt.Errorf("begins on a date and has the DURATION %s; want days or weeks", quote(length.value))
 		}
+		e.wall, e.exact = time.Duration(min(days, 1_000))*day, exact
 	}
-	option.Dtstart = begin.wall
-	if !option.Until.IsZero() && begin.zone != nil {
-		until := option.Until.In(begin.zone) // UNTIL is in UTC, the walls are not
-		option.Until = time.Date(until.Year(), until.Month(), until.Day(), until.Hour(), until.Minute(), until.Second(), 0, time.UTC)
+	if e.wall+e.exact < 0 {
+		return fmt.Errorf("ends before it begins")
 	}
-	if last := time.Date(lastYear+1, 1, 1, 0, 0, 0, 0, time.UTC); option.Until.IsZero() && option.Count == 0 {
-		option.Until = last
+	if e.wall+e.exact > maxLength {
+		return fmt.Errorf("lasts longer than %d days; write it as several events", maxLength/day)
 	}
-	return rrule.NewRRule(*option)
+	if e.start.date && e.wall == 0 {
+		// Some programs write the same day as the end of an all-day event.
+		e.wall = day
+	}
+	return nil
 }

@@ -1,164 +1,167 @@
 package cron
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// reference is the naive reading of a cron expression, written for the tests alone: it
-// shares nothing with the code under test.
-type reference struct {
-	fields [5][61]bool
-	// anyDay and anyWeekday are true of a plain star: then the other one decides.
-	anyDay, anyWeekday bool
+// naive is a second reading of cron expressions, written for the tests and slow: tables of
+// what matches, and a walk over real minutes. It shares nothing with the package.
+type naive struct {
+	minute  [60]bool
+	hour    [24]bool
+	day     [32]bool
+	month   [13]bool
+	week    [8]bool
+	anyDay  bool
+	anyWeek bool
 }
 
-var referenceNames = map[string]int{
+var naiveNames = map[string]int{
 	"jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6, "jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12,
 	"sun": 0, "mon": 1, "tue": 2, "wed": 3, "thu": 4, "fri": 5, "sat": 6,
 }
 
-func newReference(text string) *reference {
-	r := &reference{}
-	bounds := [5][2]int{{0, 59}, {0, 23}, {1, 31}, {1, 12}, {0, 7}}
-	for i, field := range strings.Fields(text) {
-		for _, part := range strings.Split(field, ",") {
-			of, every := part, 1
-			if at := strings.Index(part, "/"); at >= 0 {
-				of, every = part[:at], referenceNumber(part[at+1:])
-			}
-			from, to := bounds[i][0], bounds[i][1]
-			if i == 4 {
-				to = 6
-			}
-			if of != "*" && of != "?" {
-				ends := strings.Split(of, "-")
-				from, to = referenceNumber(ends[0]), referenceNumber(ends[len(ends)-1])
-			}
-			for n := from; n <= to; n += every {
-				if i == 4 {
-					r.fields[i][n%7] = true
-					continue
-				}
-				r.fields[i][n] = true
-			}
-		}
-		star := field == "*" || field == "?"
-		r.anyDay = r.anyDay || i == 2 && star
-		r.anyWeekday = r.anyWeekday || i == 4 && star
+func naively(text string) naive {
+	switch text {
+	case "@hourly":
+		text = "0 * * * *"
+	case "@daily", "@midnight":
+		text = "0 0 * * *"
+	case "@weekly":
+		text = "0 0 * * 0"
+	case "@monthly":
+		text = "0 0 1 * *"
+	case "@yearly", "@annually":
+		text = "0 0 1 1 *"
 	}
-	return r
-}
-
-func referenceNumber(s string) int {
-	if n, ok := referenceNames[strings.ToLower(s)]; ok {
-		return n
+	parts := strings.Fields(text)
+	var n naive
+	naiveField(parts[0], 0, 59, n.minute[:])
+	naiveField(parts[1], 0, 23, n.hour[:])
+	n.anyDay = naiveField(parts[2], 1, 31, n.day[:])
+	naiveField(parts[3], 1, 12, n.month[:])
+	n.anyWeek = naiveField(parts[4], 0, 6, n.week[:])
+	if n.week[7] {
+		n.week[0] = true
 	}
-	n, _ := strconv.Atoi(s)
 	return n
 }
 
-// day matches a date, whose clock does not count.
-func (r *reference) day(wall time.Time) bool {
-	if !r.fields[3][int(wall.Month())] {
+// naiveField fills a table and says whether the field is a star.
+func naiveField(text string, low, high int, table []bool) (star bool) {
+	value := func(s string) int {
+		if v, ok := naiveNames[strings.ToLower(s)]; ok {
+			return v
+		}
+		v, _ := strconv.Atoi(s)
+		return v
+	}
+	for _, item := range strings.Split(text, ",") {
+		step := 1
+		base := item
+		if i := strings.IndexByte(item, '/'); i >= 0 {
+			step, _ = strconv.Atoi(item[i+1:])
+			base = item[:i]
+		}
+		from, to := low, high
+		if base == "*" || base == "?" {
+			star = star || step == 1
+		} else if i := strings.IndexByte(base, '-'); i > 0 {
+			from, to = value(base[:i]), value(base[i+1:])
+			if strings.EqualFold(base[i+1:], "sun") && from > 0 {
+				to = 7
+			}
+		} else {
+			from = value(base)
+			if base == item || to < from {
+				to = from
+			}
+		}
+		for v := from; v <= to; v += step {
+			table[v] = true
+		}
+	}
+	return star
+}
+
+func (n *naive) dayMatches(month time.Month, day int, week time.Weekday) bool {
+	if !n.month[month] {
 		return false
 	}
-	day, weekday := r.fields[2][wall.Day()], r.fields[4][int(wall.Weekday())]
-	if r.anyDay || r.anyWeekday {
-		return day && weekday
+	if n.anyDay || n.anyWeek {
+		return n.day[day] && n.week[week]
 	}
-	return day || weekday
+	return n.day[day] || n.week[week]
 }
 
-// minute matches a wall clock.
-func (r *reference) minute(wall time.Time) bool {
-	return r.fields[0][wall.Minute()] && r.fields[1][wall.Hour()] && r.day(wall)
+// everFires looks at four years day by day.
+func (n *naive) everFires() bool {
+	for d := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC); d.Year() < 2032; d = d.AddDate(0, 0, 1) {
+		if n.dayMatches(d.Month(), d.Day(), d.Weekday()) {
+			return true
+		}
+	}
+	return false
 }
 
-// daily is how often it fires on a day that matches.
-func (r *reference) daily() int {
-	count := func(field [61]bool) (n int) {
-		for _, on := range field {
-			if on {
-				n++
+// face is what the wall clock shows in one real minute; wall is the same as a count of
+// minutes.
+type face struct {
+	unix   int64
+	wall   int64
+	hour   int8
+	minute int8
+	day    int8
+	month  int8
+	week   int8
+}
+
+func faceOf(unix int64, zone *time.Location) face {
+	_, offset := time.Unix(unix, 0).In(zone).Zone()
+	t := time.Unix(unix+int64(offset), 0).UTC()
+	_, month, day := t.Date()
+	hour, minute, _ := t.Clock()
+	return face{unix: unix, wall: (unix + int64(offset)) / 60, hour: int8(hour), minute: int8(minute),
+		day: int8(day), month: int8(month), week: int8(t.Weekday())}
+}
+
+// faceOfWall is the face of a wall-clock minute that no clock showed.
+func faceOfWall(wall int64) face {
+	f := faceOf(wall*60, time.UTC)
+	f.wall = wall
+	return f
+}
+
+func (n *naive) matches(f *face) bool {
+	return n.minute[f.minute] && n.hour[f.hour] &&
+		n.dayMatches(time.Month(f.month), int(f.day), time.Weekday(f.week))
+}
+
+// due is a tick of the reference.
+type due struct{ unix, wall int64 }
+
+// walk applies the rule to real minutes in order: a nominal minute runs when the clock
+// first reaches or passes it. seen is the furthest that the clock was before the first.
+func (n *naive) walk(faces []face, seen int64, then func(due)) {
+	for i := range faces {
+		f := &faces[i]
+		if f.wall <= seen {
+			continue // The clock went back: these minutes have run.
+		}
+		run := int64(-1)
+		for wall := seen + 1; wall < f.wall; wall++ { // The clock jumped over these.
+			if jumped := faceOfWall(wall); n.matches(&jumped) {
+				run = wall
 			}
 		}
-		return n
+		if n.matches(f) {
+			run = f.wall
+		}
+		if run >= 0 {
+			then(due{unix: f.unix, wall: run})
+		}
+		seen = f.wall
 	}
-	return count(r.fields[0]) * count(r.fields[1])
-}
-
-// moment is a minute of real time and what a clock on the wall shows then, as if it were UTC.
-type moment struct{ at, wall time.Time }
-
-// walk goes through a span minute by minute.
-func walk(zone *time.Location, from, until time.Time) []moment {
-	var all []moment
-	for at := from; at.Before(until); at = at.Add(time.Minute) {
-		l := at.In(zone)
-		all = append(all, moment{at, time.Date(l.Year(), l.Month(), l.Day(), l.Hour(), l.Minute(), 0, 0, time.UTC)})
-	}
-	return all
-}
-
-// ticks of a walk: each local time once. Those that the clock jumps over run at the jump,
-// those that come again do not run again; of several at one instant the latest counts.
-func (r *reference) ticks(span []moment) []Tick {
-	var all []Tick
-	latest := span[0].wall.Add(-time.Minute)
-	for _, m := range span {
-		var tick *Tick
-		for wall := latest.Add(time.Minute); !wall.After(m.wall); wall = wall.Add(time.Minute) {
-			if r.minute(wall) {
-				tick = &Tick{Nominal: NominalOf(wall), At: m.at}
-			}
-		}
-		if tick != nil {
-			all = append(all, *tick)
-		}
-		if m.wall.After(latest) {
-			latest = m.wall
-		}
-	}
-	return all
-}
-
-// transitions of a zone between two instants.
-func transitions(zone *time.Location, from, until time.Time) []time.Time {
-	var all []time.Time
-	for at := from; ; {
-		_, end := at.In(zone).ZoneBounds()
-		if end.IsZero() || !end.Before(until) {
-			return all
-		}
-		_, before := end.Add(-time.Second).In(zone).Zone()
-		_, after := end.In(zone).Zone()
-		if before != after {
-			all = append(all, end)
-		}
-		at = end
-	}
-}
-
-// near transitions: the spans of fourteen hours before and after each, joined where they meet.
-func near(changes []time.Time) [][2]time.Time {
-	var spans [][2]time.Time
-	for _, at := range changes {
-		from, until := at.Add(-14*time.Hour), at.Add(14*time.Hour)
-		if n := len(spans); n > 0 && !from.After(spans[n-1][1]) {
-			spans[n-1][1] = until
-			continue
-		}
-		spans = append(spans, [2]time.Time{from, until})
-	}
-	return spans
-}
-
-// plain is true of a day that is far from every transition.
-func plain(day time.Time, spans [][2]time.Time) bool {
-	return !slices.ContainsFunc(spans, func(s [2]time.Time) bool {
-		return day.Add(40*time.Hour).After(s[0]) && day.Add(-16*time.Hour).Before(s[1])
-	})
 }
