@@ -75,6 +75,8 @@ type Result struct {
 	// Longest wait in a queue, in the order of the times.
 	Longest  time.Duration
 	Overlaps []Overlap
+	// OneWay are the schedules that tear clusters down and never bring them back.
+	OneWay []string
 }
 
 // maxRounds of decisions at one instant; there are two at most.
@@ -91,6 +93,9 @@ func Run(all []Schedule, o Options) (*Result, error) {
 	r := &Result{Span: o.Span, Overlaps: overlaps(all)}
 	var working []work
 	for _, s := range all {
+		if s.Timetable.Has(v1alpha1.DirectionTeardown) && !s.Timetable.Has(v1alpha1.DirectionRebuild) {
+			r.OneWay = append(r.OneWay, s.Name)
+		}
 		var of []work
 		for pace, names := range byPace(s.Plans) {
 			list := s.simulate(pace, o)

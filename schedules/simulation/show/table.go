@@ -65,6 +65,9 @@ func Summary(r *simulation.Result) string {
 	for _, o := range r.Overlaps {
 		fmt.Fprintf(&b, "warning: plan %s is in two schedules, %s and %s\n", o.Plan, o.Between[0], o.Between[1])
 	}
+	for _, name := range r.OneWay {
+		fmt.Fprintf(&b, "warning: schedule %s tears clusters down and nothing brings them back; is spec.rebuild missing?\n", name)
+	}
 	return b.String()
 }
 
