@@ -2,6 +2,7 @@ package cron
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -154,7 +155,11 @@ func TestOneTickForEachDay(t *testing.T) {
 		{"Australia/Lord_Howe", 2026}, {"America/Sao_Paulo", 2018}, {"Pacific/Apia", 2011}, {"America/Havana", 2026},
 	} {
 		zone := mustZone(t, tc.zone)
-		for _, text := range []string{"0 0 * * *", "30 0 * * *", "30 1 * * *", "30 2 * * *", "15 2 * * *", "0 3 * * *", "59 23 * * *"} {
+		texts := []string{"59 23 * * *"}
+		for quarter := range 96 {
+			texts = append(texts, fmt.Sprintf("%d %d * * *", quarter%4*15, quarter/4))
+		}
+		for _, text := range texts {
 			e := mustParse(t, text)
 			want := map[string]bool{}
 			for d := time.Date(tc.year, 1, 1, 0, 0, 0, 0, time.UTC); d.Year() == tc.year; d = d.AddDate(0, 0, 1) {

@@ -1,14 +1,42 @@
 package crds
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/schedules/cron"
 )
+
+// TestCronPattern: the API imports nothing of ours, so the rule repeats cron.Pattern.
+func TestCronPattern(t *testing.T) {
+	all, err := All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, definition := range all {
+		if definition.Spec.Names.Kind != "RecoverySchedule" {
+			continue
+		}
+		spec := definition.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"].Properties
+		for name, field := range map[string]apiextensionsv1.JSONSchemaProps{
+			"teardown.cron": spec["teardown"].Properties["cron"], "rebuild.cron": spec["rebuild"].Properties["cron"], "rebuild.readyBy": spec["rebuild"].Properties["readyBy"],
+		} {
+			if !slices.ContainsFunc(field.XValidations, func(r apiextensionsv1.ValidationRule) bool {
+				return strings.HasSuffix(r.Rule, "self.matches('"+cron.Pattern+"')")
+			}) {
+				t.Errorf("no rule of %s matches cron.Pattern; repeat it at CronExpression, and run make generate", name)
+			}
+		}
+		return
+	}
+	t.Error("there is no RecoverySchedule")
+}
 
 // TestScheduleValidation holds schedules against what the API server refuses before any
 // controller sees it.
@@ -47,6 +75,14 @@ func TestScheduleValidation(t *testing.T) {
 		"31 of short months":    {teardown("0 0 31 4,6 *"), "never fires"},
 		"29 February":           {teardown("0 0 29 2 *"), ""},
 		"long cron":             {teardown(strings.Repeat("0,", 130) + "0 20 * * *"), "256"},
+		"minute 60":             {teardown("60 20 * * *"), "out of its range"},
+		"hour 24":               {teardown("0 24 * * *"), "out of its range"},
+		"weekday 8":             {teardown("0 20 * * 8"), "out of its range"},
+		"month of no year":      {teardown("0 20 1 foo *"), "out of its range"},
+		"empty part of a list":  {teardown("0,,5 20 * * *"), "out of its range"},
+		"step of nothing":       {teardown("*/0 20 * * *"), "out of its range"},
+		"@reboot":               {teardown("@reboot"), "none of @hourly"},
+		"names, lists, steps":   {teardown("*/15,7 8-20/2 1,15 JAN-mar Mon-fri"), ""},
 		"same minutes":          {teardown("0 8 * * 1-5"), "same minutes"},
 		"deadline":              {missed("90m"), ""},
 		"until the next":        {missed("UntilNextRebuild"), ""},

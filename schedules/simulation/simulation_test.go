@@ -1,0 +1,176 @@
+package simulation
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/schedules"
+)
+
+func compiled(t *testing.T, name string, spec *v1alpha1.RecoveryScheduleSpec, plans ...string) Schedule {
+	t.Helper()
+	if spec.PlanRef == nil {
+		spec.PlanRef = &v1alpha1.PlanReference{Name: "dev"}
+	}
+	table, err := schedules.Compile(spec, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Schedule{Name: name, Spec: spec, Timetable: table}
+	for _, plan := range plans {
+		s.Plans = append(s.Plans, Plan{Name: plan, Pace: schedules.Pace{Expected: 10 * time.Minute}})
+	}
+	return s
+}
+
+func run(t *testing.T, o Options, all ...Schedule) *Result {
+	t.Helper()
+	r, err := Run(all, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func days(zone *time.Location, year int, month time.Month, day, n int) Span {
+	from := time.Date(year, month, day, 0, 0, 0, 0, zone)
+	return Span{From: from, Until: from.AddDate(0, 0, n)}
+}
+
+func office(zone string) *v1alpha1.RecoveryScheduleSpec {
+	return &v1alpha1.RecoveryScheduleSpec{
+		TimeZone: zone, Teardown: &v1alpha1.TeardownTimes{Cron: "0 20 * * 1-5"}, Rebuild: &v1alpha1.RebuildTimes{Cron: "0 8 * * 1-5"},
+	}
+}
+
+// listed is what comes of a simulation, a line each; those without a run in brackets.
+func listed(r *Result) string {
+	var lines []string
+	for _, t := range r.Transitions {
+		line := fmt.Sprintf("%s %s %s", t.Time.Format("02T15:04"), t.Plan, t.Operation)
+		if t.Skipped != "" {
+			line = "(" + line + ")"
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// TestOneRunForEachDay simulates a year of a daily teardown in zones with odd clocks: every
+// nominal day has one run, and instants and local times both go forward.
+func TestOneRunForEachDay(t *testing.T) {
+	for zone, year := range map[string]int{
+		"Europe/Rome": 2026, "America/New_York": 2026, "Africa/Cairo": 2026, "Asia/Beirut": 2026, "Australia/Lord_Howe": 2026,
+		"America/Sao_Paulo": 2018, "Pacific/Apia": 2011,
+	} {
+		for _, expression := range []string{"30 0 * * *", "30 1 * * *", "15 2 * * *", "0 12 * * *", "30 23 * * *"} {
+			s := compiled(t, "daily", &v1alpha1.RecoveryScheduleSpec{TimeZone: zone, Teardown: &v1alpha1.TeardownTimes{Cron: v1alpha1.CronExpression(expression)}}, "dev")
+			r := run(t, Options{Span: days(s.Timetable.Zone(), year, 1, 1, 365)}, s)
+			if len(r.Transitions) != 365 {
+				t.Errorf("%s in %s: %d transitions in a year", expression, zone, len(r.Transitions))
+			}
+			seen := map[string]bool{}
+			for i, now := range r.Transitions {
+				day := now.Nominal[:len("2026-01-01")]
+				if now.Skipped != "" || seen[day] {
+					t.Errorf("%s in %s: %s runs twice or not at all: %+v", expression, zone, day, now)
+				}
+				seen[day] = true
+				if i > 0 && (!now.Time.After(r.Transitions[i-1].Time) || now.Nominal <= r.Transitions[i-1].Nominal) {
+					t.Errorf("%s in %s: %s follows on %s", expression, zone, now.Nominal, r.Transitions[i-1].Nominal)
+				}
+			}
+		}
+	}
+}
+
+func TestReasonsOfClockChanges(t *testing.T) {
+	s := compiled(t, "night", &v1alpha1.RecoveryScheduleSpec{TimeZone: "Europe/Rome", Rebuild: &v1alpha1.RebuildTimes{Cron: "30 2 * * *"}}, "dev")
+	for day, says := range map[time.Time]string{
+		time.Date(2026, 3, 29, 0, 0, 0, 0, s.Timetable.Zone()):  "does not exist in Europe/Rome",
+		time.Date(2026, 10, 25, 0, 0, 0, 0, s.Timetable.Zone()): "exists twice in Europe/Rome",
+	} {
+		r := run(t, Options{Span: Span{From: day, Until: day.AddDate(0, 0, 1)}}, s)
+		if len(r.Transitions) != 1 || !strings.Contains(r.Transitions[0].Reason, says) {
+			t.Errorf("%s: %+v, want it to say %q", day.Format(time.DateOnly), r.Transitions, says)
+		}
+	}
+}
+
+// TestOutage: of what was missed only the latest counts, and not when it is too late.
+func TestOutage(t *testing.T) {
+	s := compiled(t, "office", office("UTC"), "dev")
+	span := days(time.UTC, 2026, 12, 4, 4) // Friday to Monday
+	at := func(day, hour, minute int) time.Time { return time.Date(2026, 12, day, hour, minute, 0, 0, time.UTC) }
+	for name, test := range map[string]struct {
+		outages []Span
+		want    string
+	}{
+		"none":                     {nil, "04T08:00 dev Rebuild\n04T20:00 dev Teardown\n07T08:00 dev Rebuild\n07T20:00 dev Teardown"},
+		"between two times":        {[]Span{{at(4, 9, 0), at(4, 19, 59)}}, "04T08:00 dev Rebuild\n04T20:00 dev Teardown\n07T08:00 dev Rebuild\n07T20:00 dev Teardown"},
+		"a teardown in time":       {[]Span{{at(4, 19, 0), at(4, 20, 30)}}, "04T08:00 dev Rebuild\n04T20:30 dev Teardown\n07T08:00 dev Rebuild\n07T20:00 dev Teardown"},
+		"a teardown missed":        {[]Span{{at(4, 19, 0), at(4, 22, 0)}}, "04T08:00 dev Rebuild\n(04T20:00 dev Teardown)\n07T08:00 dev Rebuild\n07T20:00 dev Teardown"},
+		"a rebuild, hours late":    {[]Span{{at(7, 7, 0), at(7, 15, 0)}}, "04T08:00 dev Rebuild\n04T20:00 dev Teardown\n07T15:00 dev Rebuild\n07T20:00 dev Teardown"},
+		"a weekend":                {[]Span{{at(4, 17, 0), at(7, 6, 0)}}, "04T08:00 dev Rebuild\n(04T20:00 dev Teardown)\n07T08:00 dev Rebuild\n07T20:00 dev Teardown"},
+		"until the end":            {[]Span{{at(4, 9, 0), at(20, 0, 0)}}, "04T08:00 dev Rebuild"},
+		"over a teardown and back": {[]Span{{at(4, 17, 0), at(7, 11, 0)}}, "04T08:00 dev Rebuild\n(04T20:00 dev Teardown)\n07T11:00 dev Rebuild\n07T20:00 dev Teardown"},
+	} {
+		if got := listed(run(t, Options{Span: span, Outages: test.outages}, s)); got != test.want {
+			t.Errorf("%s:\n%s\nwant\n%s", name, got, test.want)
+		}
+	}
+}
+
+func TestBlackout(t *testing.T) {
+	spec := office("UTC")
+	from := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+	spec.Blackouts = []v1alpha1.Blackout{{From: metav1.NewTime(from), Until: metav1.NewTime(from.AddDate(0, 0, 1)), Reason: "audit"}}
+	r := run(t, Options{Span: days(time.UTC, 2026, 11, 30, 3)}, compiled(t, "office", spec, "dev"))
+	want := "30T08:00 dev Rebuild\n30T20:00 dev Teardown\n(01T08:00 dev Rebuild)\n(01T20:00 dev Teardown)\n02T08:00 dev Rebuild\n02T20:00 dev Teardown"
+	if got := listed(r); got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+	if !strings.Contains(r.Transitions[2].Skipped, "audit") {
+		t.Errorf("no run for %q", r.Transitions[2].Skipped)
+	}
+}
+
+func TestWhole(t *testing.T) {
+	spec, limit := office("UTC"), int32(2)
+	spec.Concurrency = &limit
+	office := compiled(t, "office", spec, "dev-1", "dev-2", "dev-3")
+	down := compiled(t, "down", &v1alpha1.RecoveryScheduleSpec{Teardown: &v1alpha1.TeardownTimes{Cron: "0 21 * * *"}}, "dev-3")
+	r := run(t, Options{Span: days(time.UTC, 2026, 11, 30, 1)}, office, down)
+	if len(r.Transitions) != 7 || r.Peak != 2 || !r.PeakAt.Equal(eight) || r.Longest != 10*time.Minute {
+		t.Errorf("%d transitions, %d at a time since %s, longest wait %s", len(r.Transitions), r.Peak, r.PeakAt, r.Longest)
+	}
+	if third := r.Transitions[2]; third.Plan != "dev-3" || third.Wait != 600 {
+		t.Errorf("the third waits: %+v", third)
+	}
+	if len(r.Overlaps) != 1 || r.Overlaps[0] != (Overlap{Plan: "dev-3", Between: [2]string{"office", "down"}}) {
+		t.Errorf("overlaps %v", r.Overlaps)
+	}
+	if len(r.OneWay) != 1 || r.OneWay[0] != "down" {
+		t.Errorf("one way: %v", r.OneWay)
+	}
+}
+
+func TestRunRefuses(t *testing.T) {
+	minutely := compiled(t, "often", &v1alpha1.RecoveryScheduleSpec{Teardown: &v1alpha1.TeardownTimes{Cron: "* * * * *"}}, "dev")
+	for i := range 1000 {
+		minutely.Plans = append(minutely.Plans, Plan{Name: fmt.Sprintf("dev-%d", i), Pace: minutely.Plans[0].Pace})
+	}
+	for says, span := range map[string]Span{
+		"nothing to simulate":           {From: eight, Until: eight},
+		"more than 1000000 transitions": days(time.UTC, 2026, 1, 1, 2),
+	} {
+		if _, err := Run([]Schedule{minutely}, Options{Span: span}); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, want it to say %q", err, says)
+		}
+	}
+}
