@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -14,7 +16,12 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("KUBECONFIG", env.WorkDir+"/no-such-kubeconfig")
-			return nil
+			// A file that is larger than anything that is read, and takes no room.
+			huge := filepath.Join(env.WorkDir, "huge")
+			if err := os.WriteFile(huge, nil, 0o600); err != nil {
+				return err
+			}
+			return os.Truncate(huge, 100<<20)
 		},
 	})
 }

@@ -145,6 +145,9 @@ func (o *simulateOptions) spans(zone *time.Location, now time.Time) (simulation.
 		if err != nil {
 			return out, usageError("--controller-down %w", err)
 		}
+		if !down.Until.After(down.From) {
+			return out, usageError("--controller-down %q: its end is not after its start", text)
+		}
 		out.Outages = append(out.Outages, down)
 	}
 	slices.SortFunc(out.Outages, func(a, b simulation.Span) int { return a.From.Compare(b.From) })
