@@ -27,5 +27,6 @@ func ICS(w io.Writer, r *simulation.Result, now time.Time) error {
 		event.SetSummary(fmt.Sprintf("%s %s", t.Operation, t.Plan))
 		event.SetDescription(t.Reason)
 	}
-	return calendar.SerializeTo(w)
+	// RFC 5545 ends lines in this way on every system.
+	return calendar.SerializeTo(w, ics.WithNewLineWindows)
 }
