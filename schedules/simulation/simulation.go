@@ -82,7 +82,7 @@ type Result struct {
 // maxRounds of decisions at one instant; there are two at most.
 const maxRounds = 8
 
-// MaxTransitions that one simulation makes.
+// MaxTransitions bounds what one simulation makes: it has fewer.
 const MaxTransitions = 1_000_000
 
 // Run a simulation.
@@ -99,8 +99,9 @@ func Run(all []Schedule, o Options) (*Result, error) {
 		var of []work
 		for pace, names := range byPace(s.Plans) {
 			list := s.simulate(pace, o)
-			if len(r.Transitions)+len(list)*len(names) > MaxTransitions {
-				return nil, fmt.Errorf("more than %d transitions; simulate fewer days or plans", MaxTransitions)
+			// A list of that length was cut off there.
+			if len(r.Transitions)+len(list)*len(names) >= MaxTransitions {
+				return nil, fmt.Errorf("%d transitions or more; simulate fewer days or plans", MaxTransitions)
 			}
 			for _, name := range names {
 				for _, t := range list {

@@ -160,17 +160,27 @@ func TestWhole(t *testing.T) {
 	}
 }
 
+// TestRunRefuses what it would have to cut off, for one plan as for many.
 func TestRunRefuses(t *testing.T) {
-	minutely := compiled(t, "often", &v1alpha1.RecoveryScheduleSpec{Teardown: &v1alpha1.TeardownTimes{Cron: "* * * * *"}}, "dev")
+	one := compiled(t, "often", &v1alpha1.RecoveryScheduleSpec{Teardown: &v1alpha1.TeardownTimes{Cron: "* * * * *"}}, "dev")
+	many := one
 	for i := range 1000 {
-		minutely.Plans = append(minutely.Plans, Plan{Name: fmt.Sprintf("dev-%d", i), Pace: minutely.Plans[0].Pace})
+		many.Plans = append(many.Plans, Plan{Name: fmt.Sprintf("dev-%d", i), Pace: one.Plans[0].Pace})
 	}
-	for says, span := range map[string]Span{
-		"nothing to simulate":           {From: eight, Until: eight},
-		"more than 1000000 transitions": days(time.UTC, 2026, 1, 1, 2),
+	for name, test := range map[string]struct {
+		schedule Schedule
+		span     Span
+		says     string
+	}{
+		"no time":    {one, Span{From: eight, Until: eight}, "nothing to simulate"},
+		"many plans": {many, days(time.UTC, 2026, 1, 1, 2), "1000000 transitions or more; simulate fewer days or plans"},
+		"many days":  {one, days(time.UTC, 2026, 1, 1, 3660), "1000000 transitions or more; simulate fewer days or plans"},
 	} {
-		if _, err := Run([]Schedule{minutely}, Options{Span: span}); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%v, want it to say %q", err, says)
+		if testing.Short() && name == "many days" {
+			continue // a million decisions take seconds
+		}
+		if _, err := Run([]Schedule{test.schedule}, Options{Span: test.span}); err == nil || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: %v, want it to say %q", name, err, test.says)
 		}
 	}
 }
