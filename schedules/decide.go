@@ -58,7 +58,7 @@ type Busy struct {
 // Hold keeps a cluster.
 type Hold struct {
 	Name, Reason string
-	Until        time.Time
+	Since, Until time.Time
 }
 
 // Use of a cluster; Reason is empty when nobody uses it.
@@ -202,7 +202,7 @@ func (t *Timetable) act(o Observed, due Due, d *Decision) {
 	last := o.handled(due.Operation)
 	again := last != nil && last.Nominal == due.Nominal.String()
 	switch {
-	case o.Busy != nil:
+	case o.Busy != nil && (t.ordered(o, due) || !t.late(o, due)):
 		t.behind(o, due, d)
 	case t.satisfied(due, o.State):
 		if !again {
@@ -212,9 +212,9 @@ func (t *Timetable) act(o Observed, due Due, d *Decision) {
 		if last.Attempts < maxAttempts {
 			d.Again = o.Finished.Add(attemptPause)
 		}
-	case t.held(o, due, d):
 	case t.late(o, due):
 		d.Dealt[due.Operation] = due.dealt(v1alpha1.OutcomeMissed, fmt.Sprintf("nobody could act on it for more than %s", t.directions[due.Operation].deadline))
+	case t.held(o, due, d):
 	case t.used(o, due, d):
 	default:
 		d.Action, d.Due, d.Attempt = Order, due, 1
@@ -224,13 +224,18 @@ func (t *Timetable) act(o Observed, due Due, d *Decision) {
 	}
 }
 
+// ordered is true when the run that is not finished is the one of this time.
+func (t *Timetable) ordered(o Observed, due Due) bool {
+	b := o.Busy
+	return b != nil && b.Ours && b.Operation == due.Operation && b.Nominal == due.Nominal.String()
+}
+
 // behind a run that is not finished: the one of this time, one that is out of date, or one
 // that has to end first.
 func (t *Timetable) behind(o Observed, due Due, d *Decision) {
 	busy := o.Busy
-	same := busy.Ours && busy.Operation == due.Operation && busy.Nominal == due.Nominal.String()
 	switch {
-	case same:
+	case t.ordered(o, due):
 		if last := o.handled(due.Operation); last == nil || last.Nominal != busy.Nominal {
 			h := due.dealt(v1alpha1.OutcomeOrdered, "")
 			h.Run, h.Attempt = busy.Run, 1

@@ -98,7 +98,21 @@ func decideCases(t *testing.T) map[string]decideCase {
 		"a hold in the past":     {now: "2026-11-30 20:00", want: Order, due: "Teardown 2026-11-30T20:00", seen: hold("2026-11-30 19:00")},
 		"a hold of what is down": {now: "2026-12-01 08:00", want: Order, due: "Rebuild 2026-12-01T08:00", seen: func(o *Observed) { hold("2026-12-01 12:00")(o); o.State = Down }},
 		"behind another run":     {now: "2026-11-30 20:00", want: Postpone, due: "Teardown 2026-11-30T20:00", seen: func(o *Observed) { o.Busy = &Busy{Run: "by-hand", Started: true} }, says: "run by-hand is under way"},
-		"after another run":      {now: "2026-11-30 23:00", want: Order, due: "Teardown 2026-11-30T20:00", seen: func(o *Observed) { o.Finished = at(t, "2026-11-30 22:59") }},
+		"after another run": {now: "2026-11-30 23:00", want: Order, due: "Teardown 2026-11-30T20:00", seen: func(o *Observed) {
+			o.Finished = at(t, "2026-11-30 22:59")
+			o.Postponed = &v1alpha1.Postponement{Operation: "Teardown", Nominal: "2026-11-30T20:00", Until: micro(at(t, "2026-11-30 23:10"))}
+		}},
+		"missed, then a run by hand":          {now: "2026-12-01 07:30", want: Record, dealt: []string{"Teardown Missed"}, seen: func(o *Observed) { o.Busy = &Busy{Run: "by-hand"} }},
+		"missed, then a run was done by hand": {now: "2026-12-01 07:50", want: Record, dealt: []string{"Teardown Missed"}, seen: func(o *Observed) { o.Finished = at(t, "2026-12-01 07:49") }},
+		"missed, then held": {now: "2026-12-01 07:30", want: Record, dealt: []string{"Teardown Missed"}, seen: func(o *Observed) {
+			o.Holds = []Hold{{Name: "demo", Since: at(t, "2026-12-01 07:20"), Until: at(t, "2026-12-01 07:45")}}
+		}},
+		"missed, then held and let go": {now: "2026-12-01 07:50", want: Record, dealt: []string{"Teardown Missed"}, seen: func(o *Observed) {
+			o.Holds = []Hold{{Name: "demo", Since: at(t, "2026-12-01 07:20"), Until: at(t, "2026-12-01 07:45")}}
+		}},
+		"held by two, one after the other": {now: "2026-11-30 23:50", want: Order, due: "Teardown 2026-11-30T20:00", seen: func(o *Observed) {
+			o.Holds = []Hold{{Name: "b", Since: at(t, "2026-11-30 21:50"), Until: at(t, "2026-11-30 23:30")}, {Name: "a", Since: at(t, "2026-11-30 19:00"), Until: at(t, "2026-11-30 22:00")}}
+		}},
 		"its own run, after a crash": {now: "2026-11-30 20:01", want: Record, dealt: []string{"Teardown Ordered", "Rebuild Superseded"}, seen: func(o *Observed) {
 			o.Busy = &Busy{Run: "x", Ours: true, Operation: "Teardown", Nominal: "2026-11-30T20:00"}
 		}},

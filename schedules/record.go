@@ -49,11 +49,14 @@ func micro(t time.Time) metav1.MicroTime {
 	return metav1.NewMicroTime(t.UTC().Truncate(time.Microsecond))
 }
 
-func clip(s string) string {
-	if len(s) <= maxMessage {
+func clip(s string) string { return Clip(s, maxMessage) }
+
+// Clip bounds a text for people, in bytes.
+func Clip(s string, most int) string {
+	if len(s) <= most {
 		return s
 	}
-	end := maxMessage - len("…")
+	end := most - len("…")
 	for end > 0 && !utf8.RuneStart(s[end]) {
 		end--
 	}

@@ -30,29 +30,32 @@ func (t *Timetable) held(o Observed, due Due, d *Decision) bool {
 	return true
 }
 
-// late is true when the time is over. What made it wait does not count.
+// late is true when the time is over. What made it wait does not count, if it began to wait
+// before it was late: a run or a hold of the next morning gives no second chance to a
+// teardown that the evening missed.
 func (t *Timetable) late(o Observed, due Due) bool {
 	limit := t.directions[due.Operation].deadline
 	if limit == 0 || t.mode == v1alpha1.ModeLevel {
 		return false
 	}
+	return o.Now.Sub(waited(o, due, limit)) > limit
+}
+
+// waited is until when a time had to wait: for what the status has, else for the holds that
+// covered it one after the other.
+func waited(o Observed, due Due, limit time.Duration) time.Time {
 	base := due.Start
-	if o.Finished.After(base) {
-		base = o.Finished
+	if p := o.Postponed; p != nil && p.Operation == due.Operation && p.Nominal == due.Nominal.String() && p.Until.After(base) {
+		base = p.Until.Time
 	}
-	if p := o.Postponed; p != nil && p.Operation == due.Operation && p.Nominal == due.Nominal.String() {
-		if until := p.Until.Time; until.After(o.Now) {
-			base = o.Now
-		} else if until.After(base) {
-			base = until
+	for range o.Holds {
+		for _, h := range o.Holds {
+			if h.Until.After(base) && !h.Since.After(base.Add(limit)) {
+				base = h.Until
+			}
 		}
 	}
-	for _, h := range o.Holds {
-		if h.Until.After(base) && !h.Until.After(o.Now) {
-			base = h.Until
-		}
-	}
-	return o.Now.Sub(base) > limit
+	return base
 }
 
 // used is true when somebody has to look whether the cluster is in use, or when it is.

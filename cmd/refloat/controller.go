@@ -40,6 +40,7 @@ type controllerOptions struct {
 	audit       bool
 	remote      bool
 	accountsIn  string
+	maxActive   int    // runs at a time; 0 for no limit
 	only        string // the namespace that is served; empty for all
 	verbose     bool
 }
@@ -68,6 +69,7 @@ With --namespace it serves the plans and runs of that namespace and looks at no 
 	flags.StringVar(&o.electIn, "leader-elect-namespace", "", "namespace of the lease (default: the controller's own, else that of the context)")
 	flags.StringVar(&o.accountsIn, "act-as-accounts-in", "", "namespace of the service accounts "+deploy.Planner+", "+deploy.Applier+", "+deploy.Destroyer+" and "+deploy.Scheduler+
 		", to act as one of them in everything (default: act as whoever the kubeconfig says)")
+	flags.IntVar(&o.maxActive, "max-active-runs", 0, "let scheduled runs wait while so many runs work; 0 for no limit. What people order waits for nobody")
 	flags.BoolVar(&o.audit, "audit", false, "keep an audit log of every cluster of the local provider")
 	flags.BoolVar(&o.remote, "allow-remote-bases", false, "let kustomizations read from other repositories")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
@@ -100,7 +102,7 @@ func runController(ctx context.Context, t terminal, a *access, o *controllerOpti
 		}
 	}
 	if err := controller.SetupWithManager(mgr, controller.Options{
-		CacheDir: cacheDir, Log: log, AllowRemoteBases: o.remote, Version: buildVersion(), Applier: roles.applier, Destroyer: roles.destroyer,
+		CacheDir: cacheDir, Log: log, AllowRemoteBases: o.remote, Version: buildVersion(), MaxActive: o.maxActive, Applier: roles.applier, Destroyer: roles.destroyer,
 	}); err != nil {
 		return fmt.Errorf("set up the run controller: %w", err)
 	}

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -14,9 +12,7 @@ import (
 )
 
 func newSnoozeCommand(t terminal, a *access) *cobra.Command {
-	var reason string
-	var length time.Duration
-	cmd := &cobra.Command{
+	return newKeepCommand(a, &cobra.Command{
 		Use:   "snooze PLAN --for 2h --reason WHY",
 		Short: "Put the teardown of a plan's cluster off",
 		Long: `Put the teardown of a plan's cluster off, for as long as you say from now on. The
@@ -24,25 +20,9 @@ schedule says how long after its time a teardown may be at most (maxSnooze).
 
 It is a Hold, which ends by itself; then the teardown is made up for, unless the next
 rebuild is due by then. To end it before: kubectl delete hold NAME`,
-		Args: oneArg("the name of a plan ('refloat get plans' lists them)"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if reason == "" || length <= 0 {
-				return usageError("say how long and why: --for 2h --reason \"release night\"")
-			}
-			c, namespace, err := a.connect()
-			if err != nil {
-				return err
-			}
-			plan, err := findPlan(cmd.Context(), c, namespace, args[0], "")
-			if err != nil {
-				return err
-			}
-			return snooze(cmd.Context(), t, c, plan, length, reason)
-		},
-	}
-	cmd.Flags().StringVar(&reason, "reason", "", "why; shown in the schedule's status")
-	cmd.Flags().DurationVar(&length, "for", 0, "how long")
-	return cmd
+	}, func(ctx context.Context, c client.Client, plan *v1alpha1.RecoveryPlan, length time.Duration, reason string) error {
+		return snooze(ctx, t, c, plan, length, reason)
+	})
 }
 
 // snoozable is what the schedules of a plan say about putting its teardown off.
@@ -68,16 +48,7 @@ func snooze(ctx context.Context, t terminal, c client.Client, plan *v1alpha1.Rec
 		return usageError("schedule %s lets its teardown of %s be put off by %s at most, until %s; %s from now is more",
 			may.schedule, may.due.Format(time.RFC3339), may.limit, may.latest().Format(time.RFC3339), length)
 	}
-	hold := &v1alpha1.Hold{
-		ObjectMeta: metav1.ObjectMeta{Namespace: plan.Namespace, GenerateName: plan.Name + "-snooze-"},
-		Spec:       v1alpha1.HoldSpec{PlanRef: v1alpha1.PlanReference{Name: plan.Name}, Until: metav1.NewTime(until), Reason: reason},
-	}
-	if err := c.Create(ctx, hold); err != nil {
-		return explain(err, "create the hold")
-	}
-	say(t.Err, "cluster %s is left alone until %s", plan.Spec.Cluster.Name, until.Format(time.RFC3339))
-	_, err = fmt.Fprintf(t.Out, "hold/%s created\n", hold.Name)
-	return err
+	return createHold(ctx, t, c, plan, plan.Name+"-snooze-", until, reason)
 }
 
 // snoozableBy the schedules of a plan. Of several the strictest counts.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -47,7 +46,7 @@ func (p *pass) act(ctx context.Context, plan *v1alpha1.RecoveryPlan, known *v1al
 
 // order the run of a time. Its name makes sure that there is one.
 func (p *pass) order(ctx context.Context, plan *v1alpha1.RecoveryPlan, known *v1alpha1.ScheduledPlan, seen *schedules.Observed, d schedules.Decision) error {
-	run := p.runFor(plan, d)
+	run := p.runFor(plan, seen.State, d)
 	err := p.Client.Create(ctx, run)
 	if apierrors.IsAlreadyExists(err) {
 		err = p.ours(ctx, run)
@@ -79,9 +78,9 @@ func (p *pass) saved(down time.Duration) {
 	p.schedule.Status.Saved = &metav1.Duration{Duration: total}
 }
 
-// runFor a time. A cluster that is there is left alone where a rebuild only brings back
-// what a teardown took.
-func (p *pass) runFor(plan *v1alpha1.RecoveryPlan, d schedules.Decision) *v1alpha1.RecoveryRun {
+// runFor a time. Where a rebuild only brings back what a teardown took, it leaves alone a
+// cluster that came to be since: one that the last rebuild left broken it makes anew.
+func (p *pass) runFor(plan *v1alpha1.RecoveryPlan, state schedules.State, d schedules.Decision) *v1alpha1.RecoveryRun {
 	due, schedule := d.Due, p.schedule
 	ordered := &v1alpha1.ScheduledTime{
 		Name: schedule.Name, UID: schedule.UID, Nominal: due.Nominal.String(), Due: metav1.NewMicroTime(due.Start),
@@ -100,7 +99,7 @@ func (p *pass) runFor(plan *v1alpha1.RecoveryPlan, d schedules.Decision) *v1alph
 			PlanRef: v1alpha1.PlanReference{Name: plan.Name}, Operation: v1alpha1.Operation(due.Operation), Cluster: plan.Spec.Cluster.Name,
 			Reason:       fmt.Sprintf("schedule %s, %s %s", schedule.Name, due.Nominal, p.table.Zone()),
 			Schedule:     ordered,
-			KeepExisting: due.Operation == v1alpha1.DirectionRebuild && p.table.Wakes(),
+			KeepExisting: due.Operation == v1alpha1.DirectionRebuild && p.table.Wakes() && state == schedules.Down,
 		},
 	}
 }
@@ -167,7 +166,7 @@ func (p *pass) dealt(plan *v1alpha1.RecoveryPlan, known *v1alpha1.ScheduledPlan,
 	} else {
 		known.Rebuild = record
 	}
-	p.schedule.Status.Last = clip(fmt.Sprintf("%s of %s: %s, for %s", direction, record.Nominal, dealt.Outcome, plan.Name), maxLast)
+	p.schedule.Status.Last = schedules.Clip(fmt.Sprintf("%s of %s: %s, for %s", direction, record.Nominal, dealt.Outcome, plan.Name), maxLast)
 	observeDealt(p.schedule, dealt)
 	switch dealt.Outcome {
 	case v1alpha1.OutcomeMissed:
@@ -186,15 +185,13 @@ func (p *pass) say(plan *v1alpha1.RecoveryPlan, reason, format string, args ...a
 }
 
 func (p *pass) event(plan *v1alpha1.RecoveryPlan, kind, reason, format string, args ...any) {
-	note := clip(fmt.Sprintf(format, args...), maxNote)
+	note := schedules.Clip(fmt.Sprintf(format, args...), maxNote)
 	p.news = append(p.news, func() { p.Recorder.Eventf(plan, p.schedule, kind, reason, "Schedule", "%s", note) })
 }
 
 const (
-	// maxNote is what an event's note may hold, with room for a broken character.
+	// maxNote is what an event's note may hold, with some room.
 	maxNote = 1000
 	// maxLast of a status.
 	maxLast = 256
 )
-
-func clip(text string, most int) string { return strings.ToValidUTF8(text[:min(len(text), most)], "") }

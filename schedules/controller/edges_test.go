@@ -209,3 +209,30 @@ func TestSnoozeByAnnotation(t *testing.T) {
 		})
 	}
 }
+
+// TestBrokenIsMadeAnew orders a rebuild of a cluster that the last one left broken, which
+// may delete it; one that brings back what is down may not.
+func TestBrokenIsMadeAnew(t *testing.T) {
+	for _, broken := range []bool{true, false} {
+		w := newWorld(t)
+		s := w.office(nil)
+		if broken {
+			failed := &v1alpha1.RecoveryRun{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: "failed"}}
+			failed.Spec = v1alpha1.RecoveryRunSpec{PlanRef: *s.Spec.PlanRef, Operation: v1alpha1.OperationRebuild}
+			w.must(w.c.Create(t.Context(), failed))
+			at := metav1.NewMicroTime(w.time("12:00"))
+			failed.Status.StartedAt, failed.Status.FinishedAt = &at, &at
+			failed.Status.Target = &v1alpha1.Incarnation{Name: "dev"}
+			failed.Status.Failure = &v1alpha1.Failure{Phase: v1alpha1.PhaseWaves, Reason: "TimedOut", Message: "too late"}
+			w.must(w.c.Status().Update(t.Context(), failed))
+		} else {
+			w.down[s.Spec.PlanRef.Name] = true
+		}
+		w.at("1 8:00", s)
+		for _, run := range w.runs(map[bool]int{true: 2, false: 1}[broken]) {
+			if run.Spec.Schedule != nil && run.Spec.KeepExisting == broken {
+				t.Errorf("broken %t: keepExisting %t", broken, run.Spec.KeepExisting)
+			}
+		}
+	}
+}

@@ -77,7 +77,7 @@ func (p *pass) observe(ctx context.Context, plan *v1alpha1.RecoveryPlan, known *
 	}
 	for i := range holds.Items {
 		if h := &holds.Items[i]; h.DeletionTimestamp == nil {
-			seen.Holds = append(seen.Holds, schedules.Hold{Name: h.Name, Reason: h.Spec.Reason, Until: h.Spec.Until.Time})
+			seen.Holds = append(seen.Holds, schedules.Hold{Name: h.Name, Reason: h.Spec.Reason, Since: h.CreationTimestamp.Time, Until: h.Spec.Until.Time})
 		}
 	}
 	p.snoozed(plan, &seen)
