@@ -136,7 +136,10 @@ func TestBehindARun(t *testing.T) {
 	w.must(w.c.Create(t.Context(), run))
 	w.at("20:00", s)
 	w.postponed(s, "20:30", "run by-hand is under way")
-	w.at("21:40", s)
+	for _, called := range []string{"20:30", "21:00", "21:30"} {
+		w.at(called, s)
+	}
+	w.postponed(s, "22:00", "run by-hand is under way")
 	w.finish()
 	w.at("21:41", s)
 	w.outcome(s, teardown, "20:00", v1alpha1.OutcomeOrdered)
