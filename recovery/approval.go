@@ -21,7 +21,7 @@ const DefaultApprovalTimeout = 24 * time.Hour
 // drill made itself is not asked about, nor what is left of a cluster that is gone.
 func needsApproval(run *v1alpha1.RecoveryRun) bool {
 	s := run.Status
-	return s.Pinned != nil && s.Pinned.Plan.Teardown.Policy == v1alpha1.TeardownNeedsApproval &&
+	return s.Pinned != nil && (s.Pinned.Plan.Teardown.Policy == v1alpha1.TeardownNeedsApproval || proposed(run)) &&
 		run.Spec.Operation != v1alpha1.OperationDrill && s.Previous != nil && s.Previous.UID != ""
 }
 
@@ -114,9 +114,51 @@ func RecordApproval(run *v1alpha1.RecoveryRun, a *v1alpha1.RunApproval, now time
 	RecordAdvance(run, message, now)
 }
 
-// heldBack fails a run whose cluster somebody wants left alone, as long as nothing of it
-// was deleted.
+// proposed runs wait for a person, whatever the plan says.
+func proposed(run *v1alpha1.RecoveryRun) bool {
+	return run.Spec.Proposal != nil && run.Spec.Proposal.NeedsApproval
+}
+
+// OutageOver tells why the outage that a run was ordered for is over; empty when it is not.
+// The policy is nil when it is gone.
+func OutageOver(p *v1alpha1.Proposal, policy *v1alpha1.FailoverPolicy) string {
+	if policy == nil || policy.UID != p.UID {
+		return fmt.Sprintf("FailoverPolicy %s, which ordered the run, is gone", p.PolicyRef.Name)
+	}
+	outage := policy.Status.Outage
+	switch {
+	case outage == nil || outage.ClusterUID != p.ClusterUID || !outage.Since.Equal(&p.OutageSince):
+		return fmt.Sprintf("FailoverPolicy %s knows nothing of the outage any more", policy.Name)
+	case outage.OverAt != nil:
+		return fmt.Sprintf("FailoverPolicy %s says that it is over since %s", policy.Name, outage.OverAt.UTC().Format(time.RFC3339))
+	}
+	return ""
+}
+
+// calledOff fails a run whose reason is gone, as long as nothing was deleted.
+func calledOff(o Observation) *Decision {
+	p := o.Run.Spec.Proposal
+	if p == nil || cleaning(o.Run) {
+		return nil
+	}
+	why := o.OutageOver
+	if previous := o.Run.Status.Previous; previous != nil && previous.UID != p.ClusterUID {
+		why = fmt.Sprintf("another cluster took the place of the one that died (UID %s, not %s)", previous.UID, p.ClusterUID)
+	}
+	if why == "" {
+		return nil
+	}
+	d := failed(o, Faultf("OutageOver", "the run was ordered because cluster %s was dead, and that is no more: %s; nothing was deleted",
+		o.Run.Status.Pinned.Plan.Cluster.Name, why))
+	return &d
+}
+
+// heldBack fails a run whose cluster somebody wants left alone, or that is not wanted any
+// more, as long as nothing of it was deleted.
 func heldBack(o Observation) *Decision {
+	if d := calledOff(o); d != nil {
+		return d
+	}
 	if cleaning(o.Run) || o.Run.Spec.OverrideHolds {
 		return nil
 	}

@@ -16,6 +16,14 @@ import (
 // as unreachable: one request that fails says nothing.
 const SilentPatience = time.Minute
 
+// Patience of a run with a silent cluster: none with one that a FailoverPolicy found dead.
+func Patience(run *v1alpha1.RecoveryRun) time.Duration {
+	if run.Spec.Proposal != nil {
+		return 0
+	}
+	return SilentPatience
+}
+
 // LossFound is what looking for losses came to.
 type LossFound struct {
 	// Preview is nil when it could not be told.
@@ -77,7 +85,8 @@ func JudgeLoss(run *v1alpha1.RecoveryRun, cluster string, found LossFound) (*Fau
 	policy, plan := run.Status.Pinned.Plan.Teardown.Loss, run.Spec.PlanRef.Name
 	warn := policy.Policy == v1alpha1.LossWarn
 	if found.Preview == nil {
-		allowed := found.Silent && run.Spec.Operation == v1alpha1.OperationRebuild && policy.Unreachable == v1alpha1.UnreachableAllowRebuild
+		allowed := found.Silent && run.Spec.Operation == v1alpha1.OperationRebuild &&
+			(policy.Unreachable == v1alpha1.UnreachableAllowRebuild || proposed(run)) // who approves it reads that nobody can tell
 		if warn || allowed {
 			return nil, fmt.Sprintf("what would be lost with Cluster %s could not be told: %s", cluster, found.Unseen)
 		}

@@ -24,6 +24,9 @@ type Observation struct {
 	Approvals []v1alpha1.RunApproval
 	// Holds of the plan, until something is deleted.
 	Holds []v1alpha1.Hold
+	// OutageOver is why the outage that the run was ordered for is over; empty when it is not,
+	// and when the run was not ordered for one.
+	OutageOver string
 	// Preview is the repeated look at what would be lost.
 	Preview Work
 	// Budgets that the plan is under, until something is deleted.

@@ -18,6 +18,7 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		&Hold{}, &HoldList{},
 		&RecoverySchedule{}, &RecoveryScheduleList{},
 		&TeardownBudget{}, &TeardownBudgetList{},
+		&FailoverPolicy{}, &FailoverPolicyList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

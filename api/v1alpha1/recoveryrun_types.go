@@ -50,7 +50,7 @@ const (
 
 // RecoveryRunSpec is the order. Only suspend and cancel can be changed.
 //
-// +kubebuilder:validation:XValidation:rule="self.planRef == oldSelf.planRef && self.operation == oldSelf.operation && (has(self.reason) ? self.reason : \"\") == (has(oldSelf.reason) ? oldSelf.reason : \"\") && (has(self.requestedBy) ? self.requestedBy : \"\") == (has(oldSelf.requestedBy) ? oldSelf.requestedBy : \"\") && (has(self.cluster) ? self.cluster : \"\") == (has(oldSelf.cluster) ? oldSelf.cluster : \"\") && (has(self.retryOf) ? self.retryOf : \"\") == (has(oldSelf.retryOf) ? oldSelf.retryOf : \"\") && (has(self.overrideHolds) && self.overrideHolds) == (has(oldSelf.overrideHolds) && oldSelf.overrideHolds) && (has(self.keepExisting) && self.keepExisting) == (has(oldSelf.keepExisting) && oldSelf.keepExisting) && has(self.schedule) == has(oldSelf.schedule) && (!has(self.schedule) || self.schedule == oldSelf.schedule)",message="a run is immutable but for suspend and cancel; create another one"
+// +kubebuilder:validation:XValidation:rule="self.planRef == oldSelf.planRef && self.operation == oldSelf.operation && (has(self.reason) ? self.reason : \"\") == (has(oldSelf.reason) ? oldSelf.reason : \"\") && (has(self.requestedBy) ? self.requestedBy : \"\") == (has(oldSelf.requestedBy) ? oldSelf.requestedBy : \"\") && (has(self.cluster) ? self.cluster : \"\") == (has(oldSelf.cluster) ? oldSelf.cluster : \"\") && (has(self.retryOf) ? self.retryOf : \"\") == (has(oldSelf.retryOf) ? oldSelf.retryOf : \"\") && (has(self.overrideHolds) && self.overrideHolds) == (has(oldSelf.overrideHolds) && oldSelf.overrideHolds) && (has(self.keepExisting) && self.keepExisting) == (has(oldSelf.keepExisting) && oldSelf.keepExisting) && has(self.proposal) == has(oldSelf.proposal) && (!has(self.proposal) || self.proposal == oldSelf.proposal) && has(self.schedule) == has(oldSelf.schedule) && (!has(self.schedule) || self.schedule == oldSelf.schedule)",message="a run is immutable but for suspend and cancel; create another one"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || has(self.cancel) && self.cancel == oldSelf.cancel",message="a run that was cancelled stays so"
 // +kubebuilder:validation:XValidation:rule="!has(self.retryOf) || self.operation == 'Rebuild'",message="only a Rebuild can be a retry"
 type RecoveryRunSpec struct {
@@ -86,6 +86,10 @@ type RecoveryRunSpec struct {
 	//
 	// +optional
 	Schedule *ScheduledTime `json:"schedule,omitempty"`
+	// Proposal is why a FailoverPolicy ordered the run, if one did.
+	//
+	// +optional
+	Proposal *Proposal `json:"proposal,omitempty"`
 	// OverrideHolds carries the run out although the cluster is held.
 	//
 	// +optional

@@ -3,6 +3,7 @@ package capi
 import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Role is what Refloat does in a workload cluster, and the name of the service account in
@@ -17,7 +18,12 @@ const (
 	RoleVerifier Role = "refloat-verifier"
 	// RoleDestroyer gives back what the cluster holds outside of itself.
 	RoleDestroyer Role = "refloat-destroyer"
+	// RoleProber keeps a Lease, to prove that the API server can be written to.
+	RoleProber Role = "refloat-prober"
 )
+
+// ProbeLease is the Lease in kube-system that the prober keeps.
+const ProbeLease = "refloat-probe"
 
 // rights of a role.
 type rights struct {
@@ -59,5 +65,15 @@ var roles = map[Role]rights{
 			{APIGroups: []string{"gateway.networking.k8s.io"}, Resources: []string{"gateways"}, Verbs: []string{"list", "watch", "delete"}},
 		},
 		proof: authorizationv1.ResourceAttributes{Verb: "delete", Group: "gateway.networking.k8s.io", Resource: "gateways"},
+	},
+	RoleProber: {
+		rules: []rbacv1.PolicyRule{
+			own,
+			{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"create"}}, // a name cannot be given for it
+			{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, ResourceNames: []string{ProbeLease}, Verbs: []string{"patch", "watch"}},
+		},
+		proof: authorizationv1.ResourceAttributes{
+			Verb: "patch", Group: "coordination.k8s.io", Resource: "leases", Namespace: metav1.NamespaceSystem, Name: ProbeLease,
+		},
 	},
 }

@@ -58,7 +58,7 @@ const (
 // the plan's policy. It is told to the findings even then, for the report.
 //
 // A cluster that gives no answer counts as silent once a minute has passed since the first
-// attempt.
+// attempt; one that a FailoverPolicy watched die, at once.
 func (r *Reconciler) lossBefore(ctx context.Context, run *v1alpha1.RecoveryRun, f *findings, first time.Time) error {
 	if f.previous == nil || f.previous.UID == "" {
 		return nil // nothing that could hold anything
@@ -70,7 +70,7 @@ func (r *Reconciler) lossBefore(ctx context.Context, run *v1alpha1.RecoveryRun, 
 	if found.Preview == nil && found.Unseen == "" {
 		return nil
 	}
-	if found.Preview == nil && r.Clock.Since(first) < recovery.SilentPatience {
+	if found.Preview == nil && r.Clock.Since(first) < recovery.Patience(run) {
 		return fmt.Errorf("preview what would be lost with Cluster %s: %s", f.previous.Name, found.Unseen)
 	}
 	fault, note := recovery.JudgeLoss(run, f.previous.Name, found)

@@ -76,6 +76,13 @@ func (r *Reconciler) consent(ctx context.Context, o *recovery.Observation, phase
 	if phase != v1alpha1.PhaseApproval && phase != v1alpha1.PhaseTeardown || previous == nil || previous.DeleteRequestedAt != nil {
 		return nil
 	}
+	if proposal := o.Run.Spec.Proposal; proposal != nil {
+		policy, err := r.policy(ctx, o.Run.Namespace, proposal.PolicyRef.Name)
+		if err != nil {
+			return err
+		}
+		o.OutageOver = recovery.OutageOver(proposal, policy)
+	}
 	holds := &v1alpha1.HoldList{}
 	err := r.pages(ctx, o.Run.Namespace, holds, func() {
 		for _, hold := range holds.Items {
@@ -95,6 +102,20 @@ func (r *Reconciler) consent(ctx context.Context, o *recovery.Observation, phase
 			}
 		}
 	})
+}
+
+// policy of a proposal, nil when it does not exist.
+func (r *Reconciler) policy(ctx context.Context, namespace, name string) (*v1alpha1.FailoverPolicy, error) {
+	policy := &v1alpha1.FailoverPolicy{}
+	key := client.ObjectKey{Namespace: namespace, Name: name}
+	err := r.Reader.Get(ctx, key, policy)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read FailoverPolicy %s: %w", key, err)
+	}
+	return policy, nil
 }
 
 // pageSize bounds what one answer of the API server holds: people make these objects, and
