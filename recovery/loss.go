@@ -54,6 +54,13 @@ func StillWhole(run *v1alpha1.RecoveryRun) bool {
 	return NeedsSlot(run) && run.Status.Previous.Drain == nil
 }
 
+// Untouched tells whether the run has done nothing yet to what existed before it, and made
+// nothing.
+func Untouched(run *v1alpha1.RecoveryRun) bool {
+	s := run.Status
+	return s.Target == nil && (s.Previous == nil || s.Previous.DeleteRequestedAt == nil && s.Previous.Drain == nil)
+}
+
 // lookedAt is when the cluster was last looked at, or the preflight was over.
 func lookedAt(run *v1alpha1.RecoveryRun) time.Time {
 	l, p := run.Status.Loss, entered(run, v1alpha1.PhasePreflight)

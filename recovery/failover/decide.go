@@ -272,13 +272,14 @@ func Told(samples []Sample) string {
 		}
 		parts = append(parts, text)
 	}
-	return clip(strings.Join(parts, "; "))
+	return Clip(strings.Join(parts, "; "))
 }
 
 // maxMessage of a condition or an event.
 const maxMessage = 1000
 
-func clip(text string) string {
+// Clip a text to what a condition, an event or a reason may hold.
+func Clip(text string) string {
 	if len(text) <= maxMessage {
 		return text
 	}
