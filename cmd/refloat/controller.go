@@ -35,6 +35,7 @@ type controllerOptions struct {
 	cacheDir    string
 	healthAddr  string
 	metricsAddr string
+	reportsAddr string
 	elect       bool
 	electIn     string
 	audit       bool
@@ -65,6 +66,7 @@ With --namespace it serves the plans and runs of that namespace and looks at no 
 	flags.StringVar(&o.cacheDir, "cache-dir", "", "where fetched commits are kept, so that a run survives the loss of its repository (default: the user's cache directory)")
 	flags.StringVar(&o.healthAddr, "health-addr", "0", "address of /healthz and /readyz, 0 for none")
 	flags.StringVar(&o.metricsAddr, "metrics-addr", "0", "address of /metrics, 0 for none")
+	flags.StringVar(&o.reportsAddr, "reports-addr", "", "address at which signed reports about clusters are taken, for webhook signals of failover policies; empty for none")
 	flags.BoolVar(&o.elect, "leader-elect", true, "let one of several controllers work at a time; a sandbox has one")
 	flags.StringVar(&o.electIn, "leader-elect-namespace", "", "namespace of the lease (default: the controller's own, else that of the context)")
 	flags.StringVar(&o.accountsIn, "act-as-accounts-in", "", "namespace of the service accounts "+deploy.Planner+", "+deploy.Applier+", "+deploy.Destroyer+" and "+deploy.Scheduler+
@@ -108,6 +110,9 @@ func runController(ctx context.Context, t terminal, a *access, o *controllerOpti
 	}
 	if err := setUpSchedules(mgr, roles); err != nil {
 		return fmt.Errorf("set up the schedule controller: %w", err)
+	}
+	if err := setUpFailover(mgr, roles, o.reportsAddr); err != nil {
+		return fmt.Errorf("set up the failover controller: %w", err)
 	}
 	managers := []ctrl.Manager{mgr}
 	if o.sandboxDir != "" {

@@ -87,6 +87,11 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 	return setupBudgets(mgr, r)
 }
 
+// NewClusters is the access to clusters that runs use, for others who watch them.
+func NewClusters(mgr ctrl.Manager, o Options) (*capi.Clusters, error) {
+	return clustersOf(mgr, o.withDefaults())
+}
+
 // clustersOf the manager's management cluster.
 func clustersOf(mgr ctrl.Manager, o Options) (*capi.Clusters, error) {
 	own := rest.CopyConfig(mgr.GetConfig())

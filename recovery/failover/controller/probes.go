@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -75,11 +76,26 @@ func (r *Reconciler) runner(policy *v1alpha1.FailoverPolicy, signal *v1alpha1.Si
 
 func (r *Reconciler) access(inc capi.Incarnation) probe.Access {
 	return probe.Access{
-		Connect: func(ctx context.Context) (*rest.Config, error) { return r.Clusters.Connect(ctx, inc) },
+		Connect:  func(ctx context.Context) (*rest.Config, error) { return r.Clusters.Connect(ctx, inc) },
+		Identity: func(ctx context.Context) (types.UID, error) { return r.identity(ctx, inc) },
 		Lend: func(ctx context.Context, admin *rest.Config) (*rest.Config, error) {
 			return r.Clusters.Lend(ctx, admin, capi.RoleProber)
 		},
 	}
+}
+
+// identity from inside that runs know of an incarnation; empty when none does.
+func (r *Reconciler) identity(ctx context.Context, inc capi.Incarnation) (types.UID, error) {
+	runs := &v1alpha1.RecoveryRunList{}
+	if err := r.Client.List(ctx, runs, client.InNamespace(inc.Namespace)); err != nil {
+		return "", fmt.Errorf("list the runs that made clusters: %w", err)
+	}
+	for i := range runs.Items {
+		if t := runs.Items[i].Status.Target; t != nil && t.UID == inc.UID && t.KubeSystemUID != "" {
+			return t.KubeSystemUID, nil
+		}
+	}
+	return "", nil
 }
 
 // secretOf an address.

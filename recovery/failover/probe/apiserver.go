@@ -32,7 +32,9 @@ const (
 // what the prober does. Both may fail at any time.
 type Access struct {
 	Connect func(context.Context) (*rest.Config, error)
-	Lend    func(context.Context, *rest.Config) (*rest.Config, error)
+	// Identity is the UID that namespace kube-system has to have; empty for any.
+	Identity func(context.Context) (types.UID, error)
+	Lend     func(context.Context, *rest.Config) (*rest.Config, error)
 }
 
 // APIServer asks one API server until its context ends.
@@ -139,10 +141,32 @@ func (a *APIServer) open(ctx context.Context) (failover.Kind, string, bool) {
 	if err != nil {
 		return failover.Unknown, "it lends no access: " + line(err.Error()), false
 	}
-	if a.lent, err = kubernetes.NewForConfig(unlimited(lent)); err != nil {
+	access, err := kubernetes.NewForConfig(unlimited(lent))
+	if err != nil {
 		return failover.Unknown, "what it lends cannot be used", false
 	}
+	if kind, message := a.identify(bounded, access); kind != failover.Alive {
+		return kind, message, false
+	}
+	a.lent = access
 	return failover.Alive, "", true
+}
+
+// identify the cluster. One that lost its data answers with the same name and the same
+// certificates, and holds nothing of what it held.
+func (a *APIServer) identify(ctx context.Context, access kubernetes.Interface) (failover.Kind, string) {
+	want, err := a.Access.Identity(ctx)
+	if err != nil {
+		return failover.Unknown, "nobody knows which cluster it should be: " + line(err.Error())
+	}
+	system, err := access.CoreV1().Namespaces().Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+	if err != nil {
+		return Classify(err)
+	}
+	if want != "" && system.UID != want {
+		return failover.Dead, fmt.Sprintf("its data is gone: it answers as another cluster (kube-system UID %s, not %s)", system.UID, want)
+	}
+	return failover.Alive, ""
 }
 
 func unlimited(config *rest.Config) *rest.Config {
