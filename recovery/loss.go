@@ -58,7 +58,7 @@ func StillWhole(run *v1alpha1.RecoveryRun) bool {
 // nothing.
 func Untouched(run *v1alpha1.RecoveryRun) bool {
 	s := run.Status
-	return s.Target == nil && (s.Previous == nil || s.Previous.DeleteRequestedAt == nil && s.Previous.Drain == nil)
+	return entered(run, v1alpha1.PhaseProvision) == nil && (s.Previous == nil || s.Previous.DeleteRequestedAt == nil && s.Previous.Drain == nil)
 }
 
 // lookedAt is when the cluster was last looked at, or the preflight was over.

@@ -17,8 +17,8 @@ var DefaultMaxUnhealthy = intstr.FromString("30%")
 const thawAfter = 5 * time.Minute
 
 // Fleet counts the clusters that policies watch and know something of. Those that a run is
-// at work on are left out.
-type Fleet struct{ Watched, LookDead int }
+// at work on are left out. Pending ones, which are none of the others, were not looked at yet.
+type Fleet struct{ Watched, LookDead, Pending int }
 
 // Breaker of a policy. The zero one has not tripped.
 type Breaker struct {
@@ -28,6 +28,9 @@ type Breaker struct {
 	Calm time.Time
 	// Thawed is when it closed last: what failed before counts from then on only.
 	Thawed time.Time
+	// Unsure is true while so many are pending that it may be about to trip, as when the
+	// controller has just started.
+	Unsure bool
 	// Why it is open, in one sentence.
 	Why string
 }
@@ -35,6 +38,7 @@ type Breaker struct {
 // Next state of the breaker.
 func (b Breaker) Next(fleet Fleet, most intstr.IntOrString, now time.Time) Breaker {
 	limit := Limit(most, fleet.Watched)
+	b.Unsure = fleet.LookDead+fleet.Pending > limit
 	if fleet.LookDead > limit {
 		if b.Since.IsZero() {
 			b.Since = now
@@ -45,6 +49,10 @@ func (b Breaker) Next(fleet Fleet, most intstr.IntOrString, now time.Time) Break
 		return b
 	}
 	if b.Since.IsZero() {
+		b.Why = ""
+		if b.Unsure {
+			b.Why = fmt.Sprintf("%d of %d watched clusters look dead and %d were not looked at yet", fleet.LookDead, fleet.Watched, fleet.Pending)
+		}
 		return b
 	}
 	if b.Calm.IsZero() {
@@ -54,18 +62,30 @@ func (b Breaker) Next(fleet Fleet, most intstr.IntOrString, now time.Time) Break
 		b.Why = fmt.Sprintf("too many clusters looked dead at once; nothing is ordered before %s, if it stays calm", b.Calm.Add(thawAfter).UTC().Format(time.RFC3339))
 		return b
 	}
-	return Breaker{Thawed: now}
+	return Breaker{Thawed: now, Unsure: b.Unsure}
 }
 
 // Open tells whether nothing may be ordered.
-func (b Breaker) Open() bool { return !b.Since.IsZero() }
+func (b Breaker) Open() bool { return b.Unsure || !b.Since.IsZero() }
 
-// Closes is when an open breaker closes if it stays calm; zero when it is not calm.
-func (b Breaker) Closes() time.Time {
-	if b.Calm.IsZero() {
+const (
+	// lookWhileOpen and lookWhileUnsure are how often an open breaker looks at the fleet:
+	// what others see calls nobody up.
+	lookWhileOpen   = 5 * time.Second
+	lookWhileUnsure = 500 * time.Millisecond
+)
+
+// Again is when to look at the fleet again; zero when it is closed.
+func (b Breaker) Again(now time.Time) time.Time {
+	switch {
+	case b.Since.IsZero() && b.Unsure:
+		return now.Add(lookWhileUnsure)
+	case b.Since.IsZero():
 		return time.Time{}
+	case b.Calm.IsZero():
+		return now.Add(lookWhileOpen)
 	}
-	return b.Calm.Add(thawAfter)
+	return sooner(b.Calm.Add(thawAfter), now.Add(lookWhileOpen))
 }
 
 // Limit of clusters that may look dead of so many, at least one. What cannot be read is 0%.

@@ -104,7 +104,7 @@ func Decide(o Observation) Decision {
 	for _, s := range o.Samples {
 		d.Again = sooner(d.Again, s.Changes)
 	}
-	d.Again = sooner(d.Again, o.Breaker.Closes())
+	d.Again = sooner(d.Again, o.Breaker.Again(o.Now))
 	if outage := Current(o.Policy); outage != nil {
 		return during(o, outage, verdict, d)
 	}
@@ -121,7 +121,11 @@ func Current(policy *v1alpha1.FailoverPolicy) *v1alpha1.Outage {
 
 // watching for an outage.
 func watching(o Observation, v Verdict, d Decision) Decision {
-	d.Armed = armed(o, nil)
+	d.Armed = armed(o, nil, v.Dead)
+	if d.Armed.Reason == seenAlive {
+		d.Again = sooner(d.Again, o.Now.Add(SightingLook))
+		return d
+	}
 	if !v.Dead || o.Problem != "" || o.Policy.Spec.Suspend || o.Cluster == "" || o.Barrier.Reason != "" || o.Breaker.Open() {
 		return d
 	}
@@ -145,7 +149,10 @@ func during(o Observation, outage *v1alpha1.Outage, v Verdict, d Decision) Decis
 		d.Action, d.Message = End, over
 		return d
 	}
-	d.Armed = armed(o, outage)
+	d.Armed = armed(o, outage, true)
+	if r := d.Armed.Reason; r == seenAlive || r == noSecondOpinion {
+		d.Again = sooner(d.Again, o.Now.Add(SightingLook))
+	}
 	if d.Armed.Status != metav1.ConditionTrue || o.Run != nil && (!o.Run.Finished || o.Run.Succeeded) || v.Alive || !v.Dead {
 		if at := cooledDown(o); o.Now.Before(at) {
 			d.Again = sooner(d.Again, at)
@@ -199,9 +206,18 @@ func healthy(o Observation, v Verdict) metav1.Condition {
 	return c
 }
 
+// Reasons that observers give.
+const (
+	seenAlive       = "SeenAlive"
+	noSecondOpinion = "NoSecondOpinion"
+)
+
+// SightingLook is how often observers are asked while one of them stands in the way.
+const SightingLook = 2 * time.Second
+
 // armed is the condition about what would follow an outage. Without one, a budget that is
-// used up does not count.
-func armed(o Observation, outage *v1alpha1.Outage) metav1.Condition {
+// used up does not count, and what observers see only when the cluster looks sick from here.
+func armed(o Observation, outage *v1alpha1.Outage, sick bool) metav1.Condition {
 	c := metav1.Condition{Type: v1alpha1.ConditionArmed, Status: metav1.ConditionFalse}
 	seesAlive, seesDead := sightings(o.Sightings)
 	attempts := o.Policy.Spec.MaxAttempts
@@ -221,10 +237,10 @@ func armed(o Observation, outage *v1alpha1.Outage) metav1.Condition {
 		c.Reason, c.Message = "BreakerOpen", o.Breaker.Why
 	case outage != nil && outage.Attempts >= attempts:
 		c.Reason, c.Message = "AttemptsUsedUp", fmt.Sprintf("this outage caused %d runs already; a person has to go on", outage.Attempts)
-	case outage != nil && seesAlive != "":
-		c.Reason, c.Message = "SeenAlive", fmt.Sprintf("%s sees the cluster alive: the fault is between it and this controller", seesAlive)
+	case sick && seesAlive != "":
+		c.Reason, c.Message = seenAlive, fmt.Sprintf("%s sees the cluster alive: the fault is between it and this controller", seesAlive)
 	case outage != nil && o.Policy.Spec.Mode == v1alpha1.FailoverAutomatic && len(o.Sightings) > 0 && seesDead == "":
-		c.Reason, c.Message = "NoSecondOpinion", "no observer says that the cluster is dead, and the policy decides without a person"
+		c.Reason, c.Message = noSecondOpinion, "no observer says that the cluster is dead, and the policy decides without a person"
 	case o.Now.Before(cooledDown(o)):
 		c.Reason, c.Message = "CoolingDown", fmt.Sprintf("the policy ordered a run lately; the next may come at %s", cooledDown(o).UTC().Format(time.RFC3339))
 	default:

@@ -35,14 +35,19 @@ func RunFor(policy *v1alpha1.FailoverPolicy, plan *v1alpha1.RecoveryPlan, o Obse
 // evidence is what every signal and every observer said.
 func evidence(o Observation) []v1alpha1.SignalStatus {
 	var out []v1alpha1.SignalStatus
-	add := func(name string, state v1alpha1.SignalState, since time.Time, message string) {
-		out = append(out, v1alpha1.SignalStatus{Name: name, State: state, Since: metav1.NewMicroTime(since.Truncate(time.Microsecond)), Message: Clip(message)})
-	}
 	for _, s := range o.Samples {
-		add(s.Name, s.State, s.Since, s.Message)
+		out = append(out, Said(s.Name, s.State, s.Since, o.Now, s.Message))
 	}
 	for _, s := range o.Sightings {
-		add("observer/"+s.Observer, s.State, s.Since, s.Message)
+		out = append(out, Said("observer/"+s.Observer, s.State, s.Since, o.Now, s.Message))
 	}
 	return out
+}
+
+// Said is what somebody said, as it is stored: since now, when nobody knows since when.
+func Said(name string, state v1alpha1.SignalState, since, now time.Time, message string) v1alpha1.SignalStatus {
+	if since.IsZero() {
+		since = now
+	}
+	return v1alpha1.SignalStatus{Name: name, State: state, Since: metav1.NewMicroTime(since.Truncate(time.Microsecond)), Message: Clip(message)}
 }

@@ -13,9 +13,9 @@ type Verdict struct {
 	// quorum cannot fail. At most one is true; neither when it cannot be told.
 	Dead, Alive bool
 	Since       time.Time
-	// LooksDead is true when quorum would be reached if silence counted, or if nothing is
-	// known yet: what the breaker counts.
-	LooksDead bool
+	// LooksDead is true when quorum would be reached if silence counted: what the breaker
+	// counts. Pending is true when it would be if what was not looked at yet counted, too.
+	LooksDead, Pending bool
 	// Known is false when no signal says anything and none is pending.
 	Known bool
 }
@@ -30,7 +30,7 @@ func Judge(samples []Sample, quorum int) Verdict {
 		quorum = n
 	}
 	var failing, healthy []time.Time
-	suspect, silent := 0, true
+	suspect, pending, silent := 0, 0, true
 	for _, s := range samples {
 		switch {
 		case s.State == v1alpha1.SignalFailing:
@@ -38,14 +38,18 @@ func Judge(samples []Sample, quorum int) Verdict {
 		case s.State == v1alpha1.SignalHealthy:
 			healthy = append(healthy, s.Since)
 		}
-		if s.Pending || s.State == v1alpha1.SignalFailing || s.State == v1alpha1.SignalSilent {
+		if s.State == v1alpha1.SignalFailing || s.State == v1alpha1.SignalSilent {
 			suspect++
+		}
+		if s.Pending {
+			pending++
 		}
 		if s.Pending || s.State != v1alpha1.SignalUnknown {
 			silent = false
 		}
 	}
 	v := Verdict{LooksDead: suspect >= quorum, Known: !silent}
+	v.Pending = !v.LooksDead && suspect+pending >= quorum
 	if since, ok := reached(failing, quorum); ok {
 		v.Dead, v.Since = true, since
 	} else if since, ok := reached(healthy, n-quorum+1); ok {

@@ -143,7 +143,7 @@ func (b *board) judged(key client.ObjectKey, v failover.Verdict, handled, barred
 	return w.breaker, w.from
 }
 
-// fleet counts clusters, each once. A track that says nothing yet counts as looking dead.
+// fleet counts clusters, each once.
 func (b *board) fleet() failover.Fleet {
 	seen := map[capi.Incarnation]bool{}
 	fleet := failover.Fleet{}
@@ -153,7 +153,10 @@ func (b *board) fleet() failover.Fleet {
 		}
 		seen[w.what.cluster] = true
 		fleet.Watched++
-		if !w.judged || w.verdict.LooksDead {
+		switch {
+		case !w.judged || w.verdict.Pending:
+			fleet.Pending++
+		case w.verdict.LooksDead:
 			fleet.LookDead++
 		}
 	}

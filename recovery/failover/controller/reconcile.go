@@ -107,7 +107,7 @@ func (r *Reconciler) act(ctx context.Context, o failover.Observation, plan *v1al
 	s := &policy.Status
 	s.ObservedGeneration = policy.Generation
 	setConditions(o, policy, d)
-	s.Signals = signalsOf(o.Samples, s.Signals)
+	s.Signals = signalsOf(o, s.Signals)
 	now := metav1.NewMicroTime(o.Now)
 	switch d.Action {
 	case failover.Confirm:
@@ -166,14 +166,14 @@ func setConditions(o failover.Observation, policy *v1alpha1.FailoverPolicy, d fa
 }
 
 // signalsOf samples. One that says the same as before is not written again.
-func signalsOf(samples []failover.Sample, before []v1alpha1.SignalStatus) []v1alpha1.SignalStatus {
+func signalsOf(o failover.Observation, before []v1alpha1.SignalStatus) []v1alpha1.SignalStatus {
 	known := map[string]v1alpha1.SignalStatus{}
 	for _, s := range before {
 		known[s.Name] = s
 	}
 	var out []v1alpha1.SignalStatus
-	for _, s := range samples {
-		next := v1alpha1.SignalStatus{Name: s.Name, State: s.State, Since: micros(s.Since), Message: failover.Clip(s.Message)}
+	for _, s := range o.Samples {
+		next := failover.Said(s.Name, s.State, s.Since, o.Now, s.Message)
 		if was, ok := known[s.Name]; ok && was.State == next.State && was.Message == next.Message {
 			next.Since = was.Since
 		}
