@@ -22,12 +22,12 @@ func newGetCommand(t terminal, a *access) *cobra.Command {
 	var output outputFormat
 	var all bool
 	cmd := &cobra.Command{
-		Use:       "get plans|runs|schedules|budgets [NAME]",
-		Short:     "List plans, runs, schedules or budgets",
-		ValidArgs: []string{"plans", "runs", "schedules", "budgets"},
+		Use:       "get plans|runs|schedules|budgets|policies [NAME]",
+		Short:     "List plans, runs, schedules, budgets or failover policies",
+		ValidArgs: []string{"plans", "runs", "schedules", "budgets", "policies"},
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 || len(args) > 2 {
-				return usageError("say what to get: plans, runs, schedules or budgets, and optionally one name")
+				return usageError("say what to get: plans, runs, schedules, budgets or policies, and optionally one name")
 			}
 			return nil
 		},
@@ -73,8 +73,10 @@ func tableOf(noun string) (getTable, error) {
 		return getSchedules, nil
 	case "budget", "budgets", "teardownbudget", "teardownbudgets", "rbudget":
 		return getBudgets, nil
+	case "policy", "policies", "failoverpolicy", "failoverpolicies", "fpol":
+		return getPolicies, nil
 	}
-	return nil, usageError("%q is none of plans, runs, schedules and budgets", noun)
+	return nil, usageError("%q is none of plans, runs, schedules, budgets and policies", noun)
 }
 
 func getPlans(ctx context.Context, t terminal, c client.Client, o getOptions) error {

@@ -133,8 +133,8 @@ func TestRunNames(t *testing.T) {
 			}
 		}
 	}
-	if failover.RunName("p", "c", "a", t0, 1) != failover.RunName("p", "c", "a", t0, 1) {
-		t.Error("the same attempt has two names")
+	if name := failover.RunName("p", "c", "a", t0, 1); !strings.HasPrefix(name, "a-outage-20261129t030000-") {
+		t.Errorf("the name is %s", name)
 	}
 }
 

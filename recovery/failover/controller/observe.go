@@ -79,7 +79,7 @@ func (r *Reconciler) plan(ctx context.Context, o *failover.Observation) (*v1alph
 	}
 	for i := range policies.Items {
 		if other := &policies.Items[i]; other.UID != policy.UID && other.Spec.PlanRef == policy.Spec.PlanRef && before(other, policy) {
-			return problem("AnotherPolicy", "FailoverPolicy %s is older and watches the same plan; only one can. Delete one of the two", other.Name)
+			return problem("AnotherPolicy", "FailoverPolicy %s came first and watches the same plan; only one can. Delete one of the two", other.Name)
 		}
 	}
 	if why := refusedLater(policy, plan); why != "" {
@@ -93,7 +93,7 @@ func before(a, b *v1alpha1.FailoverPolicy) bool {
 	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
 		return a.CreationTimestamp.Before(&b.CreationTimestamp)
 	}
-	return a.UID < b.UID
+	return a.Name < b.Name
 }
 
 // refusedLater tells why the run that a policy would order cannot work: that is better

@@ -32,7 +32,6 @@ import (
 	"github.com/refloat-dev/refloat/internal/planetest"
 	"github.com/refloat-dev/refloat/internal/storm"
 	"github.com/refloat-dev/refloat/providers/capi"
-	"github.com/refloat-dev/refloat/providers/local/clusterapi"
 	recoverycontroller "github.com/refloat-dev/refloat/recovery/controller"
 	"github.com/refloat-dev/refloat/recovery/failover/controller"
 )
@@ -57,14 +56,8 @@ type world struct {
 	stop     func()
 }
 
-// install the definitions once for all tests.
-var install = sync.OnceValue(func() error {
-	definitions, err := clusterapi.Definitions()
-	if err != nil {
-		return err
-	}
-	return clusterapi.Install(context.Background(), plane.Config, definitions)
-})
+// install the definitions of Cluster API once for all tests.
+var install = sync.OnceValue(func() error { return planetest.InstallClusterAPI(context.Background(), plane.Config) })
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
