@@ -17,7 +17,7 @@ func proposal(o *Observation) {
 	}
 }
 
-func over(o *Observation) { o.OutageOver = "it answers" }
+func outageOver(o *Observation) { o.OutageOver = "it answers" }
 
 // TestOutageOver: a run that a policy ordered touches nothing once its reason is gone, and
 // finishes what it began.
@@ -27,11 +27,11 @@ func TestOutageOver(t *testing.T) {
 		want Action
 	}{
 		"it goes on":                   {in(rebuild, v1alpha1.PhaseTeardown, proposal), RecordDelete},
-		"it is over":                   {in(rebuild, v1alpha1.PhaseTeardown, proposal, over), Fail},
-		"over, though approved":        {in(rebuild, v1alpha1.PhaseTeardown, asking, proposal, approvedBy("grace"), over), Fail},
-		"nobody proposed it":           {in(rebuild, v1alpha1.PhaseTeardown, over), RecordDelete},
+		"it is over":                   {in(rebuild, v1alpha1.PhaseTeardown, proposal, outageOver), Fail},
+		"over, though approved":        {in(rebuild, v1alpha1.PhaseTeardown, asking, proposal, approvedBy("grace"), outageOver), Fail},
+		"nobody proposed it":           {in(rebuild, v1alpha1.PhaseTeardown, outageOver), RecordDelete},
 		"another cluster is there now": {in(rebuild, v1alpha1.PhaseTeardown, proposal, func(o *Observation) { o.Run.Spec.Proposal.ClusterUID = "older" }), Fail},
-		"over once the deletion is recorded": {in(rebuild, v1alpha1.PhaseTeardown, proposal, over, func(o *Observation) {
+		"over once the deletion is recorded": {in(rebuild, v1alpha1.PhaseTeardown, proposal, outageOver, func(o *Observation) {
 			o.Run.Status.Previous.DeleteRequestedAt = micro(t0)
 		}), Delete},
 		"a cluster that would be drained is not: the dead give nothing back": {in(rebuild, v1alpha1.PhaseTeardown, proposal, func(o *Observation) {
