@@ -19,6 +19,7 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		&RecoverySchedule{}, &RecoveryScheduleList{},
 		&TeardownBudget{}, &TeardownBudgetList{},
 		&FailoverPolicy{}, &FailoverPolicyList{},
+		&SafetyRule{}, &SafetyRuleList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
