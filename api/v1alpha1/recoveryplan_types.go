@@ -91,6 +91,11 @@ type RecoveryPlanSpec struct {
 	//
 	// +optional
 	Objective Objective `json:"objective,omitempty"`
+	// Drill says what a drill of the plan may do.
+	//
+	// +optional
+	// +kubebuilder:default={}
+	Drill DrillPolicy `json:"drill,omitzero"`
 }
 
 // ClusterTemplate says how the cluster is made through Cluster API.

@@ -44,6 +44,9 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 			return o, err
 		}
 	}
+	if o.MoreUrgent, err = r.moreUrgent(ctx, o.Run); err != nil {
+		return o, err
+	}
 	current := recovery.Current(o.Run)
 	if current == nil {
 		if o.Report, err = r.storedReport(ctx, o.Run); err != nil {
@@ -68,6 +71,19 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 	}
 	o.Cluster, err = r.cluster(ctx, o.Run, current.Name)
 	return o, err
+}
+
+// moreUrgent is what a drill under way has to give way to. It is read from the cache: one
+// that comes is told of by a watch.
+func (r *Reconciler) moreUrgent(ctx context.Context, run *v1alpha1.RecoveryRun) (string, error) {
+	if run.Spec.Operation != v1alpha1.OperationDrill || run.Status.StartedAt == nil {
+		return "", nil
+	}
+	runs := &v1alpha1.RecoveryRunList{}
+	if err := r.Client.List(ctx, runs, client.InNamespace(run.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return "", fmt.Errorf("list what a drill gives way to: %w", err)
+	}
+	return recovery.MoreUrgent(run, runs.Items), nil
 }
 
 // consent reads what people say about the deletion that the run is about to send.

@@ -143,6 +143,9 @@ func (r *Reconciler) renderFrozen(ctx context.Context, run *v1alpha1.RecoveryRun
 		request.Charts = each(run.Status.Pinned.Charts, chartPin)
 		request.Sources = each(run.Status.Pinned.Sources, sourcePin)
 	}
+	if request.Drill, err = drillOptions(run); err != nil {
+		return nil, err
+	}
 	rendered, err := r.Engine.Render(ctx, request)
 	if err != nil {
 		return nil, err

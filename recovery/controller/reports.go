@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/manifests/quarantine"
 	"github.com/refloat-dev/refloat/recovery"
 	"github.com/refloat-dev/refloat/recovery/report"
 )
@@ -30,7 +31,11 @@ func (r *Reconciler) storeInterim(ctx context.Context, o recovery.Observation) (
 	compared, noVerdict := outcome[*comparison](r.work, key)
 	found, noFindings := outcome[*findings](r.work, key)
 	previewed := noFindings == nil && found != nil && found.loss != (recovery.LossFound{})
-	if noObjects != nil && noVerdict != nil && !previewed {
+	var drilled []quarantine.Change
+	if noFindings == nil && found != nil && found.materials != nil {
+		drilled = found.materials.rendered.Drilled
+	}
+	if noObjects != nil && noVerdict != nil && !previewed && len(drilled) == 0 {
 		return false, nil
 	}
 	return true, r.store(ctx, o.Run, "", func(earlier *report.Report) {
@@ -42,6 +47,9 @@ func (r *Reconciler) storeInterim(ctx context.Context, o recovery.Observation) (
 		}
 		if m, err := outcome[*materials](r.work, materialsKey(o.Run.UID)); err == nil {
 			earlier.Notes = m.notes()
+		}
+		if len(drilled) > 0 {
+			earlier.Drilled = drilled
 		}
 		if previewed {
 			earlier.Loss = found.loss.Preview
