@@ -3,7 +3,7 @@ package v1alpha1
 // DrillPolicy says what a drill of the plan may do. By default it takes the teeth out of
 // what the state holds: nothing of a drill acts on the world outside of its cluster.
 //
-// +kubebuilder:validation:XValidation:rule="self.profile != 'None' || !has(self.allow) && !has(self.neutralise) && !has(self.egress)",message="with profile None the state is drilled as it is: allow, neutralise and egress mean nothing"
+// +kubebuilder:validation:XValidation:rule="!has(self.profile) || self.profile != 'None' || !has(self.allow) && !has(self.neutralise) && !has(self.egress)",message="with profile None the state is drilled as it is: allow, neutralise and egress mean nothing"
 type DrillPolicy struct {
 	// Profile that is laid over the state in a drill.
 	//
@@ -66,7 +66,7 @@ type DrillNeutralisation string
 
 // DrillEgress says what pods of a drill may connect to.
 //
-// +kubebuilder:validation:XValidation:rule="self.policy != 'Allow' || !has(self.allow)",message="with policy Allow everything is allowed already: remove allow"
+// +kubebuilder:validation:XValidation:rule="!has(self.policy) || self.policy != 'Allow' || !has(self.allow)",message="with policy Allow everything is allowed already: remove allow"
 type DrillEgress struct {
 	// Policy for what is outside of the cluster. Deny adds a NetworkPolicy to every namespace
 	// of the state; it holds where the network of the cluster enforces such policies.

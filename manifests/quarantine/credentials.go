@@ -56,7 +56,7 @@ func (q *quarantine) credentials(w *workload) string {
 	account := w.account()
 	if i, ok := q.index[account]; ok {
 		for _, key := range identities {
-			if has(q.objects[i].GetAnnotations(), key) || has(q.objects[i].GetLabels(), key) {
+			if named(q.objects[i].Object, key) {
 				return fmt.Sprintf("has a cloud identity through ServiceAccount %s (%s)", account.Name, key)
 			}
 		}
@@ -72,6 +72,13 @@ func (q *quarantine) credentials(w *workload) string {
 		}
 	}
 	return q.volumes(w)
+}
+
+// named tells whether an object has an annotation or a label, whatever its value is.
+func named(object map[string]any, key string) bool {
+	_, annotated := mapping(object, "metadata", "annotations")[key]
+	_, labelled := mapping(object, "metadata", "labels")[key]
+	return annotated || labelled
 }
 
 // environment of a container that holds credentials.

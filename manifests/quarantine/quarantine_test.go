@@ -291,7 +291,7 @@ func TestSeedsCount(t *testing.T) {
 
 // TestIdentities stay only with what runs and needs them.
 func TestIdentities(t *testing.T) {
-	const annotated = `{apiVersion: v1, kind: ServiceAccount, metadata: {name: sa, namespace: a, annotations: {eks.amazonaws.com/role-arn: x, other: y}}}`
+	const annotated = `{apiVersion: v1, kind: ServiceAccount, metadata: {name: sa, namespace: a, annotations: {eks.amazonaws.com/role-arn: x, other: z}}}`
 	for name, test := range map[string]struct {
 		pod  string
 		o    quarantine.Options
@@ -306,7 +306,7 @@ func TestIdentities(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := drill(t, annotated+"\n---\n"+deployment("d", test.pod), test.o)
 			a := find(r, "ServiceAccount", "sa").GetAnnotations()
-			if _, kept := a["eks.amazonaws.com/role-arn"]; kept != test.kept || a["other"] != "y" {
+			if _, kept := a["eks.amazonaws.com/role-arn"]; kept != test.kept || a["other"] != "z" {
 				t.Errorf("annotations %v, want the identity: %v", a, test.kept)
 			}
 		})

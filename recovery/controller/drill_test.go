@@ -1,11 +1,13 @@
 package controller
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/manifests/quarantine"
@@ -15,6 +17,24 @@ import (
 // drillPhases of a run that has seeds, up to the one that cleans up.
 var drillPhases = []v1alpha1.Phase{
 	v1alpha1.PhasePreflight, v1alpha1.PhaseProvision, v1alpha1.PhaseBootstrap, v1alpha1.PhaseSeed, v1alpha1.PhaseWaves, v1alpha1.PhaseVerify,
+}
+
+// stopIn drives a run into a phase and lets the first write there fail, so that something
+// can happen in between.
+func (w *world) stopIn(name string, phase v1alpha1.Phase) *v1alpha1.RecoveryRun {
+	w.t.Helper()
+	entered, stopped := false, false
+	w.fail = func(verb string, o client.Object) error {
+		if entered && !stopped {
+			stopped = true
+			return errors.New("the API server is overloaded")
+		}
+		if run, ok := o.(*v1alpha1.RecoveryRun); ok && verb == "update status" && inPhase(phase)(run) {
+			entered = true
+		}
+		return nil
+	}
+	return w.until(name, string(phase), func(run *v1alpha1.RecoveryRun) bool { return stopped && inPhase(phase)(run) })
 }
 
 // TestDrillEndedInAnyPhaseCleansUp ends a drill in each phase, in each way in which it can
@@ -41,7 +61,7 @@ func TestDrillEndedInAnyPhaseCleansUp(t *testing.T) {
 					w.plan(nil)
 					inc := w.existing(earlier)
 					w.order("run", v1alpha1.OperationDrill)
-					drill := recovery.TargetName(w.until("run", string(phase), inPhase(phase)), "dev")
+					drill := recovery.TargetName(w.stopIn("run", phase), "dev")
 					if replaced {
 						w.replace()
 					}
@@ -82,7 +102,7 @@ func TestUrgentRunNeedNotWaitForCleanup(t *testing.T) {
 	w.plan(nil)
 	w.existing(earlier)
 	w.order("drill", v1alpha1.OperationDrill)
-	drill := w.until("drill", "waves", inPhase(v1alpha1.PhaseWaves))
+	drill := w.stopIn("drill", v1alpha1.PhaseWaves)
 	w.store.HoldDeletion(drill.Status.Target.Name, true)
 	w.order("urgent", v1alpha1.OperationRebuild)
 	w.step("urgent")
@@ -107,7 +127,7 @@ func TestVerifiedDrillIsNotInterrupted(t *testing.T) {
 	w := newWorld(t)
 	w.plan(nil)
 	w.order("drill", v1alpha1.OperationDrill)
-	w.until("drill", "cleanup", inPhase(v1alpha1.PhaseCleanup))
+	w.stopIn("drill", v1alpha1.PhaseCleanup)
 	w.order("urgent", v1alpha1.OperationRebuild)
 	if run := w.finish("drill"); run.Status.Outcome != v1alpha1.DrillSucceeded {
 		t.Errorf("outcome %q: %+v", run.Status.Outcome, run.Status.Failure)
