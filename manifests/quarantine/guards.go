@@ -111,22 +111,13 @@ func (q *quarantine) egress() []manifests.Object {
 	}
 	taken := map[string]bool{}
 	for _, w := range q.pods {
-		opened := w.fate == serves && w.product != nil && w.product.open
-		if len(w.podLabels) == 0 || w.fate == stopped || q.gone[w.at] || w.id.Namespace == "" {
+		name, rules := q.ownPolicy(w)
+		if name == "" {
 			continue
 		}
-		name, rules := openName+w.id.Name, []any{map[string]any{}}
-		switch {
-		case opened && w.id.Namespace == systemNamespace:
-			continue // nothing is denied to it there
-		case w.id.Namespace == systemNamespace:
-			name, rules = EgressName+"-"+w.id.Name, q.destinations()
-		case !opened:
-			continue
-		}
-		name = strings.TrimRight(name[:min(len(name), 250)], "-.")
+		name = strings.TrimRight(name[:min(len(name), 240)], "-.")
 		if taken[w.id.Namespace+"/"+name] {
-			name += "-" + strings.ToLower(w.id.Kind)[:1]
+			name += "-" + strings.ToLower(w.id.Kind)
 		}
 		taken[w.id.Namespace+"/"+name] = true
 		labels := map[string]any{}
@@ -136,6 +127,19 @@ func (q *quarantine) egress() []manifests.Object {
 		out = append(out, q.policy(w.id.Namespace, name, map[string]any{"matchLabels": labels}, rules))
 	}
 	return out
+}
+
+// ownPolicy of a workload that has one: one that may connect to where it likes, and every
+// other one of the system's namespace, where there is no policy for all pods.
+func (q *quarantine) ownPolicy(w *workload) (name string, rules []any) {
+	open, system := w.fate == serves && w.product != nil && w.product.open, w.id.Namespace == systemNamespace
+	switch {
+	case len(w.podLabels) == 0, w.fate == stopped, q.gone[w.at], open == system:
+		return "", nil
+	case open:
+		return openName + w.id.Name, []any{map[string]any{}}
+	}
+	return EgressName + "-" + w.id.Name, q.destinations()
 }
 
 func (q *quarantine) policy(namespace, name string, selector map[string]any, rules []any) manifests.Object {

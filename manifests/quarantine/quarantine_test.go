@@ -446,7 +446,7 @@ func FuzzApply(f *testing.F) {
 	f.Add(`{"apiVersion":"v1","kind":"Service","metadata":{"name":"d"},"spec":{"type":"LoadBalancer","ports":"x"}}`)
 	f.Add(`{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"d"},"spec":{"egress":[1,null]}}`)
 	f.Add(`{"apiVersion":"cert-manager.io/v1","kind":"Issuer","metadata":{"name":"d"},"spec":null}`)
-	f.Fuzz(func(t *testing.T, text string) {
+	f.Fuzz(func(_ *testing.T, text string) {
 		u := &unstructured.Unstructured{}
 		if u.UnmarshalJSON([]byte(text)) != nil {
 			return

@@ -44,9 +44,6 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 			return o, err
 		}
 	}
-	if o.MoreUrgent, err = r.moreUrgent(ctx, o.Run); err != nil {
-		return o, err
-	}
 	current := recovery.Current(o.Run)
 	if current == nil {
 		if o.Report, err = r.storedReport(ctx, o.Run); err != nil {
@@ -55,14 +52,10 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 		}
 		return o, nil
 	}
-	o.Work = r.work.state(phaseKey(o.Run.UID, current.Name))
-	if key, ok := drainKey(o.Run); ok {
-		o.Work = r.work.state(key)
+	if o.MoreUrgent, err = r.moreUrgent(ctx, o.Run); err != nil {
+		return o, err
 	}
-	if recovery.StillWhole(o.Run) {
-		o.Preview = r.work.state(previewKey(o.Run.UID))
-	}
-	o.Materials = r.work.state(materialsKey(o.Run.UID))
+	r.observeWork(&o, current.Name)
 	if err = r.consent(ctx, &o, current.Name); err != nil {
 		return o, err
 	}
@@ -71,6 +64,18 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 	}
 	o.Cluster, err = r.cluster(ctx, o.Run, current.Name)
 	return o, err
+}
+
+// observeWork looks at what runs beside the loop.
+func (r *Reconciler) observeWork(o *recovery.Observation, phase v1alpha1.Phase) {
+	o.Work = r.work.state(phaseKey(o.Run.UID, phase))
+	if key, ok := drainKey(o.Run); ok {
+		o.Work = r.work.state(key)
+	}
+	if recovery.StillWhole(o.Run) {
+		o.Preview = r.work.state(previewKey(o.Run.UID))
+	}
+	o.Materials = r.work.state(materialsKey(o.Run.UID))
 }
 
 // moreUrgent is what a drill under way has to give way to. It is read from the cache: one

@@ -31,11 +31,7 @@ func (r *Reconciler) storeInterim(ctx context.Context, o recovery.Observation) (
 	compared, noVerdict := outcome[*comparison](r.work, key)
 	found, noFindings := outcome[*findings](r.work, key)
 	previewed := noFindings == nil && found != nil && found.loss != (recovery.LossFound{})
-	var drilled []quarantine.Change
-	if noFindings == nil && found != nil && found.materials != nil {
-		drilled = found.materials.rendered.Drilled
-	}
-	if noObjects != nil && noVerdict != nil && !previewed && len(drilled) == 0 {
+	if noObjects != nil && noVerdict != nil && !previewed && len(found.drilled()) == 0 {
 		return false, nil
 	}
 	return true, r.store(ctx, o.Run, "", func(earlier *report.Report) {
@@ -46,10 +42,7 @@ func (r *Reconciler) storeInterim(ctx context.Context, o recovery.Observation) (
 			earlier.Verification, earlier.Certificate = compared.verification, compared.certificate
 		}
 		if m, err := outcome[*materials](r.work, materialsKey(o.Run.UID)); err == nil {
-			earlier.Notes = m.notes()
-		}
-		if len(drilled) > 0 {
-			earlier.Drilled = drilled
+			earlier.Notes, earlier.Drilled = m.notes(), m.rendered.Drilled
 		}
 		if previewed {
 			earlier.Loss = found.loss.Preview
@@ -58,6 +51,14 @@ func (r *Reconciler) storeInterim(ctx context.Context, o recovery.Observation) (
 			earlier.Notes = append(earlier.Notes, compared.note)
 		}
 	})
+}
+
+// drilled is what a preflight found that the profile of a drill changes.
+func (f *findings) drilled() []quarantine.Change {
+	if f == nil || f.materials == nil {
+		return nil
+	}
+	return f.materials.rendered.Drilled
 }
 
 // storeFinal stores the report as of the run's end, which is now.
