@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -217,6 +219,30 @@ func TestDrillEndedInEveryPhase(t *testing.T) {
 		t.Errorf("the plan's own cluster was deleted %d times", n)
 	}
 	box.must(t, "teardown", name, "-n", "default", "--confirm", name)
+}
+
+// TestDrillOfTheDrill injects a fault into a drill, which ends as if there had been none.
+func TestDrillOfTheDrill(t *testing.T) {
+	const name = "shaken"
+	var b strings.Builder
+	for i := range 300 {
+		fmt.Fprintf(&b, "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: item-%03d, namespace: fine}\n", i)
+	}
+	repo := newRepository(t, map[string]string{"state/a.yaml": aNamespace + b.String()})
+	plan := repo.plan(t, name, "", "state")
+	for _, fault := range []string{"KillController", "GitGone", "DenyWebhook"} {
+		r := box.run(t, "drill", "-f", plan, "--chaos", fault, "--sandbox-dir", box.dir)
+		if r.code != 0 || !strings.Contains(r.stderr, "chaos: ") {
+			t.Errorf("%s: exit code %d\n%s", fault, r.code, r.stderr)
+		}
+		if _, err := os.Stat(filepath.Join(repo.dir, ".git")); err != nil {
+			t.Fatalf("%s: the repository is not where it was: %v", fault, err)
+		}
+		assertNoClusters(t, name)
+	}
+	if r := box.run(t, "drill", "-f", plan, "--chaos", "KillController", "--sandbox-dir", t.TempDir()); r.code != 2 || !strings.Contains(r.stderr, "is for a sandbox only") {
+		t.Errorf("a fault outside of the sandbox: exit code %d\n%s", r.code, r.stderr)
+	}
 }
 
 func entered(r *v1alpha1.RecoveryRun, phase v1alpha1.Phase) bool {

@@ -7,10 +7,13 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/manifests/quarantine"
+	"github.com/refloat-dev/refloat/providers/capi"
+	"github.com/refloat-dev/refloat/providers/capi/fake"
 	"github.com/refloat-dev/refloat/recovery"
 )
 
@@ -131,6 +134,32 @@ func TestVerifiedDrillIsNotInterrupted(t *testing.T) {
 	w.order("urgent", v1alpha1.OperationRebuild)
 	if run := w.finish("drill"); run.Status.Outcome != v1alpha1.DrillSucceeded {
 		t.Errorf("outcome %q: %+v", run.Status.Outcome, run.Status.Failure)
+	}
+}
+
+// TestDrillWhoseNameIsTaken leaves alone what has it, whoever made it.
+func TestDrillWhoseNameIsTaken(t *testing.T) {
+	for name, stamp := range map[string]capi.Stamp{"by nobody": {}, "by another run": earlier} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.plan(nil)
+			w.order("run", v1alpha1.OperationDrill)
+			taken := recovery.TargetName(w.run("run"), "dev")
+			m, err := capi.Parse(fake.Sources(taken), taken, namespace)
+			w.must(err)
+			inc, err := w.store.Clusters(w.store.Store).Create(t.Context(), m, earlier)
+			w.must(err)
+			if stamp.Run == "" {
+				w.edit(taken, func(c *clusterv1.Cluster) { c.Annotations = nil })
+			}
+			run := w.finish("run")
+			if f := run.Status.Failure; f == nil || f.Reason != "NameTaken" || f.Phase != v1alpha1.PhasePreflight || !strings.Contains(f.Message, "order another drill") {
+				t.Errorf("failure %+v", f)
+			}
+			if w.uid(taken) != inc.UID || len(w.deletes) > 0 {
+				t.Error("it was touched")
+			}
+		})
 	}
 }
 

@@ -57,6 +57,9 @@ func (r *Reconciler) preflight(ctx context.Context, run *v1alpha1.RecoveryRun) (
 		return nil, err
 	}
 	if run.Spec.Operation == v1alpha1.OperationDrill {
+		if err := r.unnamed(ctx, run); err != nil {
+			return nil, err
+		}
 		if err := r.isolated(ctx, run, f.materials); err != nil {
 			return nil, err
 		}
@@ -100,6 +103,17 @@ func (r *Reconciler) possible(ctx context.Context, run *v1alpha1.RecoveryRun) (*
 		}
 	}
 	return f, nil
+}
+
+// unnamed makes sure that nothing has the throw-away name of a drill.
+func (r *Reconciler) unnamed(ctx context.Context, run *v1alpha1.RecoveryRun) error {
+	name := recovery.TargetName(run, run.Status.Pinned.Plan.Cluster.Name)
+	obs, err := r.Clusters.Observe(ctx, run.Namespace, name)
+	if err != nil || !obs.Exists {
+		return err
+	}
+	return recovery.Faultf("NameTaken", "Cluster %s/%s exists, and that is the throw-away name of this drill; it was left alone: delete it if nobody needs it, or order another drill, which has another name",
+		run.Namespace, name)
 }
 
 // isolated makes sure that nothing of a drill's cluster reaches for the live one.

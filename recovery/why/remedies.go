@@ -56,7 +56,7 @@ func remedies(run *v1alpha1.RecoveryRun) []string {
 		return []string{"correct the kubeconfig Secret or the endpoint: it leads to the management cluster, which is never a target"}
 	case "LockLost", "LockUnreadable":
 		return fix("leave the Leases refloat-… alone: they keep two runs from working on one cluster")
-	case "NotStarted", "PlanChanged", "RenderChanged", "FrozenStateLost", "RunDeleted", "Cancelled", "Interrupted", "UnknownPhase", "CannotRetry":
+	case "NotStarted", "PlanChanged", "RenderChanged", "FrozenStateLost", "RunDeleted", "Cancelled", "Interrupted", "NameTaken", "UnknownPhase", "CannotRetry":
 		return []string{strings.TrimPrefix(again(run), "then ")}
 	case "InternalError":
 		return []string{"report the defect with the message above and the report: refloat report " + run.Name}
