@@ -390,6 +390,10 @@ type LastRun struct {
 	UID       types.UID `json:"uid,omitempty"`
 	Operation Operation `json:"operation"`
 	Result    Result    `json:"result"`
+	// Outcome of a drill.
+	//
+	// +optional
+	Outcome DrillOutcome `json:"outcome,omitempty"`
 	// RecoveryTime of a rebuild or drill, empty otherwise.
 	//
 	// +optional

@@ -112,7 +112,7 @@ func (r *Reconciler) store(ctx context.Context, run *v1alpha1.RecoveryRun, finis
 func (r *Reconciler) informPlan(ctx context.Context, o recovery.Observation) error {
 	plan, s := o.Plan.DeepCopy(), o.Run.Status
 	plan.Status.LastRun = &v1alpha1.LastRun{
-		Name: o.Run.Name, UID: o.Run.UID, Operation: o.Run.Spec.Operation, Result: recovery.ResultOf(o.Run), FinishedAt: metav1.NewTime(s.FinishedAt.Time),
+		Name: o.Run.Name, UID: o.Run.UID, Operation: o.Run.Spec.Operation, Result: recovery.ResultOf(o.Run), Outcome: s.Outcome, FinishedAt: metav1.NewTime(s.FinishedAt.Time),
 	}
 	if took := recovery.RecoveryTime(o.Run); took > 0 {
 		plan.Status.LastRun.RecoveryTime = took.Round(100 * time.Millisecond).String()
