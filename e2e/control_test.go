@@ -106,6 +106,7 @@ func TestHoldSuspendAndCancel(t *testing.T) {
 	}
 
 	drill := start(t, "drill", name, "-n", "default")
+	await(t, drill, "to start", func(r *v1alpha1.RecoveryRun) bool { return r.Status.StartedAt != nil })
 	box.must(t, "suspend", drill, "-n", "default")
 	await(t, drill, "to stand still", func(r *v1alpha1.RecoveryRun) bool { return r.Status.SuspendedAt != nil })
 	if out := box.must(t, "why", drill, "-n", "default").stdout; !strings.Contains(out, "refloat resume "+drill) {

@@ -7,6 +7,7 @@
 //	source   a commit, read from the object store            -> a file tree
 //	render   the file tree, plain YAML and kustomizations    -> objects
 //	order    the objects, declared and inferred dependencies -> a graph with reasons
+//	quarantine  the objects, for a drill                     -> objects that harm nobody
 //	apply    the graph and a cluster                         -> applied, gate by gate
 //	health   one live object                                 -> is it ready, and how do we know
 //	verify   the objects and a cluster                       -> missing, changed, extra

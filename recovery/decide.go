@@ -123,7 +123,7 @@ const lookAgain = time.Second
 // Decide what to do next. It is pure.
 func Decide(o Observation) Decision {
 	for _, rule := range []func(Observation) *Decision{
-		whenFinished, whenQueued, whenDeposed, whenDeleted, whenCancelled, whenSuspended, whenLockLost, whenFailed,
+		whenFinished, whenQueued, whenDeposed, whenDeleted, whenCancelled, whenOutranked, whenSuspended, whenLockLost, whenFailed,
 	} {
 		if d := rule(o); d != nil {
 			return *d

@@ -20,6 +20,8 @@ type Observation struct {
 	Lock    Lock
 	// Behind is what a run that did not start waits behind, empty when it is its turn.
 	Behind string
+	// MoreUrgent is the run that a drill has to give way to, empty when there is none.
+	MoreUrgent string
 	// Approvals for the run, while it waits for one.
 	Approvals []v1alpha1.RunApproval
 	// Holds of the plan, until something is deleted.

@@ -60,10 +60,17 @@ func waits(run *v1alpha1.RecoveryRun) bool {
 		run.Spec.Cancel == nil && !run.Spec.Suspend && run.DeletionTimestamp == nil
 }
 
-// before in a queue: by priority, then by when it was due.
+// before in a queue: drills last, then by priority, then by when it was due.
 func before(a, b *v1alpha1.RecoveryRun) bool {
 	s, o := a.Spec.Schedule, b.Spec.Schedule
-	return cmp.Or(cmp.Compare(o.Priority, s.Priority), s.Due.Compare(o.Due.Time), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name)) < 0
+	return cmp.Or(cmp.Compare(drillsLast(a), drillsLast(b)), cmp.Compare(o.Priority, s.Priority), s.Due.Compare(o.Due.Time), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name)) < 0
+}
+
+func drillsLast(run *v1alpha1.RecoveryRun) int {
+	if run.Spec.Operation == v1alpha1.OperationDrill {
+		return 1
+	}
+	return 0
 }
 
 // Next are the waiting runs whose turn it may be: the first of each queue, and all that are

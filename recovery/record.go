@@ -119,6 +119,12 @@ func RecordFinish(run *v1alpha1.RecoveryRun, at time.Time) {
 	for i := range s.Conditions {
 		s.Conditions[i].ObservedGeneration = run.Generation // suspend and cancel raise it
 	}
+	s.Outcome = OutcomeOf(run)
+	defer func() {
+		if s.Outcome != "" {
+			setPhase(run, string(s.Outcome))
+		}
+	}()
 	if s.Failure != nil {
 		condition(run, at, v1alpha1.ConditionSucceeded, metav1.ConditionFalse, s.Failure.Reason, s.Failure.Message)
 		setPhase(run, string(v1alpha1.ResultFailed))

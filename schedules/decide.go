@@ -28,10 +28,14 @@ type Observed struct {
 	Since time.Time
 	// Teardown and Rebuild are the last times of each direction that were dealt with.
 	Teardown, Rebuild *v1alpha1.HandledTime
-	Notified          string
-	Postponed         *v1alpha1.Postponement
-	Pace              Pace
-	State             State
+	// Drill is the last time of a drill that was dealt with, and Drilling an unfinished drill
+	// of the plan.
+	Drill     *v1alpha1.HandledTime
+	Drilling  *Busy
+	Notified  string
+	Postponed *v1alpha1.Postponement
+	Pace      Pace
+	State     State
 	// Busy is an unfinished rebuild or teardown of the plan.
 	Busy *Busy
 	// Finished is when the last rebuild or teardown of the plan ended.
@@ -300,8 +304,11 @@ func (d *Decision) sooner(at time.Time) {
 }
 
 func (o Observed) handled(name v1alpha1.Direction) *v1alpha1.HandledTime {
-	if name == v1alpha1.DirectionTeardown {
+	switch name {
+	case v1alpha1.DirectionTeardown:
 		return o.Teardown
+	case v1alpha1.DirectionDrill:
+		return o.Drill
 	}
 	return o.Rebuild
 }
@@ -326,9 +333,12 @@ func opposite(d v1alpha1.Direction) v1alpha1.Direction {
 
 // Record what came of a time.
 func (o *Observed) Record(d v1alpha1.Direction, h *v1alpha1.HandledTime) {
-	if d == v1alpha1.DirectionTeardown {
+	switch d {
+	case v1alpha1.DirectionTeardown:
 		o.Teardown = h
-		return
+	case v1alpha1.DirectionDrill:
+		o.Drill = h
+	default:
+		o.Rebuild = h
 	}
-	o.Rebuild = h
 }

@@ -84,6 +84,9 @@ func Compile(spec *v1alpha1.RecoveryScheduleSpec, exceptions Exceptions) (*Timet
 	if err := t.addRebuild(spec.Rebuild); err != nil {
 		return nil, err
 	}
+	if err := t.addDrill(spec.Drill); err != nil {
+		return nil, err
+	}
 	for _, one := range spec.Once {
 		t.addOnce(one)
 	}
@@ -95,8 +98,8 @@ func check(spec *v1alpha1.RecoveryScheduleSpec) error {
 	if (spec.PlanRef == nil) == (spec.PlanSelector == nil) {
 		return errors.New("spec: name the plans by planRef or by planSelector, and not by both")
 	}
-	if spec.Teardown == nil && spec.Rebuild == nil && len(spec.Once) == 0 {
-		return errors.New("spec: a schedule without teardown, rebuild and once does nothing")
+	if spec.Teardown == nil && spec.Rebuild == nil && spec.Drill == nil && len(spec.Once) == 0 {
+		return errors.New("spec: a schedule without teardown, rebuild, drill and once does nothing")
 	}
 	if spec.Teardown != nil && spec.Rebuild != nil && strings.Join(strings.Fields(string(spec.Teardown.Cron)), " ") == strings.Join(strings.Fields(string(spec.Rebuild.Cron)), " ") {
 		return fmt.Errorf("spec: teardown and rebuild are at the same minutes, %q", spec.Teardown.Cron)
@@ -110,8 +113,8 @@ func check(spec *v1alpha1.RecoveryScheduleSpec) error {
 		}
 	}
 	for i, one := range spec.Once {
-		if one.Operation != v1alpha1.DirectionRebuild && one.Operation != v1alpha1.DirectionTeardown {
-			return fmt.Errorf("spec.once[%d].operation: %q is neither Rebuild nor Teardown", i, one.Operation)
+		if !slices.Contains([]v1alpha1.Direction{v1alpha1.DirectionRebuild, v1alpha1.DirectionTeardown, v1alpha1.DirectionDrill}, one.Operation) {
+			return fmt.Errorf("spec.once[%d].operation: %q is none of Rebuild, Teardown and Drill", i, one.Operation)
 		}
 	}
 	return nil
@@ -170,6 +173,9 @@ func (t *Timetable) addOnce(one v1alpha1.OneOff) {
 	d := t.directions[one.Operation]
 	if d == nil {
 		d = &direction{name: one.Operation, deadline: defaultMissed}
+		if one.Operation == v1alpha1.DirectionDrill {
+			d.deadline = defaultDrillMissed
+		}
 		t.directions[one.Operation] = d
 	}
 	at := one.At.Truncate(time.Minute)

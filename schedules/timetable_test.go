@@ -19,17 +19,21 @@ func TestBadSchedules(t *testing.T) {
 		change func(*v1alpha1.RecoveryScheduleSpec)
 		says   string
 	}{
-		"zone":           {func(s *v1alpha1.RecoveryScheduleSpec) { s.TimeZone = "Europe/Roma" }, `spec.timeZone: time zone "Europe/Roma" is unknown; write an IANA name like Europe/Rome, or UTC`},
-		"zone in cron":   {func(s *v1alpha1.RecoveryScheduleSpec) { s.Teardown.Cron = "TZ=UTC 0 8 * * *" }, `spec.teardown.cron: cron "TZ=UTC 0 8 * * *" names a time zone; put it into timeZone`},
-		"six fields":     {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild.Cron = "0 0 8 * * *" }, `spec.rebuild.cron: cron "0 0 8 * * *" has six fields; want five: minute hour day-of-month month day-of-week`},
-		"30 February":    {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild.Cron = "0 8 30 2 *" }, `never fires`},
-		"same minute":    {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild.Cron = "0  20 * * 1-5" }, `teardown and rebuild are at the same minutes`},
-		"both":           {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild.ReadyBy = "0 8 * * *" }, `spec.rebuild: give cron, when to start, or readyBy`},
-		"deadline":       {func(s *v1alpha1.RecoveryScheduleSpec) { s.Teardown.Missed = &v1alpha1.MissedPolicy{Deadline: "soon"} }, `spec.teardown.missed.deadline: "soon" is neither a duration`},
-		"no plan":        {func(s *v1alpha1.RecoveryScheduleSpec) { s.PlanRef = nil }, `by planRef or by planSelector`},
-		"nothing":        {func(s *v1alpha1.RecoveryScheduleSpec) { s.Teardown, s.Rebuild = nil, nil }, `does nothing`},
-		"blackout":       {func(s *v1alpha1.RecoveryScheduleSpec) { s.Blackouts = []v1alpha1.Blackout{{Reason: "x"}} }, `spec.blackouts[0]: until`},
-		"drill once":     {func(s *v1alpha1.RecoveryScheduleSpec) { s.Once = []v1alpha1.OneOff{{Operation: "Drill"}} }, `spec.once[0].operation: "Drill" is neither`},
+		"zone":          {func(s *v1alpha1.RecoveryScheduleSpec) { s.TimeZone = "Europe/Roma" }, `spec.timeZone: time zone "Europe/Roma" is unknown; write an IANA name like Europe/Rome, or UTC`},
+		"zone in cron":  {func(s *v1alpha1.RecoveryScheduleSpec) { s.Teardown.Cron = "TZ=UTC 0 8 * * *" }, `spec.teardown.cron: cron "TZ=UTC 0 8 * * *" names a time zone; put it into timeZone`},
+		"six fields":    {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild.Cron = "0 0 8 * * *" }, `spec.rebuild.cron: cron "0 0 8 * * *" has six fields; want five: minute hour day-of-month month day-of-week`},
+		"30 February":   {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild.Cron = "0 8 30 2 *" }, `never fires`},
+		"same minute":   {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild.Cron = "0  20 * * 1-5" }, `teardown and rebuild are at the same minutes`},
+		"both":          {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild.ReadyBy = "0 8 * * *" }, `spec.rebuild: give cron, when to start, or readyBy`},
+		"deadline":      {func(s *v1alpha1.RecoveryScheduleSpec) { s.Teardown.Missed = &v1alpha1.MissedPolicy{Deadline: "soon"} }, `spec.teardown.missed.deadline: "soon" is neither a duration`},
+		"no plan":       {func(s *v1alpha1.RecoveryScheduleSpec) { s.PlanRef = nil }, `by planRef or by planSelector`},
+		"nothing":       {func(s *v1alpha1.RecoveryScheduleSpec) { s.Teardown, s.Rebuild = nil, nil }, `does nothing`},
+		"blackout":      {func(s *v1alpha1.RecoveryScheduleSpec) { s.Blackouts = []v1alpha1.Blackout{{Reason: "x"}} }, `spec.blackouts[0]: until`},
+		"failover once": {func(s *v1alpha1.RecoveryScheduleSpec) { s.Once = []v1alpha1.OneOff{{Operation: "Failover"}} }, `spec.once[0].operation: "Failover" is none of`},
+		"drill cron":    {func(s *v1alpha1.RecoveryScheduleSpec) { s.Drill = &v1alpha1.DrillTimes{Cron: "0 3 30 2 *"} }, `spec.drill.cron: `},
+		"drill deadline": {func(s *v1alpha1.RecoveryScheduleSpec) {
+			s.Drill = &v1alpha1.DrillTimes{Cron: "0 3 1 * *", Missed: &v1alpha1.MissedPolicy{Deadline: "UntilNextRebuild"}}
+		}, `spec.drill.missed.deadline: "UntilNextRebuild" is not a duration`},
 		"empty calendar": {func(s *v1alpha1.RecoveryScheduleSpec) { s.Calendar = &v1alpha1.ExceptionCalendar{} }, `spec.calendar: give exceptConfigMapRef or url`},
 	} {
 		spec := office()

@@ -91,6 +91,11 @@ type RecoveryPlanSpec struct {
 	//
 	// +optional
 	Objective Objective `json:"objective,omitempty"`
+	// Drill says what a drill of the plan may do.
+	//
+	// +optional
+	// +kubebuilder:default={}
+	Drill DrillPolicy `json:"drill,omitzero"`
 }
 
 // ClusterTemplate says how the cluster is made through Cluster API.
@@ -385,6 +390,10 @@ type LastRun struct {
 	UID       types.UID `json:"uid,omitempty"`
 	Operation Operation `json:"operation"`
 	Result    Result    `json:"result"`
+	// Outcome of a drill.
+	//
+	// +optional
+	Outcome DrillOutcome `json:"outcome,omitempty"`
 	// RecoveryTime of a rebuild or drill, empty otherwise.
 	//
 	// +optional

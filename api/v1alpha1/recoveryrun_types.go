@@ -210,6 +210,10 @@ type RecoveryRunStatus struct {
 	//
 	// +optional
 	FinishedAt *metav1.MicroTime `json:"finishedAt,omitempty"`
+	// Outcome of a drill that ended.
+	//
+	// +optional
+	Outcome DrillOutcome `json:"outcome,omitempty"`
 	// RecoveredAt is when the cluster was verified; recovery time counts up to here.
 	//
 	// +optional

@@ -16,6 +16,7 @@ import (
 // +kubebuilder:printcolumn:name="Plans",type=integer,JSONPath=`.status.planCount`
 // +kubebuilder:printcolumn:name="Next teardown",type=string,JSONPath=`.status.nextTeardown`
 // +kubebuilder:printcolumn:name="Next rebuild",type=string,JSONPath=`.status.nextRebuild`
+// +kubebuilder:printcolumn:name="Next drill",type=string,JSONPath=`.status.nextDrill`,priority=1
 // +kubebuilder:printcolumn:name="Last",type=string,JSONPath=`.status.last`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type RecoverySchedule struct {
@@ -39,7 +40,7 @@ type RecoveryScheduleList struct {
 // RecoveryScheduleSpec is the timetable.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.planRef) != has(self.planSelector)",message="name the plans by planRef or by planSelector, not by both"
-// +kubebuilder:validation:XValidation:rule="has(self.teardown) || has(self.rebuild) || has(self.once)",message="a schedule without teardown, rebuild and once does nothing"
+// +kubebuilder:validation:XValidation:rule="has(self.teardown) || has(self.rebuild) || has(self.drill) || has(self.once)",message="a schedule without teardown, rebuild, drill and once does nothing"
 // +kubebuilder:validation:XValidation:rule="!has(self.teardown) || !has(self.rebuild) || !has(self.rebuild.cron) || self.teardown.cron != self.rebuild.cron",message="teardown and rebuild are at the same minutes"
 type RecoveryScheduleSpec struct {
 	// PlanRef names one plan in the schedule's namespace.
@@ -66,6 +67,10 @@ type RecoveryScheduleSpec struct {
 	//
 	// +optional
 	Rebuild *RebuildTimes `json:"rebuild,omitempty"`
+	// Drill says when the plans are drilled, under throw-away names.
+	//
+	// +optional
+	Drill *DrillTimes `json:"drill,omitempty"`
 	// Once lists runs at an absolute time.
 	//
 	// +optional
@@ -265,6 +270,18 @@ type RebuildTimes struct {
 	Missed *MissedPolicy `json:"missed,omitempty"`
 }
 
+// DrillTimes says when plans are drilled. No hold stops a drill, since it touches nothing
+// that exists; what is more urgent goes first, and ends a drill that is in its way.
+type DrillTimes struct {
+	Cron CronExpression `json:"cron"`
+	// Missed: twelve hours by default.
+	//
+	// +optional
+	// +kubebuilder:default={deadline: "12h"}
+	// +kubebuilder:validation:XValidation:rule="!self.deadline.startsWith('Until')",message="of a drill must be a duration such as 12h"
+	Missed *MissedPolicy `json:"missed,omitempty"`
+}
+
 // OneOff is one run at an absolute time.
 type OneOff struct {
 	// At is when to start, or, for a rebuild of a schedule with readyBy, when to be ready.
@@ -274,13 +291,14 @@ type OneOff struct {
 
 // Direction is an operation that a timetable has.
 //
-// +kubebuilder:validation:Enum=Rebuild;Teardown
+// +kubebuilder:validation:Enum=Rebuild;Teardown;Drill
 type Direction string
 
 // The directions of a timetable.
 const (
 	DirectionTeardown Direction = Direction(OperationTeardown)
 	DirectionRebuild  Direction = Direction(OperationRebuild)
+	DirectionDrill    Direction = Direction(OperationDrill)
 )
 
 // ExceptionCalendar is an iCalendar (RFC 5545). A time that falls into one of its events
@@ -311,7 +329,7 @@ type ExceptionCalendar struct {
 	// +listType=set
 	// +kubebuilder:default={Rebuild}
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:MaxItems=3
 	Skips []Direction `json:"skips,omitempty"`
 }
 
@@ -336,10 +354,10 @@ type Blackout struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
 	Reason string `json:"reason"`
-	// Skips says what does not run; both without it.
+	// Skips says what does not run; everything without it.
 	//
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:MaxItems=3
 	Skips []Direction `json:"skips,omitempty"`
 }

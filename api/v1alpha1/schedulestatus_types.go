@@ -31,12 +31,14 @@ type RecoveryScheduleStatus struct {
 	//
 	// +optional
 	PlanCount int32 `json:"planCount"`
-	// NextTeardown and NextRebuild are when the first of the plans is due.
+	// NextTeardown, NextRebuild and NextDrill are when the first of the plans is due.
 	//
 	// +optional
 	NextTeardown *metav1.Time `json:"nextTeardown,omitempty"`
 	// +optional
 	NextRebuild *metav1.Time `json:"nextRebuild,omitempty"`
+	// +optional
+	NextDrill *metav1.Time `json:"nextDrill,omitempty"`
 	// Last sums up what came of the last time.
 	//
 	// +optional
@@ -62,12 +64,14 @@ type ScheduledPlan struct {
 	UID types.UID `json:"uid"`
 	// Since is when the schedule came to be for the plan.
 	Since metav1.MicroTime `json:"since"`
-	// Teardown and Rebuild are the last times of each direction that were dealt with.
+	// Teardown, Rebuild and Drill are the last times of each that were dealt with.
 	//
 	// +optional
 	Teardown *HandledTime `json:"teardown,omitempty"`
 	// +optional
 	Rebuild *HandledTime `json:"rebuild,omitempty"`
+	// +optional
+	Drill *HandledTime `json:"drill,omitempty"`
 	// Notified is the time of which notice was given.
 	//
 	// +optional

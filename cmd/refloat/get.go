@@ -101,7 +101,7 @@ func getPlans(ctx context.Context, t terminal, c client.Client, o getOptions) er
 		}
 		return p.Namespace, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s", p.Name, p.Spec.Cluster.Name,
 			statusOf(meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionReady), meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionReady) != nil),
-			last.Name, last.Result, cmp.Or(last.RecoveryTime, "<none>"), age(p.CreationTimestamp.Time))
+			last.Name, cmp.Or(string(last.Outcome), string(last.Result)), cmp.Or(last.RecoveryTime, "<none>"), age(p.CreationTimestamp.Time))
 	})
 }
 

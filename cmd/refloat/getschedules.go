@@ -27,14 +27,14 @@ func getSchedules(ctx context.Context, t terminal, c client.Client, o getOptions
 	if o.output.structured() {
 		return writeObjects(t, o, items)
 	}
-	return printRows(t, o, "NAME\tZONE\tREADY\tPLANS\tNEXT TEARDOWN\tNEXT REBUILD\tLAST", items, func(s v1alpha1.RecoverySchedule) (string, string) {
+	return printRows(t, o, "NAME\tZONE\tREADY\tPLANS\tNEXT TEARDOWN\tNEXT REBUILD\tNEXT DRILL\tLAST", items, func(s v1alpha1.RecoverySchedule) (string, string) {
 		ready := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady)
 		state := statusOf(meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionReady), ready != nil)
 		if ready != nil && ready.Status != metav1.ConditionTrue {
 			state += " (" + ready.Reason + ")"
 		}
-		return s.Namespace, fmt.Sprintf("%s\t%s\t%s\t%d\t%s\t%s\t%s", s.Name, s.Spec.TimeZone, state, s.Status.PlanCount,
-			clockOf(s.Status.NextTeardown), clockOf(s.Status.NextRebuild), cmp.Or(s.Status.Last, "<none>"))
+		return s.Namespace, fmt.Sprintf("%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s", s.Name, s.Spec.TimeZone, state, s.Status.PlanCount,
+			clockOf(s.Status.NextTeardown), clockOf(s.Status.NextRebuild), clockOf(s.Status.NextDrill), cmp.Or(s.Status.Last, "<none>"))
 	})
 }
 

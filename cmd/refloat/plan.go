@@ -18,6 +18,7 @@ import (
 	"github.com/refloat-dev/refloat/manifests/expand"
 	"github.com/refloat-dev/refloat/manifests/order"
 	"github.com/refloat-dev/refloat/manifests/order/text"
+	"github.com/refloat-dev/refloat/manifests/quarantine"
 	"github.com/refloat-dev/refloat/manifests/source"
 )
 
@@ -29,11 +30,14 @@ type planOptions struct {
 	simulated bool
 	remote    bool
 	all       bool
+	drill     bool
 	state     stateFlags
 	kinds     []v1alpha1.KnownKind
 	// mirrors and seeds of the plan that was read.
 	mirrors []v1alpha1.ChartMirror
 	seeds   []v1alpha1.Seed
+	// profile of the plan's drills.
+	profile v1alpha1.DrillPolicy
 	// own is how the repository is read, for definitions that name another revision of it.
 	own    source.Options
 	output outputFormat
@@ -65,6 +69,7 @@ as it is, and a directory that is a Git work tree at its HEAD commit.`,
 	flags.StringVarP(&o.file, "filename", "f", "", "file with a RecoveryPlan to read source and paths from")
 	flags.BoolVar(&o.simulated, "simulated", false, "order as for a cluster of the sandbox, where no container runs")
 	flags.BoolVar(&o.remote, "allow-remote-bases", false, "let kustomizations read from other repositories")
+	flags.BoolVar(&o.drill, "drill", false, "show what a drill makes of the state: what its profile changes, and why")
 	flags.BoolVar(&o.all, "all-edges", false, "print every edge on a line of its own")
 	o.state.addFlags(flags)
 	o.output.addFlag(flags)
@@ -104,6 +109,7 @@ func (o *planOptions) open(ctx context.Context, a *access, args []string) (*sour
 	}
 	o.mirrors, o.seeds, o.kinds = plan.Spec.ChartMirrors, plan.Spec.Seeds, plan.Spec.KnownKinds
 	o.state.planned(plan.Spec.ArgoCD)
+	o.profile = plan.Spec.Drill
 	paths := make([]string, len(plan.Spec.State))
 	o.state.byPath = map[string]string{}
 	for i, s := range plan.Spec.State {
@@ -201,6 +207,10 @@ func (o *planOptions) show(ctx context.Context, t terminal, snapshot *source.Sna
 	if len(rendered.Objects) == 0 {
 		return usageError("%s holds no Kubernetes object", strings.Join(paths, ", "))
 	}
+	changes, err := o.drilled(rendered, options)
+	if err != nil {
+		return err
+	}
 	graph, err := order.Build(rendered.Objects, order.Options{Simulated: o.simulated, Units: rendered.Units, ExistingNamespace: o.seeded(options), KnownKind: o.state.knownKind})
 	if err != nil {
 		return badInput(err)
@@ -213,11 +223,14 @@ func (o *planOptions) show(ctx context.Context, t terminal, snapshot *source.Sna
 	}
 	view := graph.View()
 	if o.output.structured() {
-		return o.output.write(t.Out, planView{Commit: snapshot.Commit, Digest: rendered.Digest, View: view})
+		return o.output.write(t.Out, planView{Commit: snapshot.Commit, Digest: rendered.Digest, Drill: changes, View: view})
 	}
 	from := snapshot.Ref
 	if snapshot.Commit != "" {
 		from = fmt.Sprintf("%s at commit %.12s", snapshot.Ref, snapshot.Commit)
+	}
+	if err := o.showDrill(t, changes); err != nil {
+		return err
 	}
 	if _, err := fmt.Fprintf(t.Out, "%d objects in %d waves from %s\n\n", graph.Len(), len(graph.Waves), from); err != nil {
 		return err
@@ -256,6 +269,8 @@ func (o *planOptions) seeded(options expand.Options) func(string) bool {
 type planView struct {
 	Commit string `json:"commit,omitempty"`
 	Digest string `json:"digest"`
+	// Drill is what the profile of a drill changes, with --drill.
+	Drill []quarantine.Change `json:"drill,omitempty"`
 	order.View
 }
 

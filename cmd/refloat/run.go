@@ -74,6 +74,8 @@ type runOptions struct {
 	detach    bool
 	timeout   time.Duration
 	reportDir string
+	chaos     chaosFlags
+	fault     *chaos // that is injected, if one is
 	output    outputFormat
 }
 
@@ -103,6 +105,9 @@ The command follows the run until it ends. Ctrl-C detaches; the run goes on, and
 	flags := cmd.Flags()
 	flags.StringVarP(&o.file, "filename", "f", "", "file with a RecoveryPlan to create or update first")
 	o.addFlags(flags)
+	if op.operation == v1alpha1.OperationDrill {
+		o.chaos.addFlags(flags)
+	}
 	if op.confirm {
 		flags.BoolVar(&o.override, "override-holds", false, "go ahead although somebody holds the cluster; give a --reason")
 		flags.StringVar(&o.confirmed, "confirm", "", "name of the cluster, to go ahead without being asked")
@@ -133,11 +138,19 @@ func startRun(ctx context.Context, t terminal, a *access, op operationCommand, o
 			return err
 		}
 	}
+	fault, err := o.chaos.prepare(t, a, c, plan)
+	if err != nil {
+		return err
+	}
+	if fault != nil && o.detach {
+		return usageError("--chaos has to stay until the drill is over: leave out --detach")
+	}
 	if o.file != "" {
 		if plan, err = writePlan(ctx, c, plan, o.file); err != nil {
 			return err
 		}
 	}
+	o.fault = fault
 	return orderRun(ctx, t, c, plan, op, o, "")
 }
 
@@ -177,9 +190,14 @@ func orderRun(ctx context.Context, t terminal, c client.WithWatch, plan *v1alpha
 		_, err := fmt.Fprintf(t.Out, "recoveryrun/%s created\n", run.Name)
 		return err
 	}
-	return follow(ctx, t, c, client.ObjectKeyFromObject(run), followOptions{
+	end := o.fault.begin(ctx, client.ObjectKeyFromObject(run))
+	err = follow(ctx, t, c, client.ObjectKeyFromObject(run), followOptions{
 		timeout: o.timeout, reportDir: o.reportDir, output: o.output,
 	})
+	if ended := end(); ended != nil {
+		return errors.Join(err, ended)
+	}
+	return err
 }
 
 // shortened leaves room in a name for what comes behind it.

@@ -12,6 +12,7 @@ import (
 	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/expand"
 	"github.com/refloat-dev/refloat/manifests/loss"
+	"github.com/refloat-dev/refloat/manifests/quarantine"
 	"github.com/refloat-dev/refloat/providers/capi"
 	"github.com/refloat-dev/refloat/recovery/report"
 )
@@ -64,6 +65,8 @@ type RenderRequest struct {
 	Frozen []expand.FrozenRelease
 	// Sources are other repositories and artifacts that are pinned.
 	Sources []expand.SourcePin
+	// Drill says how the state is made harmless; nil leaves it as it is.
+	Drill *quarantine.Options
 }
 
 // KnownKinds tell whether objects of a kind live in namespaces.
@@ -94,6 +97,8 @@ type Rendered struct {
 	SeedNamespaces []string
 	KnownKinds     KnownKinds
 	Warnings       []string
+	// Drilled is what the profile of a drill changed.
+	Drilled []quarantine.Change
 }
 
 // Target is the one cluster that may be written to.

@@ -76,6 +76,10 @@ func (e *engine) Render(ctx context.Context, request RenderRequest) (*Rendered, 
 	if err != nil {
 		return nil, inputFault("StateInvalid", fmt.Errorf("%s%w", at, err))
 	}
+	drilled, err := drilled(state, request, made)
+	if err != nil {
+		return nil, err
+	}
 	state.Objects = manifests.Optional(state.Objects, request.Optional)
 	graph, err := order.Build(state.Objects, orderOptions(request.SeedNamespaces, request.KnownKinds, state.Units, false))
 	if err != nil {
@@ -85,7 +89,7 @@ func (e *engine) Render(ctx context.Context, request RenderRequest) (*Rendered, 
 		Commit: snapshot.Commit, CommitTime: snapshot.CommitTime, Origin: originOf(snapshot), Digest: state.Digest, ClusterDigest: cluster.Digest,
 		Cluster: made, State: state.Objects, Units: state.Units, Charts: state.Charts, Frozen: state.Frozen, Sources: state.Sources,
 		Waves: len(graph.Waves), SeedNamespaces: request.SeedNamespaces, KnownKinds: request.KnownKinds,
-		Warnings: append(append(snapshot.Warnings, state.Warnings...), graph.Warnings...),
+		Warnings: append(append(snapshot.Warnings, state.Warnings...), graph.Warnings...), Drilled: drilled,
 	}
 	for _, s := range state.Skipped {
 		r.Warnings = append(r.Warnings, "not expanded: "+s.Reason)

@@ -52,14 +52,10 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 		}
 		return o, nil
 	}
-	o.Work = r.work.state(phaseKey(o.Run.UID, current.Name))
-	if key, ok := drainKey(o.Run); ok {
-		o.Work = r.work.state(key)
+	if o.MoreUrgent, err = r.moreUrgent(ctx, o.Run); err != nil {
+		return o, err
 	}
-	if recovery.StillWhole(o.Run) {
-		o.Preview = r.work.state(previewKey(o.Run.UID))
-	}
-	o.Materials = r.work.state(materialsKey(o.Run.UID))
+	r.observeWork(&o, current.Name)
 	if err = r.consent(ctx, &o, current.Name); err != nil {
 		return o, err
 	}
@@ -68,6 +64,31 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 	}
 	o.Cluster, err = r.cluster(ctx, o.Run, current.Name)
 	return o, err
+}
+
+// observeWork looks at what runs beside the loop.
+func (r *Reconciler) observeWork(o *recovery.Observation, phase v1alpha1.Phase) {
+	o.Work = r.work.state(phaseKey(o.Run.UID, phase))
+	if key, ok := drainKey(o.Run); ok {
+		o.Work = r.work.state(key)
+	}
+	if recovery.StillWhole(o.Run) {
+		o.Preview = r.work.state(previewKey(o.Run.UID))
+	}
+	o.Materials = r.work.state(materialsKey(o.Run.UID))
+}
+
+// moreUrgent is what a drill under way has to give way to. It is read from the cache: one
+// that comes is told of by a watch.
+func (r *Reconciler) moreUrgent(ctx context.Context, run *v1alpha1.RecoveryRun) (string, error) {
+	if run.Spec.Operation != v1alpha1.OperationDrill || run.Status.StartedAt == nil {
+		return "", nil
+	}
+	runs := &v1alpha1.RecoveryRunList{}
+	if err := r.Client.List(ctx, runs, client.InNamespace(run.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return "", fmt.Errorf("list what a drill gives way to: %w", err)
+	}
+	return recovery.MoreUrgent(run, runs.Items), nil
 }
 
 // consent reads what people say about the deletion that the run is about to send.

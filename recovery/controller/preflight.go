@@ -57,6 +57,9 @@ func (r *Reconciler) preflight(ctx context.Context, run *v1alpha1.RecoveryRun) (
 		return nil, err
 	}
 	if run.Spec.Operation == v1alpha1.OperationDrill {
+		if err := r.unnamed(ctx, run); err != nil {
+			return nil, err
+		}
 		if err := r.isolated(ctx, run, f.materials); err != nil {
 			return nil, err
 		}
@@ -102,6 +105,17 @@ func (r *Reconciler) possible(ctx context.Context, run *v1alpha1.RecoveryRun) (*
 	return f, nil
 }
 
+// unnamed makes sure that nothing has the throw-away name of a drill.
+func (r *Reconciler) unnamed(ctx context.Context, run *v1alpha1.RecoveryRun) error {
+	name := recovery.TargetName(run, run.Status.Pinned.Plan.Cluster.Name)
+	obs, err := r.Clusters.Observe(ctx, run.Namespace, name)
+	if err != nil || !obs.Exists {
+		return err
+	}
+	return recovery.Faultf("NameTaken", "Cluster %s/%s exists, and that is the throw-away name of this drill; it was left alone: delete it if nobody needs it, or order another drill, which has another name",
+		run.Namespace, name)
+}
+
 // isolated makes sure that nothing of a drill's cluster reaches for the live one.
 func (r *Reconciler) isolated(ctx context.Context, run *v1alpha1.RecoveryRun, m *materials) error {
 	live, err := r.Clusters.Observe(ctx, run.Namespace, run.Status.Pinned.Plan.Cluster.Name)
@@ -142,6 +156,9 @@ func (r *Reconciler) renderFrozen(ctx context.Context, run *v1alpha1.RecoveryRun
 		request.Frozen = frozen
 		request.Charts = each(run.Status.Pinned.Charts, chartPin)
 		request.Sources = each(run.Status.Pinned.Sources, sourcePin)
+	}
+	if request.Drill, err = drillOptions(run); err != nil {
+		return nil, err
 	}
 	rendered, err := r.Engine.Render(ctx, request)
 	if err != nil {

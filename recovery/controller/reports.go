@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/manifests/quarantine"
 	"github.com/refloat-dev/refloat/recovery"
 	"github.com/refloat-dev/refloat/recovery/report"
 )
@@ -30,7 +31,7 @@ func (r *Reconciler) storeInterim(ctx context.Context, o recovery.Observation) (
 	compared, noVerdict := outcome[*comparison](r.work, key)
 	found, noFindings := outcome[*findings](r.work, key)
 	previewed := noFindings == nil && found != nil && found.loss != (recovery.LossFound{})
-	if noObjects != nil && noVerdict != nil && !previewed {
+	if noObjects != nil && noVerdict != nil && !previewed && len(found.drilled()) == 0 {
 		return false, nil
 	}
 	return true, r.store(ctx, o.Run, "", func(earlier *report.Report) {
@@ -41,7 +42,7 @@ func (r *Reconciler) storeInterim(ctx context.Context, o recovery.Observation) (
 			earlier.Verification, earlier.Certificate = compared.verification, compared.certificate
 		}
 		if m, err := outcome[*materials](r.work, materialsKey(o.Run.UID)); err == nil {
-			earlier.Notes = m.notes()
+			earlier.Notes, earlier.Drilled = m.notes(), m.rendered.Drilled
 		}
 		if previewed {
 			earlier.Loss = found.loss.Preview
@@ -50,6 +51,14 @@ func (r *Reconciler) storeInterim(ctx context.Context, o recovery.Observation) (
 			earlier.Notes = append(earlier.Notes, compared.note)
 		}
 	})
+}
+
+// drilled is what a preflight found that the profile of a drill changes.
+func (f *findings) drilled() []quarantine.Change {
+	if f == nil || f.materials == nil {
+		return nil
+	}
+	return f.materials.rendered.Drilled
 }
 
 // storeFinal stores the report as of the run's end, which is now.
@@ -103,7 +112,7 @@ func (r *Reconciler) store(ctx context.Context, run *v1alpha1.RecoveryRun, finis
 func (r *Reconciler) informPlan(ctx context.Context, o recovery.Observation) error {
 	plan, s := o.Plan.DeepCopy(), o.Run.Status
 	plan.Status.LastRun = &v1alpha1.LastRun{
-		Name: o.Run.Name, UID: o.Run.UID, Operation: o.Run.Spec.Operation, Result: recovery.ResultOf(o.Run), FinishedAt: metav1.NewTime(s.FinishedAt.Time),
+		Name: o.Run.Name, UID: o.Run.UID, Operation: o.Run.Spec.Operation, Result: recovery.ResultOf(o.Run), Outcome: s.Outcome, FinishedAt: metav1.NewTime(s.FinishedAt.Time),
 	}
 	if took := recovery.RecoveryTime(o.Run); took > 0 {
 		plan.Status.LastRun.RecoveryTime = took.Round(100 * time.Millisecond).String()

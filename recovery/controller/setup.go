@@ -71,6 +71,7 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 		Named("recoveryrun").
 		For(&v1alpha1.RecoveryRun{}, builder.WithPredicates(predicate.NewPredicateFuncs(unfinished))).
 		Watches(&v1alpha1.RecoveryRun{}, handler.EnqueueRequestsFromMapFunc(waitingBehind(cached))).
+		Watches(&v1alpha1.RecoveryRun{}, handler.EnqueueRequestsFromMapFunc(drillsInTheWay(cached))).
 		Watches(&v1alpha1.RunApproval{}, handler.EnqueueRequestsFromMapFunc(approvedRun)).
 		Watches(&v1alpha1.TeardownBudget{}, handler.EnqueueRequestsFromMapFunc(waitingForTurn(cached)), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&clusterv1.Cluster{}, handler.EnqueueRequestsFromMapFunc(workingOn(cached))).
@@ -160,6 +161,19 @@ func waitingBehind(cached client.Reader) handler.MapFunc {
 			}
 		}
 		return requests
+	}
+}
+
+// drillsInTheWay maps a run to the drills that have to give way to it.
+func drillsInTheWay(cached client.Reader) handler.MapFunc {
+	return func(ctx context.Context, o client.Object) []reconcile.Request {
+		run, ok := o.(*v1alpha1.RecoveryRun)
+		if !ok || run.Status.FinishedAt != nil || run.Spec.Operation == v1alpha1.OperationDrill {
+			return nil
+		}
+		return runsWhere(ctx, cached, run.Namespace, func(drill *v1alpha1.RecoveryRun) bool {
+			return drill.Status.StartedAt != nil && drill.Status.FinishedAt == nil && recovery.MoreUrgent(drill, []v1alpha1.RecoveryRun{*run}) != ""
+		})
 	}
 }
 

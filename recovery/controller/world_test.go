@@ -30,6 +30,7 @@ import (
 	"github.com/refloat-dev/refloat/manifests/certificate"
 	"github.com/refloat-dev/refloat/manifests/expand"
 	"github.com/refloat-dev/refloat/manifests/loss"
+	"github.com/refloat-dev/refloat/manifests/quarantine"
 	"github.com/refloat-dev/refloat/manifests/verify"
 	"github.com/refloat-dev/refloat/providers/capi"
 	"github.com/refloat-dev/refloat/providers/capi/fake"
@@ -346,6 +347,8 @@ type scripted struct {
 	frozen []expand.FrozenRelease
 	pinned []expand.SourcePin
 	asked  RenderRequest // of the last rendering
+
+	drilled []quarantine.Change
 }
 
 func (s *scripted) Render(_ context.Context, request RenderRequest) (*Rendered, error) {
@@ -359,7 +362,7 @@ func (s *scripted) Render(_ context.Context, request RenderRequest) (*Rendered, 
 	}
 	r := &Rendered{
 		Commit: strings.Repeat("a", 40), Digest: s.digest, ClusterDigest: gocmp.Or(s.clusterDigest, "cluster"), Waves: 2, Cluster: sources(request.ClusterName),
-		Charts: s.charts, Frozen: s.frozen, Sources: s.pinned,
+		Charts: s.charts, Frozen: s.frozen, Sources: s.pinned, Drilled: s.drilled,
 	}
 	for i := range s.objects {
 		u := &unstructured.Unstructured{}

@@ -20,7 +20,7 @@ func Build(run *v1alpha1.RecoveryRun, earlier *Report) *Report {
 	}
 	if earlier != nil {
 		r.Waves, r.Verification, r.Notes, r.Truncated = earlier.Waves, earlier.Verification, earlier.Notes, earlier.Truncated
-		r.Certificate, r.Loss = earlier.Certificate, earlier.Loss
+		r.Certificate, r.Loss, r.Drilled = earlier.Certificate, earlier.Loss, earlier.Drilled
 	}
 	if s.Loss != nil {
 		r.LossUnseen = s.Loss.Unseen
@@ -45,6 +45,7 @@ func Build(run *v1alpha1.RecoveryRun, earlier *Report) *Report {
 
 func (r *Report) outcome(run *v1alpha1.RecoveryRun) {
 	s := run.Status
+	r.Outcome = s.Outcome
 	if s.FinishedAt != nil {
 		r.Result = v1alpha1.ResultSucceeded
 	}

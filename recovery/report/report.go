@@ -12,24 +12,27 @@ import (
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/manifests/loss"
+	"github.com/refloat-dev/refloat/manifests/quarantine"
 )
 
 // Report of one run. Durations are in seconds.
 type Report struct {
-	Result       v1alpha1.Result    `json:"result,omitempty"` // empty while the run goes on
-	Operation    v1alpha1.Operation `json:"operation"`
-	Plan         string             `json:"plan"`
-	Namespace    string             `json:"namespace"`
-	Run          string             `json:"run"`
-	Cluster      string             `json:"cluster,omitempty"`
-	Reason       string             `json:"reason,omitempty"`
-	Commit       string             `json:"commit,omitempty"`
-	CommitTime   *time.Time         `json:"commitTime,omitempty"`
-	Origin       *Origin            `json:"origin,omitempty"`
-	RenderDigest string             `json:"renderDigest,omitempty"`
-	Charts       []Chart            `json:"charts,omitempty"`
-	Sources      []Source           `json:"sources,omitempty"`
-	Simulated    bool               `json:"simulated,omitempty"`
+	Result v1alpha1.Result `json:"result,omitempty"` // empty while the run goes on
+	// Outcome of a drill.
+	Outcome      v1alpha1.DrillOutcome `json:"outcome,omitempty"`
+	Operation    v1alpha1.Operation    `json:"operation"`
+	Plan         string                `json:"plan"`
+	Namespace    string                `json:"namespace"`
+	Run          string                `json:"run"`
+	Cluster      string                `json:"cluster,omitempty"`
+	Reason       string                `json:"reason,omitempty"`
+	Commit       string                `json:"commit,omitempty"`
+	CommitTime   *time.Time            `json:"commitTime,omitempty"`
+	Origin       *Origin               `json:"origin,omitempty"`
+	RenderDigest string                `json:"renderDigest,omitempty"`
+	Charts       []Chart               `json:"charts,omitempty"`
+	Sources      []Source              `json:"sources,omitempty"`
+	Simulated    bool                  `json:"simulated,omitempty"`
 	// Retried is the failed run whose cluster this one went on with.
 	Retried    *Retried   `json:"retried,omitempty"`
 	StartedAt  *time.Time `json:"startedAt,omitempty"`
@@ -43,6 +46,8 @@ type Report struct {
 	Verification        *Verification `json:"verification,omitempty"`
 	// Loss is what was, or would have been, lost with the previous cluster.
 	Loss *loss.Preview `json:"loss,omitempty"`
+	// Drilled is what the profile of a drill changed in the state.
+	Drilled []quarantine.Change `json:"drilled,omitempty"`
 	// LossUnseen says why nobody could tell; empty when somebody could.
 	LossUnseen string `json:"lossUnseen,omitempty"`
 	// Certificate is a DSSE envelope about a complete match; absent without one.

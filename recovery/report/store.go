@@ -62,6 +62,7 @@ func shortenDetails(r *Report) {
 		}
 		r.Verification = &v
 	}
+	r.Drilled = r.Drilled[:min(len(r.Drilled), keptDetails)]
 	if r.Loss != nil {
 		p := *r.Loss
 		p.Lost = slices.Clone(p.Lost)

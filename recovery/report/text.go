@@ -24,6 +24,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	r.waves(&b)
 	r.verification(&b)
 	r.loss(&b)
+	r.drilled(&b)
 	for _, note := range r.Notes {
 		fmt.Fprintf(&b, "\nnote: %s\n", note)
 	}
@@ -36,8 +37,19 @@ func (r *Report) WriteText(w io.Writer) error {
 	return nil
 }
 
+// drilled says what a drill left out, for whoever reads what it proves.
+func (r *Report) drilled(b *bytes.Buffer) {
+	if len(r.Drilled) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\nThe drill profile changed:\n")
+	for _, c := range r.Drilled {
+		fmt.Fprintf(b, "  %s\n", c)
+	}
+}
+
 func (r *Report) head(b *bytes.Buffer) {
-	fmt.Fprintf(b, "%s of plan %s/%s: %s\n\n", r.Operation, r.Namespace, r.Plan, cmp.Or(string(r.Result), "not finished"))
+	fmt.Fprintf(b, "%s of plan %s/%s: %s\n\n", r.Operation, r.Namespace, r.Plan, cmp.Or(string(r.Outcome), string(r.Result), "not finished"))
 	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	row := func(name, value string) {
 		if value != "" {

@@ -56,7 +56,7 @@ func remedies(run *v1alpha1.RecoveryRun) []string {
 		return []string{"correct the kubeconfig Secret or the endpoint: it leads to the management cluster, which is never a target"}
 	case "LockLost", "LockUnreadable":
 		return fix("leave the Leases refloat-… alone: they keep two runs from working on one cluster")
-	case "NotStarted", "PlanChanged", "RenderChanged", "FrozenStateLost", "RunDeleted", "Cancelled", "UnknownPhase", "CannotRetry":
+	case "NotStarted", "PlanChanged", "RenderChanged", "FrozenStateLost", "RunDeleted", "Cancelled", "Interrupted", "NameTaken", "UnknownPhase", "CannotRetry":
 		return []string{strings.TrimPrefix(again(run), "then ")}
 	case "InternalError":
 		return []string{"report the defect with the message above and the report: refloat report " + run.Name}
@@ -108,6 +108,10 @@ func byPhase(run *v1alpha1.RecoveryRun, f *v1alpha1.Failure) []string {
 	case v1alpha1.PhaseVerify:
 		return []string{"see what differs: refloat report " + run.Name, "correct the repository, or declare what another controller writes", again(run)}
 	case v1alpha1.PhasePreflight:
+		if f.Reason == "DrillRefused" || f.Reason == "DrillProfileInvalid" {
+			return []string{"see what a drill makes of the state: refloat plan " + run.Spec.PlanRef.Name + " --drill",
+				"say in spec.drill of the plan what becomes of the objects that the message names", again(run)}
+		}
 	}
 	return []string{"correct what the message names", again(run)}
 }

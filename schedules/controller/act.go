@@ -58,6 +58,10 @@ func (p *pass) order(ctx context.Context, plan *v1alpha1.RecoveryPlan, known *v1
 		p.saved(p.now.Sub(down))
 	}
 	p.dealt(plan, known, seen, d.Due.Operation, d.Ordered(run.Name, p.now))
+	if d.Due.Operation == v1alpha1.DirectionDrill {
+		seen.Drilling = &schedules.Busy{Run: run.Name, Ours: true, Operation: d.Due.Operation, Nominal: d.Due.Nominal.String()}
+		return nil
+	}
 	seen.Busy = &schedules.Busy{Run: run.Name, Ours: true, Operation: d.Due.Operation, Nominal: d.Due.Nominal.String()}
 	if by := d.Due.ReadyBy; !by.IsZero() && d.Due.Operation == v1alpha1.DirectionRebuild {
 		if over := p.now.Add(seen.Pace.Expected).Sub(by); over > 0 {
@@ -161,9 +165,12 @@ func (p *pass) look(plan *v1alpha1.RecoveryPlan, seen *schedules.Observed, d sch
 func (p *pass) dealt(plan *v1alpha1.RecoveryPlan, known *v1alpha1.ScheduledPlan, seen *schedules.Observed, direction v1alpha1.Direction, dealt schedules.Dealt) {
 	record := dealt.Record()
 	seen.Record(direction, record)
-	if direction == v1alpha1.DirectionTeardown {
+	switch direction {
+	case v1alpha1.DirectionTeardown:
 		known.Teardown = record
-	} else {
+	case v1alpha1.DirectionDrill:
+		known.Drill = record
+	default:
 		known.Rebuild = record
 	}
 	p.schedule.Status.Last = schedules.Clip(fmt.Sprintf("%s of %s: %s, for %s", direction, record.Nominal, dealt.Outcome, plan.Name), maxLast)

@@ -236,3 +236,34 @@ func TestBrokenIsMadeAnew(t *testing.T) {
 		}
 	}
 }
+
+// TestScheduledDrill is ordered once, whatever holds the cluster, and shown.
+func TestScheduledDrill(t *testing.T) {
+	w := newWorld(t)
+	s := w.office(func(s *v1alpha1.RecoveryScheduleSpec) { s.Drill = &v1alpha1.DrillTimes{Cron: "30 12 * * *"} })
+	w.at("12:00", s)
+	if next := s.Status.NextDrill; next == nil || !next.Equal(&metav1.Time{Time: w.time("12:30")}) {
+		t.Errorf("next drill %v", next)
+	}
+	if again := w.again[client.ObjectKeyFromObject(s)]; again.After(w.time("12:30")) {
+		t.Errorf("to be called up at %s", again)
+	}
+	w.at("12:30", s)
+	w.at("12:31", s)
+	run := w.runs(1)[0]
+	if run.Spec.Operation != v1alpha1.OperationDrill || run.Spec.Schedule.UID != s.UID || run.Spec.KeepExisting {
+		t.Errorf("run %+v", run.Spec)
+	}
+	if known := s.Status.Plans[0].Drill; known == nil || known.Outcome != v1alpha1.OutcomeOrdered || known.Run != run.Name {
+		t.Errorf("recorded %+v", known)
+	}
+	w.at("20:00", s) // the drill goes on, and keeps nothing from being ordered
+	w.runs(2)
+	w.edit(s, func() { s.Spec.Suspend = true })
+	w.at("20:01", s)
+	for _, run := range w.runs(2) {
+		if run.Spec.Cancel == nil {
+			t.Errorf("run %s was not taken back", run.Name)
+		}
+	}
+}

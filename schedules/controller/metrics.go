@@ -59,7 +59,7 @@ func (p *pass) observePlan(plan *v1alpha1.RecoveryPlan, seen schedules.Observed,
 }
 
 func (u upcoming) observe(s *v1alpha1.RecoverySchedule) {
-	for _, d := range []v1alpha1.Direction{v1alpha1.DirectionTeardown, v1alpha1.DirectionRebuild} {
+	for _, d := range []v1alpha1.Direction{v1alpha1.DirectionTeardown, v1alpha1.DirectionRebuild, v1alpha1.DirectionDrill} {
 		if at := u[d]; at.IsZero() {
 			next.DeleteLabelValues(s.Namespace, s.Name, string(d))
 		} else {

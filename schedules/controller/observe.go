@@ -59,7 +59,7 @@ func (p *pass) plans(ctx context.Context, selects func(*v1alpha1.RecoveryPlan) b
 // observe one plan.
 func (p *pass) observe(ctx context.Context, plan *v1alpha1.RecoveryPlan, known *v1alpha1.ScheduledPlan) (schedules.Observed, error) {
 	seen := schedules.Observed{
-		Now: p.now, Since: known.Since.Time, Teardown: known.Teardown, Rebuild: known.Rebuild, Notified: known.Notified, Postponed: known.Postponed,
+		Now: p.now, Since: known.Since.Time, Teardown: known.Teardown, Rebuild: known.Rebuild, Drill: known.Drill, Notified: known.Notified, Postponed: known.Postponed,
 	}
 	if since := p.schedule.Status.Since; since != nil && since.After(seen.Since) {
 		seen.Since = since.Time
@@ -101,6 +101,9 @@ func (p *pass) history(runs []v1alpha1.RecoveryRun, seen *schedules.Observed) (f
 	var last time.Time
 	for i := range runs {
 		run := &runs[i]
+		if run.Spec.Operation == v1alpha1.OperationDrill && run.Status.FinishedAt == nil {
+			p.drilling(run, seen)
+		}
 		if run.Spec.Operation != v1alpha1.OperationRebuild && run.Spec.Operation != v1alpha1.OperationTeardown {
 			continue
 		}
@@ -122,12 +125,24 @@ func (p *pass) history(runs []v1alpha1.RecoveryRun, seen *schedules.Observed) (f
 	return failed
 }
 
-// busy is the run that is furthest: one that started before one that waits.
-func (p *pass) busy(run *v1alpha1.RecoveryRun, seen *schedules.Observed) {
+func (p *pass) busyOf(run *v1alpha1.RecoveryRun) *schedules.Busy {
 	b := &schedules.Busy{Run: run.Name, Started: run.Status.StartedAt != nil, Cancelled: run.Spec.Cancel != nil}
 	if by := run.Spec.Schedule; by != nil && by.UID == p.schedule.UID {
 		b.Ours, b.Operation, b.Nominal = true, v1alpha1.Direction(run.Spec.Operation), by.Nominal
 	}
+	return b
+}
+
+// drilling is a drill that is not finished, the schedule's own before another one.
+func (p *pass) drilling(run *v1alpha1.RecoveryRun, seen *schedules.Observed) {
+	if b := p.busyOf(run); seen.Drilling == nil || b.Ours && b.Nominal > seen.Drilling.Nominal {
+		seen.Drilling = b
+	}
+}
+
+// busy is the run that is furthest: one that started before one that waits.
+func (p *pass) busy(run *v1alpha1.RecoveryRun, seen *schedules.Observed) {
+	b := p.busyOf(run)
 	if seen.Busy == nil || b.Started && !seen.Busy.Started {
 		seen.Busy = b
 	}

@@ -158,26 +158,54 @@ func (p *pass) plan(ctx context.Context, plan *v1alpha1.RecoveryPlan, known *v1a
 	if err != nil {
 		return time.Time{}, seen.Pace, err
 	}
+	drill, err := p.drill(ctx, plan, known, &seen)
+	if err != nil {
+		return time.Time{}, seen.Pace, err
+	}
+	again, err := p.upAndDown(ctx, plan, known, &seen)
+	return sooner(again, drill), seen.Pace, err
+}
+
+// drill that is due is ordered. What is ordered at the same instant to work on the cluster
+// itself ends it again, which is right: it comes first.
+func (p *pass) drill(ctx context.Context, plan *v1alpha1.RecoveryPlan, known *v1alpha1.ScheduledPlan, seen *schedules.Observed) (time.Time, error) {
 	for range maxRounds {
-		d := p.table.Decide(seen)
+		d := p.table.DecideDrill(*seen)
 		for direction, dealt := range d.Dealt {
-			p.dealt(plan, known, &seen, direction, dealt)
+			p.dealt(plan, known, seen, direction, dealt)
+		}
+		if d.Action != schedules.Order {
+			return d.Again, nil
+		}
+		if err := p.act(ctx, plan, known, seen, d); err != nil {
+			return time.Time{}, err
+		}
+	}
+	return p.now.Add(time.Second), nil
+}
+
+// upAndDown is what becomes of the cluster itself.
+func (p *pass) upAndDown(ctx context.Context, plan *v1alpha1.RecoveryPlan, known *v1alpha1.ScheduledPlan, seen *schedules.Observed) (time.Time, error) {
+	for range maxRounds {
+		d := p.table.Decide(*seen)
+		for direction, dealt := range d.Dealt {
+			p.dealt(plan, known, seen, direction, dealt)
 		}
 		known.Postponed = d.Postponed
 		seen.Postponed = d.Postponed
 		if d.Action == schedules.Rest || d.Action == schedules.Record || d.Action == schedules.Postpone {
-			p.observePlan(plan, seen, d.Postponed != nil)
-			return d.Again, seen.Pace, nil
+			p.observePlan(plan, *seen, d.Postponed != nil)
+			return d.Again, nil
 		}
-		err := p.act(ctx, plan, known, &seen, d)
+		err := p.act(ctx, plan, known, seen, d)
 		if errors.Is(err, errLooking) {
-			return p.now.Add(lookLasts), seen.Pace, nil // it calls before
+			return p.now.Add(lookLasts), nil // it calls before
 		}
 		if err != nil {
-			return time.Time{}, seen.Pace, err
+			return time.Time{}, err
 		}
 	}
-	return p.now.Add(time.Second), seen.Pace, nil
+	return p.now.Add(time.Second), nil
 }
 
 // tell people what happened, now that it is recorded.

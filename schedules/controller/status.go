@@ -40,7 +40,7 @@ func (p *pass) refuse(err error) {
 	meta.RemoveStatusCondition(&p.schedule.Status.Conditions, conditionConsistent)
 	unobserve(p.schedule.Namespace, p.schedule.Name)
 	p.condition(v1alpha1.ConditionReady, false, "Invalid", err.Error())
-	p.schedule.Status.NextTeardown, p.schedule.Status.NextRebuild = nil, nil
+	upcoming{}.into(&p.schedule.Status)
 }
 
 // suspended schedules do nothing, and take back what did not start.
@@ -48,14 +48,17 @@ func (p *pass) suspended(ctx context.Context, plans []*v1alpha1.RecoveryPlan) er
 	meta.RemoveStatusCondition(&p.schedule.Status.Conditions, conditionConsistent)
 	unobserve(p.schedule.Namespace, p.schedule.Name)
 	p.condition(v1alpha1.ConditionReady, false, "Suspended", "the schedule is suspended; what is due meanwhile is not made up for")
-	p.schedule.Status.NextTeardown, p.schedule.Status.NextRebuild = nil, nil
+	upcoming{}.into(&p.schedule.Status)
 	for i, plan := range plans {
 		p.schedule.Status.Plans[i].Postponed = nil
 		seen, err := p.observe(ctx, plan, &p.schedule.Status.Plans[i])
 		if err != nil {
 			return err
 		}
-		if b := seen.Busy; b != nil && b.Ours && !b.Started && !b.Cancelled {
+		for _, b := range []*schedules.Busy{seen.Busy, seen.Drilling} {
+			if b == nil || !b.Ours || b.Started || b.Cancelled {
+				continue
+			}
 			if err := p.cancel(ctx, b.Run, "it is suspended"); err != nil {
 				return err
 			}
@@ -126,7 +129,7 @@ func (p *pass) calendarState(err error) {
 type upcoming map[v1alpha1.Direction]time.Time
 
 func (u upcoming) add(table *schedules.Timetable, now time.Time, pace schedules.Pace) {
-	for _, d := range []v1alpha1.Direction{v1alpha1.DirectionTeardown, v1alpha1.DirectionRebuild} {
+	for _, d := range []v1alpha1.Direction{v1alpha1.DirectionTeardown, v1alpha1.DirectionRebuild, v1alpha1.DirectionDrill} {
 		if due, ok := table.NextOf(d, now, pace); ok {
 			u[d] = sooner(u[d], due.Start)
 		}
@@ -142,6 +145,7 @@ func (u upcoming) into(status *v1alpha1.RecoveryScheduleStatus) {
 		return &t
 	}
 	status.NextTeardown, status.NextRebuild = at(v1alpha1.DirectionTeardown), at(v1alpha1.DirectionRebuild)
+	status.NextDrill = at(v1alpha1.DirectionDrill)
 }
 
 // equalStatus ignores how a time is held in memory.

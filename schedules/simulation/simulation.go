@@ -140,9 +140,10 @@ func byPace(plans []Plan) map[schedules.Pace][]string {
 func (s Schedule) simulate(pace schedules.Pace, o Options) []Transition {
 	var list []Transition
 	table := s.Timetable.Alone()
-	for _, direction := range []v1alpha1.Direction{v1alpha1.DirectionTeardown, v1alpha1.DirectionRebuild} {
+	for _, direction := range []v1alpha1.Direction{v1alpha1.DirectionTeardown, v1alpha1.DirectionRebuild, v1alpha1.DirectionDrill} {
 		list = append(list, s.skipped(direction, pace, o.Span)...)
 	}
+	list = append(list, s.drills(table, pace, o)...)
 	seen := schedules.Observed{Since: o.From.Add(-1), Pace: pace}
 	now := o.From.Add(-1)
 	for len(list) < MaxTransitions {
@@ -155,6 +156,33 @@ func (s Schedule) simulate(pace schedules.Pace, o Options) []Transition {
 		}
 		seen.Now = now
 		list = append(list, s.at(table, &seen)...)
+	}
+	return list
+}
+
+// drills of one schedule for a plan of that pace.
+func (s Schedule) drills(table *schedules.Timetable, pace schedules.Pace, o Options) []Transition {
+	var list []Transition
+	seen := schedules.Observed{Since: o.From.Add(-1), Pace: pace}
+	now := o.From.Add(-1)
+	for len(list) < MaxTransitions {
+		next, ok := table.NextOf(v1alpha1.DirectionDrill, now, pace)
+		if !ok || !next.Start.Before(o.Until) {
+			return list
+		}
+		if now = awake(next.Start, o.Outages); !now.Before(o.Until) {
+			return list
+		}
+		seen.Now = now
+		d := table.DecideDrill(seen)
+		if dealt, ok := d.Dealt[v1alpha1.DirectionDrill]; ok && dealt.Outcome != v1alpha1.OutcomeSkipped {
+			seen.Record(v1alpha1.DirectionDrill, dealt.Record())
+			list = append(list, s.transition(dealt.Due, dealt.Due.Start, strings.ToLower(string(dealt.Outcome))+": "+dealt.Message))
+		}
+		if d.Action == schedules.Order {
+			seen.Record(v1alpha1.DirectionDrill, d.Ordered("", now).Record())
+			list = append(list, s.transition(d.Due, now, ""))
+		}
 	}
 	return list
 }
@@ -241,6 +269,8 @@ func (s Schedule) expression(due schedules.Due) string {
 	switch spec := s.Spec; {
 	case due.Once:
 		return "once"
+	case due.Operation == v1alpha1.DirectionDrill && spec.Drill != nil:
+		return fmt.Sprintf("drill at %q", spec.Drill.Cron)
 	case due.Operation == v1alpha1.DirectionTeardown && spec.Teardown != nil:
 		return fmt.Sprintf("teardown at %q", spec.Teardown.Cron)
 	case spec.Rebuild != nil && spec.Rebuild.ReadyBy != "":
@@ -255,6 +285,9 @@ func overlaps(all []Schedule) []Overlap {
 	var found []Overlap
 	first := map[string]string{}
 	for _, s := range all {
+		if schedules.OnlyDrills(s.Spec) {
+			continue
+		}
 		for _, p := range s.Plans {
 			if other, ok := first[p.Name]; ok && other != s.Name {
 				found = append(found, Overlap{Plan: p.Name, Between: [2]string{other, s.Name}})

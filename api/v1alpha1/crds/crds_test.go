@@ -57,6 +57,10 @@ func TestPlanValidation(t *testing.T) {
 			p.Teardown.Drain.Settled = []v1alpha1.SettledLeftover{{ID: id, Reason: reason, Until: metav1.Now()}}
 		}
 	}
+	one := v1alpha1.ObjectPattern{Kind: "Deployment", Name: "agent"}
+	drills := func(d v1alpha1.DrillPolicy) func(*v1alpha1.RecoveryPlanSpec) {
+		return func(p *v1alpha1.RecoveryPlanSpec) { p.Drill = d }
+	}
 	for name, test := range map[string]struct {
 		change  func(*v1alpha1.RecoveryPlanSpec)
 		refused bool
@@ -77,6 +81,18 @@ func TestPlanValidation(t *testing.T) {
 		"charts with a login":            {charts("https://charts.example.com", "https://user:word@mirror.example.com"), true},
 		"registry from a repository":     {charts("oci://quay.io", "https://mirror.example.com"), true},
 		"charts of no address":           {charts("quay.io", "oci://mirror.example.com"), true},
+		"a drill as it is":               {change: drills(v1alpha1.DrillPolicy{Profile: v1alpha1.ProfileNone})},
+		"a drill as it is, classified":   {drills(v1alpha1.DrillPolicy{Profile: v1alpha1.ProfileNone, Neutralise: []v1alpha1.DrillClass{{ObjectPattern: one, How: "Omit"}}}), true},
+		"another profile":                {drills(v1alpha1.DrillPolicy{Profile: "Brave"}), true},
+		"classified":                     {change: drills(v1alpha1.DrillPolicy{Neutralise: []v1alpha1.DrillClass{{ObjectPattern: one, How: "ScaleToZero"}}})},
+		"classified as something":        {drills(v1alpha1.DrillPolicy{Neutralise: []v1alpha1.DrillClass{{ObjectPattern: one, How: "Watch"}}}), true},
+		"everything classified":          {drills(v1alpha1.DrillPolicy{Neutralise: []v1alpha1.DrillClass{{How: "Omit"}}}), true},
+		"allowed in a drill":             {change: drills(v1alpha1.DrillPolicy{Allow: []v1alpha1.DrillException{{ObjectPattern: one, Reason: "reads only"}}})},
+		"allowed without a reason":       {drills(v1alpha1.DrillPolicy{Allow: []v1alpha1.DrillException{{ObjectPattern: one}}}), true},
+		"a destination":                  {change: drills(v1alpha1.DrillPolicy{Egress: &v1alpha1.DrillEgress{Allow: []v1alpha1.DrillDestination{{CIDR: "10.1.0.0/16", Ports: []int32{443}}, {CIDR: "fd00::/8"}}}})},
+		"a destination by name":          {drills(v1alpha1.DrillPolicy{Egress: &v1alpha1.DrillEgress{Allow: []v1alpha1.DrillDestination{{CIDR: "git.example.com"}}}}), true},
+		"a destination of port 0":        {drills(v1alpha1.DrillPolicy{Egress: &v1alpha1.DrillEgress{Allow: []v1alpha1.DrillDestination{{CIDR: "10.1.0.0/16", Ports: []int32{0}}}}}), true},
+		"everywhere and somewhere":       {drills(v1alpha1.DrillPolicy{Egress: &v1alpha1.DrillEgress{Policy: v1alpha1.EgressAllow, Allow: []v1alpha1.DrillDestination{{CIDR: "10.1.0.0/16"}}}}), true},
 		"no times":                       {change: func(*v1alpha1.RecoveryPlanSpec) {}},
 		"longest times":                  {change: func(p *v1alpha1.RecoveryPlanSpec) { p.Waves.Timeout = *within(168 * time.Hour) }},
 		"negative waves":                 {func(p *v1alpha1.RecoveryPlanSpec) { p.Waves.Timeout = *within(-1) }, true},

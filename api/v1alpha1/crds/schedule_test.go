@@ -74,7 +74,17 @@ func TestScheduleValidation(t *testing.T) {
 		}, ""},
 		"a drill once": {func(s *v1alpha1.RecoveryScheduleSpec) {
 			s.Once = []v1alpha1.OneOff{{At: metav1.NewTime(at), Operation: "Drill"}}
-		}, "Drill"},
+		}, ""},
+		"a failover once": {func(s *v1alpha1.RecoveryScheduleSpec) {
+			s.Once = []v1alpha1.OneOff{{At: metav1.NewTime(at), Operation: "Failover"}}
+		}, "Failover"},
+		"only drills": {func(s *v1alpha1.RecoveryScheduleSpec) {
+			s.Teardown, s.Rebuild, s.Drill = nil, nil, &v1alpha1.DrillTimes{Cron: "0 3 1 * *"}
+		}, ""},
+		"drills that never come": {func(s *v1alpha1.RecoveryScheduleSpec) { s.Drill = &v1alpha1.DrillTimes{Cron: "0 3 30 2 *"} }, "never fires"},
+		"drills until something": {func(s *v1alpha1.RecoveryScheduleSpec) {
+			s.Drill = &v1alpha1.DrillTimes{Cron: "0 3 1 * *", Missed: &v1alpha1.MissedPolicy{Deadline: "UntilNextRebuild"}}
+		}, "duration"},
 		"calendar of nothing": {func(s *v1alpha1.RecoveryScheduleSpec) { s.Calendar = &v1alpha1.ExceptionCalendar{} }, "exceptConfigMapRef or url"},
 		"calendar of a file": {func(s *v1alpha1.RecoveryScheduleSpec) {
 			s.Calendar = &v1alpha1.ExceptionCalendar{URL: "file:///etc/passwd"}

@@ -11,7 +11,7 @@ import (
 // inTheWorkloadCluster are the fields that name a namespace: of the cluster that a plan
 // makes, never of the management cluster.
 var inTheWorkloadCluster = []string{
-	"RecoveryPlan.spec.argoCD.namespace", // compared with what is rendered, and read nowhere
+	"RecoveryPlan.spec.argoCD.namespace", "RecoveryPlan.spec.drill.allow[].namespace", "RecoveryPlan.spec.drill.neutralise[].namespace", // compared with what is rendered, and read nowhere
 	"RecoveryPlan.spec.seeds[].namespace",
 	"RecoveryPlan.spec.state[].namespace",
 	"RecoveryPlan.spec.teardown.loss.waivers[].object.namespace",

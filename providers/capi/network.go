@@ -1,0 +1,49 @@
+package capi
+
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/version"
+)
+
+// Network is what a cluster's manifests say about its network.
+type Network struct {
+	// CIDRs of its pods and Services.
+	CIDRs []string
+	// APIPort of its API server; 0 when it is not said and not known from its kind.
+	APIPort int32
+}
+
+// NetworkOf a cluster's manifests.
+func NetworkOf(sources []Source) Network {
+	var n Network
+	for _, src := range sources {
+		if !isCluster(src.Object) {
+			continue
+		}
+		for _, of := range []string{"pods", "services"} {
+			blocks, _, _ := unstructured.NestedStringSlice(src.Object.Object, "spec", "clusterNetwork", of, "cidrBlocks")
+			n.CIDRs = append(n.CIDRs, blocks...)
+		}
+		// Clouds that run control planes serve the API like any web site.
+		if kind, _, _ := unstructured.NestedString(src.Object.Object, "spec", "controlPlaneRef", "kind"); strings.Contains(kind, "Managed") {
+			n.APIPort = 443
+		}
+		port, _, _ := unstructured.NestedFieldNoCopy(src.Object.Object, "spec", "clusterNetwork", "apiServerPort")
+		switch p := port.(type) {
+		case int64:
+			n.APIPort = int32(p)
+		case float64:
+			n.APIPort = int32(p)
+		}
+	}
+	return n
+}
+
+// OlderThan tells whether a version of Kubernetes is known to be older than another one.
+func OlderThan(have, want string) bool {
+	v, err := version.ParseSemantic(have)
+	w, other := version.ParseSemantic(want)
+	return err == nil && other == nil && v.LessThan(w)
+}
