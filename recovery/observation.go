@@ -110,4 +110,20 @@ type StoredReport struct {
 	// Final reports have the result, as of FinishedAt.
 	Final      bool
 	FinishedAt time.Time
+	// Link of a final report in the chain of its plan.
+	Link LinkState
 }
+
+// LinkState of a final report.
+type LinkState string
+
+const (
+	// LinkNeedless: there is no plan whose chain it could be in.
+	LinkNeedless LinkState = ""
+	// LinkMade: the plan's status names it. It is not written any more.
+	LinkMade LinkState = "Made"
+	// LinkFits: it follows the last report that the plan's status names.
+	LinkFits LinkState = "Fits"
+	// LinkStale: it names no predecessor, or one that has another successor by now.
+	LinkStale LinkState = "Stale"
+)

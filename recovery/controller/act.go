@@ -46,6 +46,8 @@ func (r *Reconciler) act(ctx context.Context, o recovery.Observation, d recovery
 		return r.markLate(ctx, o, d.Message)
 	case recovery.StoreReport:
 		return r.storeFinal(ctx, o)
+	case recovery.LinkReport:
+		return r.linkReport(ctx, o)
 	case recovery.Finish:
 		return r.finish(ctx, o)
 	case recovery.InformPlan:
@@ -191,8 +193,12 @@ func (r *Reconciler) finish(ctx context.Context, o recovery.Observation) error {
 			run.Status.ReportRef = &v1alpha1.LocalConfigMapReference{Name: recovery.ReportName(run)}
 		}
 		recovery.RecordFinish(run, at)
-		if !o.Report.Final && run.DeletionTimestamp == nil {
+		switch {
+		case run.DeletionTimestamp != nil:
+		case !o.Report.Final:
 			recovery.RecordNoReport(run, at)
+		case o.Report.Link == recovery.LinkFits || o.Report.Link == recovery.LinkStale:
+			recovery.RecordUnlinked(run, at)
 		}
 		finished = run
 	})
