@@ -286,11 +286,17 @@ func (c *checking) absent(missing []int64) {
 			gone++
 		case c.runs != nil && c.runs[c.want[n].UID]:
 			c.problem(Removed, n, run, "the report of run %s (number %d) was removed; the run is still there", run, n)
+		case c.runs == nil && n > first:
+			c.problem(Removed, n, run, "number %d, the report of run %s, is not among the files, though one before it is", n, run)
 		case n > first || first > c.verdict.Length:
 			c.problem(Removed, n, run, "number %d, the report of run %s, is missing, and so is its run, though it is not among the oldest: somebody removed it", n, run)
 		default:
 			gone++
-			c.remark(Gone, n, run, "number %d, the report of run %s, went with its run; a copy of it can still be proven: %s", n, run, c.want[n].Digest)
+			why := "went with its run"
+			if c.runs == nil {
+				why = "is not among the files"
+			}
+			c.remark(Gone, n, run, "number %d, the report of run %s, %s; a copy of it can still be proven: %s", n, run, why, c.want[n].Digest)
 		}
 	}
 	if oldest := first - 1 - int64(gone); first <= c.verdict.Length && oldest > 0 {

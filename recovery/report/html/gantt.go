@@ -102,9 +102,11 @@ func ganttOf(r *report.Report, path *report.Path) *gantt {
 	g.Bottom = ganttTop + len(g.Rows)*rowHeight
 	g.Height, g.TickY = g.Bottom+24, g.Bottom+16
 	g.axis(s)
-	g.line(s, "objective", "objective", objective, 14)
+	if !objective.IsZero() {
+		g.line(s, "objective", "objective "+report.Seconds(r.Objective.RecoveryTimeSeconds), objective, 14)
+	}
 	if r.RecoveryTimeSeconds != nil && r.StartedAt != nil {
-		g.line(s, "recovered", "recovered", since(r).Add(time.Duration(*r.RecoveryTimeSeconds*float64(time.Second))), 28)
+		g.line(s, "recovered", "recovered "+report.Seconds(*r.RecoveryTimeSeconds), since(r).Add(time.Duration(*r.RecoveryTimeSeconds*float64(time.Second))), 28)
 	}
 	return g
 }
@@ -220,11 +222,8 @@ func axisLabel(d time.Duration) string {
 
 // line across all rows, with its label on the side where there is room.
 func (g *gantt) line(s scale, class, label string, at time.Time, y int) {
-	if at.IsZero() {
-		return
-	}
 	x := s.x(at)
-	l := ganttLine{Class: class, X: px(x), LabelX: px(x + 5), Anchor: "start", LabelY: y, Label: fmt.Sprintf("%s %s", label, axisLabel(at.Sub(s.from).Round(time.Second)))}
+	l := ganttLine{Class: class, X: px(x), LabelX: px(x + 5), Anchor: "start", LabelY: y, Label: label}
 	if x > ganttWidth-160 {
 		l.LabelX, l.Anchor = px(x-5), "end"
 	}
