@@ -118,12 +118,12 @@ type StoredReport struct {
 type LinkState string
 
 const (
-	// LinkNeedless: there is no plan whose chain it could be in.
+	// LinkNeedless is that of a report without a plan whose chain it could be in.
 	LinkNeedless LinkState = ""
-	// LinkMade: the plan's status names it. It is not written any more.
+	// LinkMade is that of a report which the plan's status names. It is not written any more.
 	LinkMade LinkState = "Made"
-	// LinkFits: it follows the last report that the plan's status names.
+	// LinkFits is that of a report which follows the last one that the plan's status names.
 	LinkFits LinkState = "Fits"
-	// LinkStale: it names no predecessor, or one that has another successor by now.
+	// LinkStale is that of a report which has no place, or one that another took meanwhile.
 	LinkStale LinkState = "Stale"
 )

@@ -79,6 +79,15 @@ func (o *reportOptions) check(cmd *cobra.Command, args []string) error {
 		return usageError("--trend and --chain are two different questions; ask one of them")
 	case of && o.dir != "":
 		return usageError("--report-dir is for the report of one run")
+	case of && (o.format == "markdown" || o.format == "junit"), o.chain && o.format == "html":
+		return usageError("-o %s is for the report of one run", o.format)
+	}
+	return o.source(cmd, args, of)
+}
+
+// source of the reports: the management cluster or files.
+func (o *reportOptions) source(cmd *cobra.Command, args []string, of bool) error {
+	switch {
 	case len(o.files) > 0 && len(args) > 0:
 		return usageError("name either a run or plan, or files with --file")
 	case len(o.files) > 1 && !of:
@@ -87,8 +96,6 @@ func (o *reportOptions) check(cmd *cobra.Command, args []string) error {
 		return usageError("name the plan ('refloat get plans' lists them), or files with --file")
 	case len(o.files) == 0 && len(args) != 1:
 		return usageError("%s needs exactly one argument: the name of a run ('refloat get runs' lists them)", cmd.CommandPath())
-	case of && (o.format == "markdown" || o.format == "junit"), o.chain && o.format == "html":
-		return usageError("-o %s is for the report of one run", o.format)
 	}
 	return nil
 }

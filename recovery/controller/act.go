@@ -44,16 +44,24 @@ func (r *Reconciler) act(ctx context.Context, o recovery.Observation, d recovery
 		return r.fail(ctx, o, d.Failure)
 	case recovery.MarkLate:
 		return r.markLate(ctx, o, d.Message)
+	case recovery.StoreReport, recovery.LinkReport, recovery.Finish, recovery.InformPlan:
+		return r.end(ctx, o, d.Action)
+	}
+	return r.actOnCluster(ctx, o, d)
+}
+
+// end takes one step of a run whose phases are over.
+func (r *Reconciler) end(ctx context.Context, o recovery.Observation, action recovery.Action) error {
+	switch action {
 	case recovery.StoreReport:
 		return r.storeFinal(ctx, o)
 	case recovery.LinkReport:
 		return r.linkReport(ctx, o)
 	case recovery.Finish:
 		return r.finish(ctx, o)
-	case recovery.InformPlan:
+	default:
 		return r.informPlan(ctx, o)
 	}
-	return r.actOnCluster(ctx, o, d)
 }
 
 // actOnCluster carries out the actions of the phases.

@@ -51,8 +51,8 @@ func DeviationsOf(r *Report) []Deviation {
 
 type deviations struct{ all []Deviation }
 
-func (d *deviations) add(kind, what string, examples ...string) {
-	d.all = append(d.all, Deviation{Kind: kind, What: what, Examples: examples})
+func (d *deviations) add(kind, what string) {
+	d.all = append(d.all, Deviation{Kind: kind, What: what})
 }
 
 // count adds a deviation about some objects, unless there are none.

@@ -53,6 +53,8 @@ const (
 	ganttTop   = 36
 	// maxWaveRows of waves; more of them are one row.
 	maxWaveRows = 30
+	// farAway is how much longer than the run the axis becomes for the objective.
+	farAway = 2
 	// most ticks of the axis.
 	mostTicks = 8
 )
@@ -74,9 +76,8 @@ func px(v float64) string { return fmt.Sprintf("%.1f", v) }
 func ganttOf(r *report.Report, path *report.Path) *gantt {
 	s := scale{from: path.From, whole: path.To.Sub(path.From)}
 	objective := objectiveAt(r)
-	if objective.Sub(path.From) > s.whole {
-		s.whole = objective.Sub(path.From)
-	}
+	// An objective that is far away is said, and the bars are not made tiny for it.
+	s.whole = max(s.whole, min(objective.Sub(path.From), farAway*s.whole))
 	if s.whole <= 0 {
 		return nil
 	}
@@ -103,7 +104,11 @@ func ganttOf(r *report.Report, path *report.Path) *gantt {
 	g.Height, g.TickY = g.Bottom+24, g.Bottom+16
 	g.axis(s)
 	if !objective.IsZero() {
-		g.line(s, "objective", "objective "+report.Seconds(r.Objective.RecoveryTimeSeconds), objective, 14)
+		label := "objective " + report.Seconds(r.Objective.RecoveryTimeSeconds)
+		if objective.After(s.from.Add(s.whole)) {
+			label += " →"
+		}
+		g.line(s, "objective", label, objective, 14)
 	}
 	if r.RecoveryTimeSeconds != nil && r.StartedAt != nil {
 		g.line(s, "recovered", "recovered "+report.Seconds(*r.RecoveryTimeSeconds), since(r).Add(time.Duration(*r.RecoveryTimeSeconds*float64(time.Second))), 28)

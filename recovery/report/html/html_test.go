@@ -66,7 +66,7 @@ func TestUntrustedTextIsEscaped(t *testing.T) {
 	r.Schedule = &report.Schedule{Name: evil, Nominal: evil}
 	r.HoldsOverridden = []report.Hold{{Name: evil, Reason: evil}}
 	r.Origin = &report.Origin{From: evil, Ref: evil, SignedBy: []string{evil}, Stale: true}
-	r.Charts, r.Sources = []report.Chart{{evil, evil, evil, evil, evil, evil}}, []report.Source{{evil, evil, evil, evil}}
+	r.Charts, r.Sources = []report.Chart{{Repository: evil, Name: evil, Requested: evil, Version: evil, Digest: evil}}, []report.Source{{URL: evil, Requested: evil, Revision: evil, Digest: evil}}
 	r.Retried = &report.Retried{Run: evil, Phase: evil, StartedAt: reporttest.T0.Add(-time.Hour)}
 	r.Failure = &report.Failure{Phase: evil, Reason: evil, Message: evil}
 	r.Phases[0].Name, r.Phases[1].Message = evil, evil
