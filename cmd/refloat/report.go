@@ -45,7 +45,8 @@ names the one before it by its digest, and the plan's status holds that of the l
 Exit codes: 0 intact; 1 a report was edited, removed or slipped in; 2 it could not be told.
 
 With --file, reports that were written as JSON are taken instead of those of the
-management cluster, and none is asked.`,
+management cluster, and none is asked; with --chain PLAN besides them, to prove copies
+of reports that are gone.`,
 		Args: func(cmd *cobra.Command, args []string) error { return o.check(cmd, args) },
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := ""
@@ -88,7 +89,7 @@ func (o *reportOptions) check(cmd *cobra.Command, args []string) error {
 // source of the reports: the management cluster or files.
 func (o *reportOptions) source(cmd *cobra.Command, args []string, of bool) error {
 	switch {
-	case len(o.files) > 0 && len(args) > 0:
+	case len(o.files) > 0 && len(args) > 0 && !o.chain:
 		return usageError("name either a run or plan, or files with --file")
 	case len(o.files) > 1 && !of:
 		return usageError("%s shows one report; more than one --file go with --trend and --chain", cmd.CommandPath())

@@ -41,16 +41,16 @@ func reportChain(ctx context.Context, t terminal, a *access, o *reportOptions, n
 }
 
 func (o *reportOptions) checkChain(ctx context.Context, a *access, name string) (*report.Verdict, error) {
-	if len(o.files) > 0 {
-		var held []report.Held
-		for _, file := range o.files {
-			raw, err := readReport(file)
-			if err != nil {
-				return nil, fmt.Errorf("--file: %w", err)
-			}
-			held = append(held, report.Held{Name: file, Raw: raw})
+	var copies []report.Held
+	for _, file := range o.files {
+		raw, err := readReport(file)
+		if err != nil {
+			return nil, fmt.Errorf("--file: %w", err)
 		}
-		return report.CheckChain(nil, held, nil), nil
+		copies = append(copies, report.Held{Name: file, Raw: raw})
+	}
+	if name == "" {
+		return report.CheckChain(nil, copies, nil), nil
 	}
 	c, namespace, err := a.connect()
 	if err != nil {
@@ -70,7 +70,7 @@ func (o *reportOptions) checkChain(ctx context.Context, a *access, name string) 
 			return nil, err
 		}
 		if apiequality.Semantic.DeepEqual(before.Status.Reports, after.Status.Reports) {
-			return report.CheckChain(after, held, runs), nil
+			return report.CheckChain(after, append(held, copies...), runs), nil
 		}
 		before = after // a run ended meanwhile
 	}

@@ -95,8 +95,8 @@ func PathOf(r *Report) *Path {
 		if r.StartedAt != nil {
 			until = *r.StartedAt
 		}
-		if r.OrderedAt != nil && r.OrderedAt.Before(until) {
-			until = *r.OrderedAt
+		if ordered := r.ordered(); ordered != nil && ordered.Before(until) {
+			until = *ordered
 		}
 		w.until(until, PartEarlier, "", fmt.Sprintf("run %s, which failed in %s", r.Retried.Run, r.Retried.Phase))
 	}
@@ -125,7 +125,7 @@ func PathOf(r *Report) *Path {
 
 // span of the run: from its order, or the first attempt, until the last that is known.
 func (r *Report) span() (from, to time.Time) {
-	for _, t := range []*time.Time{r.OrderedAt, r.StartedAt} {
+	for _, t := range []*time.Time{r.ordered(), r.StartedAt} {
 		if t != nil && (from.IsZero() || t.Before(from)) {
 			from = *t
 		}
@@ -143,6 +143,16 @@ func (r *Report) span() (from, to time.Time) {
 		}
 	}
 	return from, to
+}
+
+// ordered is when the run was ordered at the latest: the API server cuts the time to whole
+// seconds, and what was cut off is no wait.
+func (r *Report) ordered() *time.Time {
+	if r.OrderedAt == nil {
+		return nil
+	}
+	t := r.OrderedAt.Add(time.Second)
+	return &t
 }
 
 // walk goes through the run from its beginning to its end and leaves no time out.

@@ -54,7 +54,7 @@ const (
 	// maxWaveRows of waves; more of them are one row.
 	maxWaveRows = 30
 	// farAway is how much longer than the run the axis becomes for the objective.
-	farAway = 2
+	farAway = 3
 	// most ticks of the axis.
 	mostTicks = 8
 )
