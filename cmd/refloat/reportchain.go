@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -27,7 +28,12 @@ func reportChain(ctx context.Context, t terminal, a *access, o *reportOptions, n
 		if o.format != "" {
 			return outputFormat(o.format).write(w, verdict)
 		}
-		return writeVerdict(w, verdict)
+		var b bytes.Buffer
+		if err := writeVerdict(&b, verdict); err != nil {
+			return err
+		}
+		_, err := w.Write(report.Printable(b.Bytes()))
+		return err
 	})
 	switch {
 	case err != nil:

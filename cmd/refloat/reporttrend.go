@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -32,7 +33,12 @@ func reportTrend(ctx context.Context, t terminal, a *access, o *reportOptions, p
 		case "json", "yaml":
 			return outputFormat(o.format).write(w, trend)
 		}
-		return writeTrend(w, trend)
+		var b bytes.Buffer
+		if err := writeTrend(&b, trend); err != nil {
+			return err
+		}
+		_, err := w.Write(report.Printable(b.Bytes()))
+		return err
 	})
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -29,10 +31,21 @@ func (r *Report) WriteText(w io.Writer) error {
 		fmt.Fprintf(&b, "\nnote: %s\n", note)
 	}
 	r.deviations(&b)
-	if _, err := w.Write(b.Bytes()); err != nil {
+	if _, err := w.Write(Printable(b.Bytes())); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return nil
+}
+
+// Printable text is without what a terminal would obey: names and messages come from
+// repositories and clusters.
+func Printable(text []byte) []byte {
+	return bytes.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && unicode.IsControl(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, text)
 }
 
 func (r *Report) head(b *bytes.Buffer) {

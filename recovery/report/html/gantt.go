@@ -182,7 +182,14 @@ func (g *gantt) wave(label string, w report.Wave, s scale) {
 	}
 	row := g.row(label, 14, "dim")
 	row.Bars = append(row.Bars, s.bar(from, to, "gates", fmt.Sprintf("%s: %d objects, %s", label, len(w.Objects), report.Seconds(to.Sub(from).Seconds())), row))
-	row.Note = &note{X: px(s.x(to) + 5), Y: row.TextY, Label: fmt.Sprintf("%d objects", len(w.Objects))}
+	row.Note = &note{X: px(s.x(to) + 5), Y: row.TextY, Label: objects(len(w.Objects))}
+}
+
+func objects(n int) string {
+	if n == 1 {
+		return "1 object"
+	}
+	return fmt.Sprintf("%d objects", n)
 }
 
 // axis has round steps.

@@ -82,7 +82,7 @@ func (v *view) waves(r *report.Report, budget int) {
 			wave.Rows = append(wave.Rows, rowOf(o, began))
 		}
 		total += len(w.Objects)
-		wave.Summary = fmt.Sprintf("%d objects, %d settled", len(w.Objects), healthy)
+		wave.Summary = fmt.Sprintf("%s, %d settled", objects(len(w.Objects)), healthy)
 		if took := length(w); took > 0 {
 			wave.Summary += ", " + report.Seconds(took)
 		}
@@ -92,7 +92,7 @@ func (v *view) waves(r *report.Report, budget int) {
 		wave.Open = eventful > 0 && len(wave.Rows) <= 100
 		v.Waves = append(v.Waves, wave)
 	}
-	v.WavesSum = fmt.Sprintf("%d objects in %d waves.", total, len(r.Waves))
+	v.WavesSum = fmt.Sprintf("%s in %d waves.", objects(total), len(r.Waves))
 	if left > 0 {
 		v.LeftOut = fmt.Sprintf("%d objects are left out of this page, which would be too large; the JSON form has them. Those that failed or were tried again are here, and then the slowest.", left)
 	}
