@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -49,6 +50,15 @@ func (w *world) intact(reports int) {
 	}
 }
 
+// refused orders a run that fails before it needs the lock of its cluster, and has a report.
+func (w *world) refused(name string) {
+	w.t.Helper()
+	w.must(w.store.Store.Create(w.t.Context(), &v1alpha1.RecoveryRun{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec:       v1alpha1.RecoveryRunSpec{PlanRef: v1alpha1.PlanReference{Name: "plan"}, Operation: v1alpha1.OperationDrill, Cluster: "another"},
+	}))
+}
+
 // TestReportsAreChained has runs one after the other, of which one never begins.
 func TestReportsAreChained(t *testing.T) {
 	w := newWorld(t)
@@ -57,10 +67,7 @@ func TestReportsAreChained(t *testing.T) {
 	w.finish("one")
 	w.order("two", v1alpha1.OperationRebuild)
 	w.finish("two")
-	run := w.run("two").DeepCopy()
-	run.Name, run.UID, run.ResourceVersion, run.Finalizers, run.Status = "three", "", "", nil, v1alpha1.RecoveryRunStatus{}
-	run.Spec.Cluster = "another"
-	w.must(w.store.Store.Create(t.Context(), run))
+	w.refused("three")
 	w.finish("three")
 	w.intact(3)
 	two := w.report(w.run("two"))
@@ -129,12 +136,7 @@ func TestRunsThatFinishAtOnce(t *testing.T) {
 						return nil
 					}
 					between = true
-					w.order("two", v1alpha1.OperationDrill)
-					run := w.run("two") // one that cannot start, and needs no lock to fail
-					run.Spec.Cluster = "another"
-					w.must(w.store.Store.Delete(t.Context(), run))
-					run.ResourceVersion, run.UID = "", ""
-					w.must(w.store.Store.Create(t.Context(), run))
+					w.refused("two")
 					w.finish("two")
 					if crash {
 						w.replace()
@@ -227,4 +229,40 @@ func TestFinalReportIsNotOverwritten(t *testing.T) {
 	w.must(err)
 	w.must(w.r.storeFinal(t.Context(), o))
 	w.intact(1)
+}
+
+// TestStaleLinkIsNotMade has a process that decided to link a report before another run's
+// report took its place.
+func TestStaleLinkIsNotMade(t *testing.T) {
+	w := newWorld(t)
+	w.plan(nil)
+	w.order("one", v1alpha1.OperationDrill)
+	var late recovery.Observation
+	w.fail = func(verb string, o client.Object) error {
+		if plan, ok := o.(*v1alpha1.RecoveryPlan); ok && verb == "update status" && plan.Status.Reports != nil {
+			return errors.New("not now")
+		}
+		return nil
+	}
+	for range 50 {
+		w.step("one")
+		o, err := w.r.observe(t.Context(), client.ObjectKey{Namespace: namespace, Name: "one"})
+		w.must(err)
+		if o.Report.Link == recovery.LinkFits {
+			late = o
+			break
+		}
+	}
+	if late.Run == nil {
+		t.Fatal("the report was never about to be linked")
+	}
+	w.fail = nil
+	w.refused("two")
+	w.finish("two")
+	w.must(w.r.linkReport(t.Context(), late))
+	if report.LinkOf(w.planNow(), late.Run.UID) != nil {
+		t.Error("a report with a place that was taken was linked")
+	}
+	w.finish("one")
+	w.intact(2)
 }
