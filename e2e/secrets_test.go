@@ -145,7 +145,9 @@ func everythingWritten(t *testing.T) map[string][]byte {
 		t.Fatal(err)
 	}
 	for _, run := range parsed.Items {
-		written["report of "+run.Metadata.Name] = []byte(box.must(t, "report", run.Metadata.Name, "-n", "default", "-o", "json").stdout)
+		for _, form := range []string{"json", "text", "html", "markdown", "junit"} {
+			written[form+" report of "+run.Metadata.Name] = []byte(box.must(t, "report", run.Metadata.Name, "-n", "default", "-o", form).stdout)
+		}
 	}
 	return written
 }

@@ -106,7 +106,7 @@ func requester(run *v1alpha1.RecoveryRun) string {
 // RecordApproval keeps whose yes the run took, and enters the next phase.
 func RecordApproval(run *v1alpha1.RecoveryRun, a *v1alpha1.RunApproval, now time.Time) {
 	asked := run.Status.Approval
-	asked.Name, asked.ApprovedBy, asked.ApprovedAt = a.Name, a.Spec.ApprovedBy, micro(now)
+	asked.Name, asked.ApprovedBy, asked.ApprovedAt, asked.Reason = a.Name, a.Spec.ApprovedBy, micro(now), a.Spec.Reason
 	message := "approved by " + a.Spec.ApprovedBy
 	if a.Spec.Reason != "" {
 		message += ": " + a.Spec.Reason
@@ -172,4 +172,22 @@ func heldBack(o Observation) *Decision {
 		return &d
 	}
 	return nil
+}
+
+// maxOverridden is how many holds a run's record names.
+const maxOverridden = 16
+
+// Overridden are the holds in force that the run does not heed, for its record.
+func Overridden(o Observation) []v1alpha1.OverriddenHold {
+	if cleaning(o.Run) || !o.Run.Spec.OverrideHolds {
+		return nil
+	}
+	var found []v1alpha1.OverriddenHold
+	for i := range o.Holds {
+		hold := &o.Holds[i]
+		if hold.DeletionTimestamp == nil && o.Now.Before(hold.Spec.Until.Time) && len(found) < maxOverridden {
+			found = append(found, v1alpha1.OverriddenHold{Name: hold.Name, Reason: hold.Spec.Reason, Until: hold.Spec.Until})
+		}
+	}
+	return found
 }

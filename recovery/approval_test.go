@@ -125,6 +125,9 @@ func TestHeldBack(t *testing.T) {
 		"cleanup of a drill":       {in(drill, v1alpha1.PhaseCleanup, hold(soon)), RecordDelete},
 	} {
 		d := Decide(test.o)
+		if want := map[bool]int{true: 1}[name == "overridden"]; len(Overridden(test.o)) != want {
+			t.Errorf("%s: overridden %+v", name, Overridden(test.o))
+		}
 		if d.Action != test.want || d.Action == Fail && d.Failure.Reason != "Held" {
 			t.Errorf("%s: decided %+v, want %s", name, d, test.want)
 		}

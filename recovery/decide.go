@@ -90,6 +90,8 @@ const (
 	MarkLate Action = "MarkLate"
 	// StoreReport stores the final report.
 	StoreReport Action = "StoreReport"
+	// LinkReport makes the final report the head of its plan's chain.
+	LinkReport Action = "LinkReport"
 	// Finish records the result.
 	Finish Action = "Finish"
 	// InformPlan writes the result into the plan's status.
@@ -167,8 +169,13 @@ func inPhase(o Observation) Decision {
 
 func finishing(o Observation) Decision {
 	// The report goes with its run, and a namespace that is being deleted takes no new one.
-	if !o.Report.Final && o.Run.DeletionTimestamp == nil {
+	switch r := o.Report; {
+	case o.Run.DeletionTimestamp != nil:
+		return Decision{Action: Finish}
+	case !r.Final || r.Link == LinkStale:
 		return Decision{Action: StoreReport}
+	case r.Link == LinkFits:
+		return Decision{Action: LinkReport}
 	}
 	return Decision{Action: Finish}
 }

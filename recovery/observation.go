@@ -29,6 +29,10 @@ type Observation struct {
 	// OutageOver is why the outage that the run was ordered for is over; empty when it is not,
 	// and when the run was not ordered for one.
 	OutageOver string
+	// Stopped is which gate stops automation; empty when none does.
+	Stopped string
+	// Assertions that a deletion must leave true, until something is deleted.
+	Assertions []Serving
 	// Preview is the repeated look at what would be lost.
 	Preview Work
 	// Budgets that the plan is under, until something is deleted.
@@ -115,4 +119,20 @@ type StoredReport struct {
 	// Final reports have the result, as of FinishedAt.
 	Final      bool
 	FinishedAt time.Time
+	// Link of a final report in the chain of its plan.
+	Link LinkState
 }
+
+// LinkState of a final report.
+type LinkState string
+
+const (
+	// LinkNeedless is that of a report without a plan whose chain it could be in.
+	LinkNeedless LinkState = ""
+	// LinkMade is that of a report which the plan's status names. It is not written any more.
+	LinkMade LinkState = "Made"
+	// LinkFits is that of a report which follows the last one that the plan's status names.
+	LinkFits LinkState = "Fits"
+	// LinkStale is that of a report which has no place, or one that another took meanwhile.
+	LinkStale LinkState = "Stale"
+)

@@ -138,13 +138,26 @@ func RecordFinish(run *v1alpha1.RecoveryRun, at time.Time) {
 	setPhase(run, string(v1alpha1.ResultSucceeded))
 }
 
-// noReport is said by the condition of a run that finished without its report.
-const noReport = "; the report could not be stored"
+// What the verdict of a finished run says of its report, at its end.
+const (
+	noReport = "; the report could not be stored"
+	noLink   = "; the report could not be linked to the plan's earlier ones"
+)
 
 // RecordNoReport says in the verdict of a finished run that its report is missing.
 func RecordNoReport(run *v1alpha1.RecoveryRun, at time.Time) {
+	addToVerdict(run, at, noReport)
+}
+
+// RecordUnlinked says in the verdict of a finished run that its report is not in the chain of
+// its plan, so that nothing proves it.
+func RecordUnlinked(run *v1alpha1.RecoveryRun, at time.Time) {
+	addToVerdict(run, at, noLink)
+}
+
+func addToVerdict(run *v1alpha1.RecoveryRun, at time.Time, remark string) {
 	if c := meta.FindStatusCondition(run.Status.Conditions, v1alpha1.ConditionSucceeded); c != nil {
-		condition(run, at, c.Type, c.Status, c.Reason, clip(c.Message, maxFailure-len(noReport))+noReport)
+		condition(run, at, c.Type, c.Status, c.Reason, clip(c.Message, maxFailure-len(remark))+remark)
 	}
 }
 

@@ -379,6 +379,10 @@ type RecoveryPlanStatus struct {
 	//
 	// +optional
 	LastRun *LastRun `json:"lastRun,omitempty"`
+	// Reports is the head of the chain that the plan's final reports make.
+	//
+	// +optional
+	Reports *ReportChain `json:"reports,omitempty"`
 }
 
 // LastRun summarises the run of a plan that finished last.

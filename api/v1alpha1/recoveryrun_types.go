@@ -234,6 +234,12 @@ type RecoveryRunStatus struct {
 	//
 	// +optional
 	Approval *ApprovalRecord `json:"approval,omitempty"`
+	// OverriddenHolds were in force when the run deleted the cluster all the same.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	OverriddenHolds []OverriddenHold `json:"overriddenHolds,omitempty"`
 	// Budget is how the run waits, or waited, for its turn to delete a cluster.
 	//
 	// +optional

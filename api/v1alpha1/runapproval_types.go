@@ -85,4 +85,9 @@ type ApprovalRecord struct {
 	ApprovedBy string `json:"approvedBy,omitempty"`
 	// +optional
 	ApprovedAt *metav1.MicroTime `json:"approvedAt,omitempty"`
+	// Reason that was given with the approval.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Reason string `json:"reason,omitempty"`
 }

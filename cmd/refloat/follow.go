@@ -40,7 +40,7 @@ func newWatchCommand(t terminal, a *access) *cobra.Command {
 		},
 	}
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "stop following after this long; the run goes on (exit code 4)")
-	cmd.Flags().StringVar(&o.reportDir, "report-dir", "", "write the report (JSON and text) to this directory when the run ends")
+	cmd.Flags().StringVar(&o.reportDir, "report-dir", "", "write the report in every form to this directory when the run ends")
 	o.output.addFlag(cmd.Flags())
 	return cmd
 }

@@ -120,7 +120,7 @@ func (o *runOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.reason, "reason", "", "why, for those who read the report later")
 	flags.BoolVar(&o.detach, "detach", false, "create the run and return at once")
 	flags.DurationVar(&o.timeout, "timeout", 0, "stop following after this long; the run goes on (exit code 4)")
-	flags.StringVar(&o.reportDir, "report-dir", "", "write the report (JSON and text) to this directory when the run ends")
+	flags.StringVar(&o.reportDir, "report-dir", "", "write the report in every form to this directory when the run ends")
 	o.output.addFlag(flags)
 }
 

@@ -16,6 +16,9 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("KUBECONFIG", env.WorkDir+"/no-such-kubeconfig")
+			if err := writeReports(env.WorkDir); err != nil {
+				return err
+			}
 			// A file that is larger than anything that is read, and takes no room.
 			huge := filepath.Join(env.WorkDir, "huge")
 			if err := os.WriteFile(huge, nil, 0o600); err != nil {

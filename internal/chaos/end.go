@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -54,6 +55,11 @@ func (t *trial) end(ctx context.Context, run *v1alpha1.RecoveryRun) (*outcome, e
 			return nil, err
 		}
 	}
+	chain, err := t.chain(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o.objects["the chain of reports"] = chain
 	if t.point.Operation != v1alpha1.OperationRebuild {
 		return o, nil
 	}
@@ -161,6 +167,16 @@ func (m mask) of(u *unstructured.Unstructured) (any, error) {
 	} {
 		unstructured.RemoveNestedField(u.Object, path...)
 	}
+	if links, found, _ := unstructured.NestedSlice(u.Object, "status", "reports", "recent"); found {
+		for i := range links {
+			if link, ok := links[i].(map[string]any); ok {
+				delete(link, "digest") // it covers times; the chain is judged as a whole
+			}
+		}
+		if err := unstructured.SetNestedSlice(u.Object, links, "status", "reports", "recent"); err != nil {
+			return nil, err
+		}
+	}
 	if u.GetKind() == "Secret" {
 		// A kubeconfig has keys of its own each time; of others the values count.
 		if t, _, _ := unstructured.NestedString(u.Object, "type"); t == "cluster.x-k8s.io/secret" {
@@ -173,6 +189,37 @@ func (m mask) of(u *unstructured.Unstructured) (any, error) {
 	}
 	var content any
 	return content, json.Unmarshal([]byte(m.text(string(raw))), &content)
+}
+
+// chain is the verdict on the reports of the plan.
+func (t *trial) chain(ctx context.Context) (string, error) {
+	plans, runs := &v1alpha1.RecoveryPlanList{}, &v1alpha1.RecoveryRunList{}
+	for _, list := range []client.ObjectList{plans, runs} {
+		if err := t.client.List(ctx, list, client.InNamespace(t.namespace)); err != nil {
+			return "", fmt.Errorf("list plans and runs at the end: %w", err)
+		}
+	}
+	var held []report.Held
+	there := map[types.UID]bool{}
+	for i := range runs.Items {
+		there[runs.Items[i].UID] = true
+		cm := &corev1.ConfigMap{}
+		err := t.client.Get(ctx, client.ObjectKey{Namespace: t.namespace, Name: recovery.ReportName(&runs.Items[i])}, cm)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("read a report at the end: %w", err)
+		}
+		raw, err := report.RawFromConfigMap(cm)
+		held = append(held, report.Held{Name: runs.Items[i].Name, Raw: raw, Err: err})
+	}
+	verdicts := ""
+	for i := range plans.Items {
+		v := report.CheckChain(&plans.Items[i], held, there)
+		verdicts += fmt.Sprintf("%s: %s, %d of %d proven, %d problems; ", plans.Items[i].Name, v.State, v.Proven, v.Length, len(v.Problems))
+	}
+	return verdicts, nil
 }
 
 // told is what the controllers said where people read: logs, and the report.

@@ -44,14 +44,24 @@ func (r *Reconciler) act(ctx context.Context, o recovery.Observation, d recovery
 		return r.fail(ctx, o, d.Failure)
 	case recovery.MarkLate:
 		return r.markLate(ctx, o, d.Message)
-	case recovery.StoreReport:
-		return r.storeFinal(ctx, o)
-	case recovery.Finish:
-		return r.finish(ctx, o)
-	case recovery.InformPlan:
-		return r.informPlan(ctx, o)
+	case recovery.StoreReport, recovery.LinkReport, recovery.Finish, recovery.InformPlan:
+		return r.end(ctx, o, d.Action)
 	}
 	return r.actOnCluster(ctx, o, d)
+}
+
+// end takes one step of a run whose phases are over.
+func (r *Reconciler) end(ctx context.Context, o recovery.Observation, action recovery.Action) error {
+	switch action {
+	case recovery.StoreReport:
+		return r.storeFinal(ctx, o)
+	case recovery.LinkReport:
+		return r.linkReport(ctx, o)
+	case recovery.Finish:
+		return r.finish(ctx, o)
+	default:
+		return r.informPlan(ctx, o)
+	}
 }
 
 // actOnCluster carries out the actions of the phases.
@@ -191,8 +201,12 @@ func (r *Reconciler) finish(ctx context.Context, o recovery.Observation) error {
 			run.Status.ReportRef = &v1alpha1.LocalConfigMapReference{Name: recovery.ReportName(run)}
 		}
 		recovery.RecordFinish(run, at)
-		if !o.Report.Final && run.DeletionTimestamp == nil {
+		switch {
+		case run.DeletionTimestamp != nil:
+		case !o.Report.Final:
 			recovery.RecordNoReport(run, at)
+		case o.Report.Link == recovery.LinkFits || o.Report.Link == recovery.LinkStale:
+			recovery.RecordUnlinked(run, at)
 		}
 		finished = run
 	})

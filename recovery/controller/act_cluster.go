@@ -139,6 +139,9 @@ func (r *Reconciler) delete(ctx context.Context, o recovery.Observation, step re
 		return r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) {
 			at := metav1.NewMicroTime(now)
 			recovery.Doomed(run).DeleteRequestedAt = &at
+			if overridden := recovery.Overridden(o); len(overridden) > 0 {
+				run.Status.OverriddenHolds = overridden
+			}
 		})
 	case recovery.Discard:
 		return r.Clusters.Discard(ctx, inc)

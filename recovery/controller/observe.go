@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -256,25 +254,6 @@ func (r *Reconciler) health(ctx context.Context, cluster *recovery.Cluster, run 
 		return err
 	}
 	return nil
-}
-
-// storedReport looks at the report's annotations only.
-func (r *Reconciler) storedReport(ctx context.Context, run *v1alpha1.RecoveryRun) (recovery.StoredReport, error) {
-	about := &metav1.PartialObjectMetadata{}
-	about.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ConfigMap"))
-	key := client.ObjectKey{Namespace: run.Namespace, Name: recovery.ReportName(run)}
-	err := r.Reader.Get(ctx, key, about)
-	if apierrors.IsNotFound(err) {
-		return recovery.StoredReport{}, nil
-	}
-	if err != nil {
-		return recovery.StoredReport{}, fmt.Errorf("read ConfigMap %s: %w", key, err)
-	}
-	at, err := time.Parse(time.RFC3339Nano, about.Annotations[annotationFinishedAt])
-	if err != nil || !metav1.IsControlledBy(about, run) {
-		return recovery.StoredReport{}, nil // an interim report, or none of this run
-	}
-	return recovery.StoredReport{Final: true, FinishedAt: at}, nil
 }
 
 func incarnation(run *v1alpha1.RecoveryRun, pinned *v1alpha1.Incarnation) capi.Incarnation {

@@ -56,8 +56,8 @@ func (r *Reconciler) setback(ctx context.Context, o recovery.Observation, action
 		r.work.drop(o.Run.UID)
 		return fmt.Errorf("%s: %w", action, err)
 	}
-	if action == recovery.StoreReport && recovery.ReportGivenUp(o) {
-		ctrl.LoggerFrom(ctx).Error(err, "the run finishes without a report")
+	if (action == recovery.StoreReport || action == recovery.LinkReport) && recovery.ReportGivenUp(o) {
+		ctrl.LoggerFrom(ctx).Error(err, "the run finishes without a report, or without its link")
 		return r.finish(ctx, o)
 	}
 	if apierrors.IsConflict(err) {

@@ -34,7 +34,7 @@ func (r *Reconciler) storeInterim(ctx context.Context, o recovery.Observation) (
 	if noObjects != nil && noVerdict != nil && !previewed && len(found.drilled()) == 0 {
 		return false, nil
 	}
-	return true, r.store(ctx, o.Run, "", func(earlier *report.Report) {
+	return true, r.store(ctx, o.Run, func(earlier *report.Report) {
 		if noObjects == nil {
 			earlier.Waves = report.WavesOf(objects)
 		}
@@ -61,49 +61,112 @@ func (f *findings) drilled() []quarantine.Change {
 	return f.materials.rendered.Drilled
 }
 
-// storeFinal stores the report as of the run's end, which is now.
+// storeFinal stores the report as of the run's end, which is now, with its place in the chain
+// of the plan's reports. One that is stored already gets another place at most: its
+// successor in the chain may have been made meanwhile.
 func (r *Reconciler) storeFinal(ctx context.Context, o recovery.Observation) error {
-	run := o.Run.DeepCopy()
-	recovery.RecordFinish(run, o.Now)
-	return r.store(ctx, run, run.Status.FinishedAt.Format(time.RFC3339Nano), func(*report.Report) {})
-}
-
-// store writes the report of the run into its ConfigMap, on top of what is there.
-func (r *Reconciler) store(ctx context.Context, run *v1alpha1.RecoveryRun, finishedAt string, add func(*report.Report)) error {
-	key := client.ObjectKey{Namespace: run.Namespace, Name: recovery.ReportName(run)}
-	held := &corev1.ConfigMap{}
-	err := r.Reader.Get(ctx, key, held)
-	found := err == nil
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("read ConfigMap %s: %w", key, err)
-	}
-	earlier := &report.Report{}
-	if found && metav1.IsControlledBy(held, run) {
-		if old, err := report.FromConfigMap(held); err == nil {
-			earlier = old
-		}
-	} else if found {
-		return fmt.Errorf("ConfigMap %s is not the report of this run; remove it", key)
-	}
-	add(earlier)
-	raw, err := report.Build(run, earlier).Compress()
+	held, err := r.heldReport(ctx, o.Run)
 	if err != nil {
 		return err
 	}
-	held.Namespace, held.Name = key.Namespace, key.Name
-	held.OwnerReferences = []metav1.OwnerReference{ownerOf(run)}
-	held.BinaryData = map[string][]byte{report.ConfigMapKey: raw}
-	held.Annotations = map[string]string{}
-	if finishedAt != "" {
-		held.Annotations[annotationFinishedAt] = finishedAt
-	}
-	if found {
-		err = r.Client.Update(ctx, held)
-	} else {
-		err = r.Client.Create(ctx, held)
-	}
+	// Read after the report: whoever changed the plan before has seen that report, too.
+	plan, err := r.chainOf(ctx, o.Run)
 	if err != nil {
-		return fmt.Errorf("store the report in ConfigMap %s: %w", key, err)
+		return err
+	}
+	var place *report.Chain
+	if plan != nil {
+		if report.LinkOf(plan, o.Run.UID) != nil {
+			if held != nil && finalSince(held) != "" {
+				return nil // what was linked is not written any more
+			}
+			return fmt.Errorf("the report of run %s is in the chain of plan %s, and its ConfigMap %s is gone", o.Run.Name, plan.Name, recovery.ReportName(o.Run))
+		}
+		place = report.NextIn(plan)
+	}
+	if held != nil && finalSince(held) != "" {
+		final, err := report.FromConfigMap(held)
+		if err != nil {
+			return err
+		}
+		if plan == nil && final.Chain == nil || plan != nil && final.Chain.Follows(plan) {
+			return nil
+		}
+		final.Chain = place
+		return r.write(ctx, o.Run, held, final, finalSince(held))
+	}
+	run := o.Run.DeepCopy()
+	recovery.RecordFinish(run, o.Now)
+	earlier := earlierIn(held)
+	earlier.History, earlier.Chain = r.history(ctx, run), place
+	return r.write(ctx, run, held, report.Build(run, earlier), run.Status.FinishedAt.Format(time.RFC3339Nano))
+}
+
+// store writes the report of the run as it stands, on top of what is there.
+func (r *Reconciler) store(ctx context.Context, run *v1alpha1.RecoveryRun, add func(*report.Report)) error {
+	held, err := r.heldReport(ctx, run)
+	if err != nil {
+		return err
+	}
+	if held != nil && finalSince(held) != "" {
+		return fmt.Errorf("the report of run %s is final; another process ended the run", run.Name)
+	}
+	earlier := earlierIn(held)
+	add(earlier)
+	return r.write(ctx, run, held, report.Build(run, earlier), "")
+}
+
+// heldReport is the ConfigMap with the run's report, nil when there is none.
+func (r *Reconciler) heldReport(ctx context.Context, run *v1alpha1.RecoveryRun) (*corev1.ConfigMap, error) {
+	key := client.ObjectKey{Namespace: run.Namespace, Name: recovery.ReportName(run)}
+	held := &corev1.ConfigMap{}
+	err := r.Reader.Get(ctx, key, held)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read ConfigMap %s: %w", key, err)
+	case !metav1.IsControlledBy(held, run):
+		return nil, fmt.Errorf("ConfigMap %s is not the report of this run; remove it", key)
+	}
+	return held, nil
+}
+
+// finalSince is when the run finished, of a final report; empty of an interim one.
+func finalSince(held *corev1.ConfigMap) string { return held.Annotations[annotationFinishedAt] }
+
+// earlierIn a ConfigMap, as far as it can be read.
+func earlierIn(held *corev1.ConfigMap) *report.Report {
+	if held != nil {
+		if old, err := report.FromConfigMap(held); err == nil {
+			return old
+		}
+	}
+	return &report.Report{}
+}
+
+// write a report in place of what is held. The API server refuses it when that changed.
+func (r *Reconciler) write(ctx context.Context, run *v1alpha1.RecoveryRun, held *corev1.ConfigMap, content *report.Report, finishedAt string) error {
+	raw, err := content.Compress()
+	if err != nil {
+		return err
+	}
+	write := r.Client.Create
+	cm := &corev1.ConfigMap{}
+	if held != nil {
+		cm, write = held.DeepCopy(), func(ctx context.Context, o client.Object, _ ...client.CreateOption) error {
+			return r.Client.Update(ctx, o)
+		}
+	}
+	cm.Namespace, cm.Name = run.Namespace, recovery.ReportName(run)
+	cm.OwnerReferences = []metav1.OwnerReference{ownerOf(run)}
+	cm.BinaryData = map[string][]byte{report.ConfigMapKey: raw}
+	cm.Annotations = map[string]string{}
+	if finishedAt != "" {
+		cm.Annotations[annotationFinishedAt] = finishedAt
+	}
+	if err := write(ctx, cm); err != nil {
+		return fmt.Errorf("store the report in ConfigMap %s/%s: %w", cm.Namespace, cm.Name, err)
 	}
 	return nil
 }

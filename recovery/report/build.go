@@ -21,6 +21,7 @@ func Build(run *v1alpha1.RecoveryRun, earlier *Report) *Report {
 	if earlier != nil {
 		r.Waves, r.Verification, r.Notes, r.Truncated = earlier.Waves, earlier.Verification, earlier.Notes, earlier.Truncated
 		r.Certificate, r.Loss, r.Drilled = earlier.Certificate, earlier.Loss, earlier.Drilled
+		r.History, r.Chain = earlier.History, earlier.Chain
 	}
 	if s.Loss != nil {
 		r.LossUnseen = s.Loss.Unseen
@@ -29,6 +30,7 @@ func Build(run *v1alpha1.RecoveryRun, earlier *Report) *Report {
 		r.Waves = []Wave{}
 	}
 	r.outcome(run)
+	r.asked(run)
 	r.pinned(s)
 	if first := s.Retried; first != nil {
 		r.Retried = &Retried{Run: first.Name, Phase: first.Phase, StartedAt: first.StartedAt.UTC()}
@@ -38,9 +40,41 @@ func Build(run *v1alpha1.RecoveryRun, earlier *Report) *Report {
 		if p.FinishedAt != nil {
 			phase.Seconds = p.FinishedAt.Sub(p.StartedAt.Time).Seconds()
 		}
+		if p.Suspended != nil {
+			phase.StoodStillSeconds = p.Suspended.Seconds()
+		}
 		r.Phases = append(r.Phases, phase)
 	}
+	if r.FinishedAt != nil {
+		// What may have to be left out of the waves later has been looked at here.
+		r.CriticalPath, r.Deviations = PathOf(r), DeviationsOf(r)
+	}
 	return r
+}
+
+// asked says who ordered what, who agreed, and what the run did not heed.
+func (r *Report) asked(run *v1alpha1.RecoveryRun) {
+	r.RequestedBy, r.OverridesHolds = run.Spec.RequestedBy, run.Spec.OverrideHolds
+	if !run.CreationTimestamp.IsZero() {
+		at := run.CreationTimestamp.UTC()
+		r.OrderedAt = &at
+	}
+	if by := run.Spec.Schedule; by != nil {
+		r.Schedule = &Schedule{Name: by.Name, Nominal: by.Nominal, Due: by.Due.UTC()}
+		if by.ReadyBy != nil {
+			at := by.ReadyBy.UTC()
+			r.Schedule.ReadyBy = &at
+		}
+	}
+	if a := run.Status.Approval; a != nil {
+		r.Approval = &Approval{RequestedAt: a.RequestedAt.UTC(), By: a.ApprovedBy, At: timeOf(a.ApprovedAt), Reason: a.Reason}
+	}
+	for _, h := range run.Status.OverriddenHolds {
+		r.HoldsOverridden = append(r.HoldsOverridden, Hold{Name: h.Name, Reason: h.Reason, Until: h.Until.UTC()})
+	}
+	if b := run.Status.Budget; b != nil {
+		r.BudgetWaitSeconds = b.Waited.Seconds()
+	}
 }
 
 func (r *Report) outcome(run *v1alpha1.RecoveryRun) {
@@ -83,6 +117,10 @@ func (r *Report) pinned(s v1alpha1.RecoveryRunStatus) {
 	if s.Pinned.CommitTime != nil {
 		at := s.Pinned.CommitTime.UTC()
 		r.CommitTime = &at
+		if s.StartedAt != nil {
+			age := max(s.StartedAt.Sub(at).Seconds(), 0)
+			r.CommitAgeSeconds = &age
+		}
 	}
 	for _, c := range s.Pinned.Charts {
 		r.Charts = append(r.Charts, Chart(c))

@@ -19,31 +19,44 @@ import (
 type Report struct {
 	Result v1alpha1.Result `json:"result,omitempty"` // empty while the run goes on
 	// Outcome of a drill.
-	Outcome      v1alpha1.DrillOutcome `json:"outcome,omitempty"`
-	Operation    v1alpha1.Operation    `json:"operation"`
-	Plan         string                `json:"plan"`
-	Namespace    string                `json:"namespace"`
-	Run          string                `json:"run"`
-	Cluster      string                `json:"cluster,omitempty"`
-	Reason       string                `json:"reason,omitempty"`
-	Commit       string                `json:"commit,omitempty"`
-	CommitTime   *time.Time            `json:"commitTime,omitempty"`
-	Origin       *Origin               `json:"origin,omitempty"`
-	RenderDigest string                `json:"renderDigest,omitempty"`
-	Charts       []Chart               `json:"charts,omitempty"`
-	Sources      []Source              `json:"sources,omitempty"`
-	Simulated    bool                  `json:"simulated,omitempty"`
+	Outcome   v1alpha1.DrillOutcome `json:"outcome,omitempty"`
+	Operation v1alpha1.Operation    `json:"operation"`
+	Plan      string                `json:"plan"`
+	Namespace string                `json:"namespace"`
+	Run       string                `json:"run"`
+	Cluster   string                `json:"cluster,omitempty"`
+	Reason    string                `json:"reason,omitempty"`
+	// RequestedBy is the user who ordered the run, and Schedule what ordered it if nobody did.
+	RequestedBy string     `json:"requestedBy,omitempty"`
+	Schedule    *Schedule  `json:"schedule,omitempty"`
+	Approval    *Approval  `json:"approval,omitempty"`
+	OrderedAt   *time.Time `json:"orderedAt,omitempty"`
+	// OverridesHolds says that the run was to heed no hold; HoldsOverridden were in force.
+	OverridesHolds  bool   `json:"overridesHolds,omitempty"`
+	HoldsOverridden []Hold `json:"holdsOverridden,omitempty"`
+	// Commit and, with CommitAgeSeconds, how old it was when the run began: the recovery
+	// point of the configuration.
+	Commit           string     `json:"commit,omitempty"`
+	CommitTime       *time.Time `json:"commitTime,omitempty"`
+	CommitAgeSeconds *float64   `json:"commitAgeSeconds,omitempty"`
+	Origin           *Origin    `json:"origin,omitempty"`
+	RenderDigest     string     `json:"renderDigest,omitempty"`
+	Charts           []Chart    `json:"charts,omitempty"`
+	Sources          []Source   `json:"sources,omitempty"`
+	Simulated        bool       `json:"simulated,omitempty"`
 	// Retried is the failed run whose cluster this one went on with.
 	Retried    *Retried   `json:"retried,omitempty"`
 	StartedAt  *time.Time `json:"startedAt,omitempty"`
 	FinishedAt *time.Time `json:"finishedAt,omitempty"`
 	// RecoveryTimeSeconds from the start, of the first attempt, until verified; absent when it
 	// was not.
-	RecoveryTimeSeconds *float64      `json:"recoveryTimeSeconds,omitempty"`
-	Objective           *Objective    `json:"objective,omitempty"`
-	Phases              []Phase       `json:"phases"`
-	Waves               []Wave        `json:"waves"`
-	Verification        *Verification `json:"verification,omitempty"`
+	RecoveryTimeSeconds *float64   `json:"recoveryTimeSeconds,omitempty"`
+	Objective           *Objective `json:"objective,omitempty"`
+	// BudgetWaitSeconds is how long the run waited for slots of budgets.
+	BudgetWaitSeconds float64       `json:"budgetWaitSeconds,omitempty"`
+	Phases            []Phase       `json:"phases"`
+	Waves             []Wave        `json:"waves"`
+	Verification      *Verification `json:"verification,omitempty"`
 	// Loss is what was, or would have been, lost with the previous cluster.
 	Loss *loss.Preview `json:"loss,omitempty"`
 	// Drilled is what the profile of a drill changed in the state.
@@ -54,8 +67,15 @@ type Report struct {
 	Certificate json.RawMessage `json:"certificate,omitempty"`
 	Failure     *Failure        `json:"failure,omitempty"`
 	// CleanedUp is absent when the run had nothing to delete.
-	CleanedUp *bool    `json:"cleanedUp,omitempty"`
-	Notes     []string `json:"notes,omitempty"`
+	CleanedUp *bool `json:"cleanedUp,omitempty"`
+	// CriticalPath is where the time went, and Deviations what a reader should know of.
+	CriticalPath *Path       `json:"criticalPath,omitempty"`
+	Deviations   []Deviation `json:"deviations,omitempty"`
+	// History of the plan's runs before this one, the oldest first.
+	History []Past `json:"history,omitempty"`
+	// Chain is the place of a final report among those of its plan.
+	Chain *Chain   `json:"chain,omitempty"`
+	Notes []string `json:"notes,omitempty"`
 	// Truncated says what was left out to keep the report within its bound.
 	Truncated string `json:"truncated,omitempty"`
 }
@@ -104,7 +124,32 @@ type Phase struct {
 	StartedAt  time.Time      `json:"startedAt"`
 	FinishedAt *time.Time     `json:"finishedAt,omitempty"`
 	Seconds    float64        `json:"seconds"`
-	Message    string         `json:"message,omitempty"`
+	// StoodStillSeconds of them the run was suspended or waited for a slot of a budget.
+	StoodStillSeconds float64 `json:"stoodStillSeconds,omitempty"`
+	Message           string  `json:"message,omitempty"`
+}
+
+// Schedule that ordered the run, and for when.
+type Schedule struct {
+	Name    string     `json:"name"`
+	Nominal string     `json:"nominal"`
+	Due     time.Time  `json:"due"`
+	ReadyBy *time.Time `json:"readyBy,omitempty"`
+}
+
+// Approval that the run asked for; By and At are empty when nobody gave it.
+type Approval struct {
+	RequestedAt time.Time  `json:"requestedAt"`
+	By          string     `json:"by,omitempty"`
+	At          *time.Time `json:"at,omitempty"`
+	Reason      string     `json:"reason,omitempty"`
+}
+
+// Hold that was in force when the cluster was deleted.
+type Hold struct {
+	Name   string    `json:"name"`
+	Reason string    `json:"reason,omitempty"`
+	Until  time.Time `json:"until"`
 }
 
 // Wave is one level of the object graph.
@@ -185,6 +230,23 @@ type Details struct {
 // lists of all findings.
 func (d *Details) lists() []*[]Finding {
 	return []*[]Finding{&d.Missing, &d.Changed, &d.Extra, &d.Unhealthy, &d.NotProvable, &d.Weak, &d.Exempt}
+}
+
+// FindingList is one kind of findings, named for people.
+type FindingList struct {
+	Name     string
+	Findings []Finding
+	// Mismatch tells those that make a comparison fail.
+	Mismatch bool
+}
+
+// Named lists of all findings, those that matter most first.
+func (d *Details) Named() []FindingList {
+	return []FindingList{
+		{"missing", d.Missing, true}, {"changed", d.Changed, true}, {"unhealthy", d.Unhealthy, true},
+		{"not provable", d.NotProvable, false}, {"extra", d.Extra, false},
+		{"compared by rendered fields only", d.Weak, false}, {"exempt", d.Exempt, false},
+	}
 }
 
 // Finding about one object.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -78,6 +79,19 @@ func TestBuildStoreAndRead(t *testing.T) {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the text lacks %q:\n%s", want, text.String())
 		}
+	}
+}
+
+// TestTextIsPrintable has what a terminal would obey.
+func TestTextIsPrintable(t *testing.T) {
+	r := Build(finishedRun(), &Report{Notes: []string{"\x1b]0;title\x07 \u009b31m\x00 \r\n ok"}})
+	r.Reason = "\x1b[2J"
+	var text bytes.Buffer
+	if err := r.WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	if i := strings.IndexFunc(text.String(), func(c rune) bool { return c != '\n' && unicode.IsControl(c) }); i >= 0 {
+		t.Errorf("at %d: %q", i, text.String())
 	}
 }
 
@@ -184,6 +198,37 @@ func TestOriginIsSaid(t *testing.T) {
 	text.Reset()
 	if err := Build(run, nil).WriteText(&text); err != nil || strings.Contains(text.String(), "UNREACHABLE") {
 		t.Errorf("%v:\n%s", err, text.String())
+	}
+}
+
+// TestAskedIsKept holds who ordered, who agreed, and what was not heeded.
+func TestAskedIsKept(t *testing.T) {
+	run := finishedRun()
+	at := func(seconds int) metav1.MicroTime {
+		return metav1.NewMicroTime(t0.Add(time.Duration(seconds) * time.Second))
+	}
+	approved := at(5)
+	run.CreationTimestamp = metav1.NewTime(t0.Add(-time.Minute))
+	run.Spec.RequestedBy, run.Spec.OverrideHolds = "ada", true
+	run.Spec.Schedule = &v1alpha1.ScheduledTime{Name: "nightly", Nominal: "2026-11-23T09:00", Due: at(0), ReadyBy: &metav1.Time{Time: t0.Add(time.Hour)}}
+	s := &run.Status
+	s.Approval = &v1alpha1.ApprovalRecord{RequestedAt: at(2), ApprovedBy: "grace", ApprovedAt: &approved, Reason: "seen"}
+	s.OverriddenHolds = []v1alpha1.OverriddenHold{{Name: "fair", Reason: "trade fair", Until: metav1.NewTime(t0.Add(time.Hour))}}
+	s.Budget = &v1alpha1.BudgetWait{Waited: metav1.Duration{Duration: 7 * time.Second}}
+	s.Phases[0].Suspended = &metav1.Duration{Duration: 9 * time.Second}
+	made := metav1.NewTime(t0.Add(-26 * time.Hour))
+	s.Pinned.CommitTime = &made
+	r := Build(run, nil)
+	if r.RequestedBy != "ada" || r.Schedule.Name != "nightly" || !r.Schedule.ReadyBy.Equal(t0.Add(time.Hour)) || r.Approval.By != "grace" || r.Approval.Reason != "seen" ||
+		!r.OverridesHolds || r.HoldsOverridden[0].Reason != "trade fair" || r.BudgetWaitSeconds != 7 || r.Phases[0].StoodStillSeconds != 9 || *r.CommitAgeSeconds != 26*3600 || !r.OrderedAt.Equal(t0.Add(-time.Minute)) {
+		t.Errorf("%+v", r)
+	}
+	kinds := ""
+	for _, d := range r.Deviations {
+		kinds += d.Kind + " "
+	}
+	if kinds != "ObjectiveMissed Simulated HoldsOverridden Suspended BudgetWait " {
+		t.Errorf("deviations %s", kinds)
 	}
 }
 

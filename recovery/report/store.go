@@ -1,7 +1,9 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -104,13 +106,48 @@ func dropUneventful(r *Report) {
 
 // FromConfigMap decodes what a run's status.reportRef names.
 func FromConfigMap(cm *corev1.ConfigMap) (*Report, error) {
-	raw, ok := cm.BinaryData[ConfigMapKey]
+	raw, err := RawFromConfigMap(cm)
+	if err != nil {
+		return nil, err
+	}
+	r, err := FromJSON(raw)
+	if err != nil {
+		return nil, fmt.Errorf("ConfigMap %s/%s: %w", cm.Namespace, cm.Name, err)
+	}
+	return r, nil
+}
+
+// RawFromConfigMap is the JSON form as it was stored. Its digest is the one that a chain has.
+func RawFromConfigMap(cm *corev1.ConfigMap) ([]byte, error) {
+	packed, ok := cm.BinaryData[ConfigMapKey]
 	if !ok {
 		return nil, fmt.Errorf("ConfigMap %s/%s has no report: key %s is missing", cm.Namespace, cm.Name, ConfigMapKey)
 	}
-	r := &Report{}
-	if err := pack.Unpack(raw, r); err != nil {
+	var raw json.RawMessage
+	if err := pack.Unpack(packed, &raw); err != nil {
 		return nil, fmt.Errorf("ConfigMap %s/%s: read the report: %w", cm.Namespace, cm.Name, err)
 	}
+	return raw, nil
+}
+
+// FromJSON decodes the JSON form.
+func FromJSON(raw []byte) (*Report, error) {
+	r := &Report{}
+	if err := json.Unmarshal(raw, r); err != nil {
+		return nil, fmt.Errorf("read the report: %w", err)
+	}
+	if r.Run == "" {
+		return nil, errors.New("read the report: this is not a report of Refloat: it names no run")
+	}
 	return r, nil
+}
+
+// Indented lays a stored JSON form out for people. Its digest stays the same.
+func Indented(raw []byte) ([]byte, error) {
+	var out bytes.Buffer
+	if err := json.Indent(&out, bytes.TrimSpace(raw), "", "  "); err != nil {
+		return nil, fmt.Errorf("lay the report out: %w", err)
+	}
+	out.WriteByte('\n')
+	return out.Bytes(), nil
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -21,6 +23,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	var b bytes.Buffer
 	r.head(&b)
 	r.phases(&b)
+	r.path(&b)
 	r.waves(&b)
 	r.verification(&b)
 	r.loss(&b)
@@ -28,10 +31,8 @@ func (r *Report) WriteText(w io.Writer) error {
 	for _, note := range r.Notes {
 		fmt.Fprintf(&b, "\nnote: %s\n", note)
 	}
-	if r.Truncated != "" {
-		fmt.Fprintf(&b, "\n%s\n", r.Truncated)
-	}
-	if _, err := w.Write(b.Bytes()); err != nil {
+	r.deviations(&b)
+	if _, err := w.Write(Printable(b.Bytes())); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return nil
@@ -48,6 +49,17 @@ func (r *Report) drilled(b *bytes.Buffer) {
 	}
 }
 
+// Printable text is without what a terminal would obey: names and messages come from
+// repositories and clusters.
+func Printable(text []byte) []byte {
+	return bytes.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && unicode.IsControl(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, text)
+}
+
 func (r *Report) head(b *bytes.Buffer) {
 	fmt.Fprintf(b, "%s of plan %s/%s: %s\n\n", r.Operation, r.Namespace, r.Plan, cmp.Or(string(r.Outcome), string(r.Result), "not finished"))
 	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
@@ -58,6 +70,7 @@ func (r *Report) head(b *bytes.Buffer) {
 	}
 	row("run", r.Run)
 	row("reason", r.Reason)
+	r.orders(row)
 	cluster := r.Cluster
 	if r.Simulated {
 		cluster += " (simulated: no container ran)"
@@ -73,15 +86,22 @@ func (r *Report) head(b *bytes.Buffer) {
 		row("started", r.StartedAt.Format(time.RFC3339))
 	}
 	if r.RecoveryTimeSeconds != nil {
-		text := seconds(*r.RecoveryTimeSeconds)
+		text := Seconds(*r.RecoveryTimeSeconds)
 		if r.Objective != nil {
 			verdict := "missed"
 			if r.Objective.Met {
 				verdict = "met"
 			}
-			text += fmt.Sprintf(" (objective %s: %s)", seconds(r.Objective.RecoveryTimeSeconds), verdict)
+			text += fmt.Sprintf(" (objective %s: %s)", Seconds(r.Objective.RecoveryTimeSeconds), verdict)
 		}
 		row("recovery time", text)
+	}
+	if c := r.Changed(); c != nil {
+		text := fmt.Sprintf("%+.1fs (%+.0f%%)", c.Seconds, c.Percent)
+		if c.Phase != "" {
+			text += fmt.Sprintf(", most of it in %s: %+.1fs", c.Phase, c.PhaseSeconds)
+		}
+		row("against "+c.Against, text)
 	}
 	if r.CleanedUp != nil {
 		row("cleaned up", map[bool]string{true: "yes", false: "NO"}[*r.CleanedUp])
@@ -118,6 +138,18 @@ func (r *Report) origin(row func(name, value string)) {
 	}
 }
 
+// orders says who wanted the run and who agreed.
+func (r *Report) orders(row func(name, value string)) {
+	row("requested by", r.RequestedBy)
+	if s := r.Schedule; s != nil {
+		row("by schedule", fmt.Sprintf("%s, for %s", s.Name, s.Nominal))
+	}
+	if a := r.Approval; a != nil && a.At != nil {
+		row("approved by", fmt.Sprintf("%s at %s", a.By, a.At.Format(time.RFC3339)))
+		row("approved because", a.Reason)
+	}
+}
+
 // charts that were fetched, and other sources, by content.
 func (r *Report) charts(row func(name, value string)) {
 	for _, c := range r.Charts {
@@ -139,9 +171,45 @@ func (r *Report) phases(b *bytes.Buffer) {
 	b.WriteString("\nphases\n")
 	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	for _, p := range r.Phases {
-		fmt.Fprintf(table, "  %s\t%s\t%s\n", p.Name, seconds(p.Seconds), p.Message)
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", p.Name, Seconds(p.Seconds), p.Message)
 	}
 	_ = table.Flush()
+}
+
+// path says what the time was spent on.
+func (r *Report) path(b *bytes.Buffer) {
+	p := r.Path()
+	if p == nil {
+		return
+	}
+	fmt.Fprintf(b, "\ncritical path: %s\n", Seconds(p.Seconds))
+	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	for _, s := range p.Parts {
+		fmt.Fprintf(table, "  %s\t%s\t%.1f%%\n", s.Part, Seconds(s.Seconds), s.Percent)
+	}
+	_ = table.Flush()
+}
+
+// told elsewhere in the text form, so that it is not said twice.
+var told = map[string]bool{
+	"Simulated": true, "Retry": true, "OptionalFailed": true, "Missing": true, "Changed": true, "Unhealthy": true, "Exempt": true,
+	"Extra": true, "NotProvable": true, "Weak": true, "LossUnseen": true, "Lost": true, "Adopted": true, "ObjectiveMissed": true,
+}
+
+func (r *Report) deviations(b *bytes.Buffer) {
+	for _, d := range r.Notable() {
+		if told[d.Kind] {
+			continue
+		}
+		line := d.What
+		if d.Count > 0 {
+			line = fmt.Sprintf("%d %s", d.Count, line)
+		}
+		fmt.Fprintf(b, "\n%s\n", line)
+		for _, e := range d.Examples {
+			b.WriteString("  " + e + "\n")
+		}
+	}
 }
 
 func (r *Report) waves(b *bytes.Buffer) {
@@ -166,7 +234,7 @@ func (r *Report) waves(b *bytes.Buffer) {
 	slices.SortStableFunc(all, func(x, y Object) int { return cmp.Compare(y.Seconds, x.Seconds) })
 	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	for _, o := range all[:min(slowest, len(all))] {
-		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", seconds(o.Seconds), o.ID, o.Status, o.Origin)
+		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", Seconds(o.Seconds), o.ID, o.Status, o.Origin)
 	}
 	_ = table.Flush()
 	for _, o := range all {
@@ -182,15 +250,8 @@ func (r *Report) verification(b *bytes.Buffer) {
 		return
 	}
 	b.WriteString("\nverification: " + v.Summary() + "\n")
-	for _, list := range []struct {
-		name     string
-		findings []Finding
-	}{
-		{"missing", v.Details.Missing}, {"changed", v.Details.Changed}, {"unhealthy", v.Details.Unhealthy},
-		{"not provable", v.Details.NotProvable}, {"extra", v.Details.Extra},
-		{"compared by rendered fields only", v.Details.Weak}, {"exempt", v.Details.Exempt},
-	} {
-		writeFindings(b, list.name, list.findings)
+	for _, list := range v.Details.Named() {
+		writeFindings(b, list.Name, list.Findings)
 	}
 	for _, g := range v.Others {
 		fmt.Fprintf(b, "  %s, not in the repository: %d (%s), for example %s\n", strings.ToLower(g.Class), g.Count, g.Reason, g.Example)
@@ -226,13 +287,13 @@ func (v *Verification) Summary() string {
 		s += "; every object was asked about"
 	}
 	if v.StableSeconds > 0 {
-		s += "; stable for " + seconds(v.StableSeconds)
+		s += "; stable for " + Seconds(v.StableSeconds)
 	}
 	return s
 }
 
-// seconds as people compare them.
-func seconds(s float64) string {
+// Seconds as people compare them.
+func Seconds(s float64) string {
 	d := time.Duration(s * float64(time.Second))
 	if d >= time.Minute {
 		return d.Round(time.Second).String()
