@@ -21,14 +21,18 @@ const DefaultApprovalTimeout = 24 * time.Hour
 // drill made itself is not asked about, nor what is left of a cluster that is gone.
 func needsApproval(run *v1alpha1.RecoveryRun) bool {
 	s := run.Status
-	return s.Pinned != nil && s.Pinned.Plan.Teardown.Policy == v1alpha1.TeardownNeedsApproval &&
+	return s.Pinned != nil && DoomedPlan(run).Teardown.Policy == v1alpha1.TeardownNeedsApproval &&
 		run.Spec.Operation != v1alpha1.OperationDrill && s.Previous != nil && s.Previous.UID != ""
 }
 
 // approvalDigest covers everything that a person says yes to. Whatever of it changes, an
 // older yes does not count.
 func approvalDigest(run *v1alpha1.RecoveryRun) string {
-	pinned := run.Status.Pinned
+	pinned, doomed := run.Status.Pinned, doomedTarget(run)
+	var to *v1alpha1.FailoverSide
+	if f := run.Status.Failover; f != nil {
+		to = &f.To
+	}
 	raw, err := json.Marshal(struct {
 		Run, Plan                           types.UID
 		PlanGeneration                      int64
@@ -36,9 +40,10 @@ func approvalDigest(run *v1alpha1.RecoveryRun) string {
 		Commit, RenderDigest, ClusterDigest string
 		Cluster                             string
 		ClusterUID                          types.UID
+		To                                  *v1alpha1.FailoverSide `json:",omitempty"`
 	}{
 		run.UID, pinned.PlanUID, pinned.PlanGeneration, run.Spec.Operation,
-		pinned.Commit, pinned.RenderDigest, pinned.ClusterDigest, run.Status.Previous.Name, run.Status.Previous.UID,
+		pinned.Commit, pinned.RenderDigest, pinned.ClusterDigest, doomed.Name, doomed.UID, to,
 	})
 	if err != nil {
 		return "" // strings and numbers are always marshalled
@@ -52,12 +57,12 @@ func approval(o Observation) Decision {
 	if d := heldBack(o); d != nil {
 		return *d
 	}
-	asked, previous := o.Run.Status.Approval, o.Run.Status.Previous
+	asked, previous := o.Run.Status.Approval, doomedTarget(o.Run)
 	if asked == nil {
 		return failed(o, Faultf("ApprovalUnknown", "the run waits for an approval that its status does not describe; somebody edited it: start another run"))
 	}
 	if o.Cluster.Exists && o.Cluster.UID != previous.UID {
-		return failed(o, identityChanged(o, previous))
+		return failed(o, identityChanged(o, &previous))
 	}
 	refused := []string{}
 	for i := range o.Approvals {
@@ -68,8 +73,12 @@ func approval(o Observation) Decision {
 		refused = append(refused, fmt.Sprintf("approval %s does not count: %s", o.Approvals[i].Name, why))
 	}
 	slices.Sort(refused)
-	waiting := fmt.Sprintf("somebody other than %s to approve the deletion of Cluster %s: refloat approve %s -n %s",
-		requester(o.Run), previous.Name, o.Run.Name, o.Run.Namespace)
+	what := "the deletion of Cluster " + previous.Name
+	if f := o.Run.Status.Failover; f != nil {
+		what = fmt.Sprintf("the failover from Cluster %s to Cluster %s", f.From.Cluster, f.To.Cluster)
+	}
+	waiting := fmt.Sprintf("somebody other than %s to approve %s: refloat approve %s -n %s",
+		requester(o.Run), what, o.Run.Name, o.Run.Namespace)
 	if len(refused) > 0 {
 		waiting += " (" + some(refused) + ")"
 	}
@@ -115,9 +124,9 @@ func RecordApproval(run *v1alpha1.RecoveryRun, a *v1alpha1.RunApproval, now time
 }
 
 // heldBack fails a run whose cluster somebody wants left alone, as long as nothing of it
-// was deleted.
+// was deleted. A hold does not keep a dead cluster in service.
 func heldBack(o Observation) *Decision {
-	if cleaning(o.Run) || o.Run.Spec.OverrideHolds {
+	if cleaning(o.Run) || o.Run.Spec.OverrideHolds || !Graceful(o.Run) {
 		return nil
 	}
 	for i := range o.Holds {
@@ -126,7 +135,7 @@ func heldBack(o Observation) *Decision {
 			continue
 		}
 		d := failed(o, Faultf("Held", "Hold %s/%s keeps cluster %s until %s: %s; nothing was deleted. Wait, delete the hold, or order a run that overrides holds",
-			hold.Namespace, hold.Name, o.Run.Status.Pinned.Plan.Cluster.Name, hold.Spec.Until.UTC().Format(time.RFC3339), clip(hold.Spec.Reason, maxWaiting)))
+			hold.Namespace, hold.Name, DoomedSide(o.Run).Cluster, hold.Spec.Until.UTC().Format(time.RFC3339), clip(hold.Spec.Reason, maxWaiting)))
 		return &d
 	}
 	return nil

@@ -20,6 +20,12 @@ type Observation struct {
 	Lock    Lock
 	// Behind is what a run that did not start waits behind, empty when it is its turn.
 	Behind string
+	// Sides of a failover, until it has started, and Serving as it is recorded for the plan
+	// then; nil when no plan ever took over from it.
+	Sides   Sides
+	Serving *Serving
+	// Old side of a failover, while its switch is not committed.
+	Old Cluster
 	// Approvals for the run, while it waits for one.
 	Approvals []v1alpha1.RunApproval
 	// Holds of the plan, until something is deleted.
@@ -61,6 +67,8 @@ type Lock struct {
 	State LockState
 	// Holder is the name of the other run, or of a Lease that is unreadable.
 	Holder string
+	// Held is true when the run holds one of several locks at least.
+	Held bool
 }
 
 // Cluster is what is known about the cluster of the phase.

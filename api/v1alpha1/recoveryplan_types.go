@@ -87,6 +87,10 @@ type RecoveryPlanSpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Teardown TeardownPolicy `json:"teardown,omitempty"`
+	// Failover says how the cluster gives way to that of another plan.
+	//
+	// +optional
+	Failover *PlanFailover `json:"failover,omitempty"`
 	// Objective is what the organisation promised.
 	//
 	// +optional
@@ -374,6 +378,10 @@ type RecoveryPlanStatus struct {
 	//
 	// +optional
 	LastRun *LastRun `json:"lastRun,omitempty"`
+	// Serving says which plan's cluster serves for this one, once there was a failover.
+	//
+	// +optional
+	Serving *ServingStatus `json:"serving,omitempty"`
 }
 
 // LastRun summarises the run of a plan that finished last.

@@ -31,10 +31,13 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 		}
 		o.PlanInformed = informed(o.Run, o.Plan)
 	}
-	if name := lockedCluster(o); name != "" {
-		if o.Lock, err = r.lock(ctx, o.Run, name); err != nil {
+	if o.Run.Status.StartedAt == nil && o.Run.Status.FinishedAt == nil && o.Plan != nil {
+		if err = r.sides(ctx, &o); err != nil {
 			return o, err
 		}
+	}
+	if o.Lock, err = r.locks(ctx, o); err != nil {
+		return o, err
 	}
 	if o.Run.Status.FinishedAt != nil {
 		return o, nil
@@ -56,6 +59,9 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 	if key, ok := drainKey(o.Run); ok {
 		o.Work = r.work.state(key)
 	}
+	if call := recovery.PendingCall(o.Run); call != nil {
+		o.Work = r.work.state(callKey(o.Run.UID, call))
+	}
 	if recovery.StillWhole(o.Run) {
 		o.Preview = r.work.state(previewKey(o.Run.UID))
 	}
@@ -66,6 +72,11 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 	if o.Budgets, err = r.budgets(ctx, o, current.Name); err != nil {
 		return o, err
 	}
+	if current.Name == v1alpha1.PhaseCommit && o.Run.Status.Previous != nil {
+		if o.Old.Observation, err = r.Clusters.Observe(ctx, o.Run.Namespace, o.Run.Status.Previous.Name); err != nil {
+			return o, err
+		}
+	}
 	o.Cluster, err = r.cluster(ctx, o.Run, current.Name)
 	return o, err
 }
@@ -73,18 +84,19 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 // consent reads what people say about the deletion that the run is about to send.
 func (r *Reconciler) consent(ctx context.Context, o *recovery.Observation, phase v1alpha1.Phase) error {
 	previous := o.Run.Status.Previous
-	if phase != v1alpha1.PhaseApproval && phase != v1alpha1.PhaseTeardown || previous == nil || previous.DeleteRequestedAt != nil {
+	asks := phase == v1alpha1.PhaseApproval || phase == v1alpha1.PhaseFence && recovery.AskedUnfenced(o.Run)
+	if !asks && (!deletes(phase) || previous == nil || previous.DeleteRequestedAt != nil) {
 		return nil
 	}
 	holds := &v1alpha1.HoldList{}
 	err := r.pages(ctx, o.Run.Namespace, holds, func() {
 		for _, hold := range holds.Items {
-			if hold.Spec.PlanRef == o.Run.Spec.PlanRef {
+			if hold.Spec.PlanRef.Name == recovery.DoomedSide(o.Run).Plan {
 				o.Holds = append(o.Holds, hold)
 			}
 		}
 	})
-	if err != nil || phase != v1alpha1.PhaseApproval {
+	if err != nil || !asks {
 		return err
 	}
 	approvals := &v1alpha1.RunApprovalList{}
@@ -95,6 +107,11 @@ func (r *Reconciler) consent(ctx context.Context, o *recovery.Observation, phase
 			}
 		}
 	})
+}
+
+// deletes tells whether a phase deletes what the run did not make.
+func deletes(phase v1alpha1.Phase) bool {
+	return phase == v1alpha1.PhaseTeardown || phase == v1alpha1.PhaseFence
 }
 
 // pageSize bounds what one answer of the API server holds: people make these objects, and
@@ -116,8 +133,12 @@ func (r *Reconciler) pages(ctx context.Context, namespace string, list client.Ob
 
 // plan of the run, nil when it does not exist.
 func (r *Reconciler) plan(ctx context.Context, run *v1alpha1.RecoveryRun) (*v1alpha1.RecoveryPlan, error) {
+	return r.planNamed(ctx, run.Namespace, run.Spec.PlanRef.Name)
+}
+
+func (r *Reconciler) planNamed(ctx context.Context, namespace, name string) (*v1alpha1.RecoveryPlan, error) {
 	plan := &v1alpha1.RecoveryPlan{}
-	key := client.ObjectKey{Namespace: run.Namespace, Name: run.Spec.PlanRef.Name}
+	key := client.ObjectKey{Namespace: namespace, Name: name}
 	err := r.Reader.Get(ctx, key, plan)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
@@ -126,17 +147,6 @@ func (r *Reconciler) plan(ctx context.Context, run *v1alpha1.RecoveryRun) (*v1al
 		return nil, fmt.Errorf("read plan %s: %w", key, err)
 	}
 	return plan, nil
-}
-
-// lockedCluster is the logical cluster that the run works on.
-func lockedCluster(o recovery.Observation) string {
-	switch {
-	case o.Run.Status.Pinned != nil:
-		return o.Run.Status.Pinned.Plan.Cluster.Name
-	case o.Plan != nil:
-		return o.Plan.Spec.Cluster.Name
-	}
-	return ""
 }
 
 // informed tells whether the plan's status knows of this run, or of a later one.
@@ -151,7 +161,7 @@ func informed(run *v1alpha1.RecoveryRun, plan *v1alpha1.RecoveryPlan) bool {
 // cluster reads what the phase needs to know of its cluster.
 func (r *Reconciler) cluster(ctx context.Context, run *v1alpha1.RecoveryRun, phase v1alpha1.Phase) (recovery.Cluster, error) {
 	pinned := run.Status.Target
-	if phase == v1alpha1.PhaseTeardown || phase == v1alpha1.PhaseApproval {
+	if deletes(phase) || phase == v1alpha1.PhaseApproval {
 		pinned = run.Status.Previous
 	}
 	if pinned == nil || phase == v1alpha1.PhasePreflight {
@@ -163,7 +173,7 @@ func (r *Reconciler) cluster(ctx context.Context, run *v1alpha1.RecoveryRun, pha
 	}
 	cluster := recovery.Cluster{Observation: obs}
 	switch phase {
-	case v1alpha1.PhaseTeardown, v1alpha1.PhaseCleanup:
+	case v1alpha1.PhaseTeardown, v1alpha1.PhaseCleanup, v1alpha1.PhaseFence:
 		err = r.remains(ctx, &cluster, incarnation(run, pinned))
 	case v1alpha1.PhaseBootstrap:
 		err = r.health(ctx, &cluster, run)

@@ -31,6 +31,7 @@ import (
 	"github.com/refloat-dev/refloat/manifests/expand"
 	"github.com/refloat-dev/refloat/manifests/loss"
 	"github.com/refloat-dev/refloat/manifests/verify"
+	"github.com/refloat-dev/refloat/outbound"
 	"github.com/refloat-dev/refloat/providers/capi"
 	"github.com/refloat-dev/refloat/providers/capi/fake"
 	"github.com/refloat-dev/refloat/recovery"
@@ -63,6 +64,21 @@ type world struct {
 	// approver says yes, once, when a run asks; nobody does when it is empty.
 	approver string
 	approved bool
+	// posts to hooks, and what answers them; nil answers 204.
+	posts []outbound.Message
+	hook  func(outbound.Message) (string, error)
+}
+
+// post is what hooks are called with.
+func (w *world) post(_ context.Context, m outbound.Message) (string, error) {
+	if err := w.read(); err != nil {
+		return "", err
+	}
+	w.posts = append(w.posts, m)
+	if w.hook != nil {
+		return w.hook(m)
+	}
+	return "204 No Content", nil
 }
 
 func newWorld(t *testing.T) *world {
@@ -85,7 +101,7 @@ func (w *world) replace() {
 	w.dead, w.killAt = false, 0
 	w.mu.Unlock()
 	c := interceptor.NewClient(w.store.Store, w.faults())
-	o := Options{Clock: w.clock, Engine: w.engine, Drainer: w.drains}.withDefaults()
+	o := Options{Clock: w.clock, Engine: w.engine, Drainer: w.drains, Post: w.post}.withDefaults()
 	w.r = newReconciler(c, c, w.store.Clusters(c), o, &events.FakeRecorder{}, func(work func()) { work() }, func(client.ObjectKey) {})
 }
 
@@ -197,7 +213,7 @@ func (w *world) order(name string, operation v1alpha1.Operation) {
 	w.t.Helper()
 	w.must(w.store.Store.Create(w.t.Context(), &v1alpha1.RecoveryRun{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
-		Spec:       v1alpha1.RecoveryRunSpec{PlanRef: v1alpha1.PlanReference{Name: "plan"}, Operation: operation},
+		Spec:       v1alpha1.RecoveryRunSpec{PlanRef: v1alpha1.PlanReference{Name: "plan"}, Operation: operation, Failover: takesOver(operation)},
 	}))
 }
 
@@ -465,6 +481,9 @@ func outcomeOf(run *v1alpha1.RecoveryRun) v1alpha1.RecoveryRunStatus {
 		if inc != nil {
 			inc.UID, inc.KubeSystemUID, inc.Name = "", "", ""
 		}
+	}
+	if s.Failover != nil {
+		s.Failover.From.UID, s.Failover.To.UID = "", ""
 	}
 	for i := range s.Conditions {
 		s.Conditions[i].Message = ""

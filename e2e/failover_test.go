@@ -1,0 +1,135 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+)
+
+// switchboard is a hook that keeps what it is told.
+type switchboard struct {
+	*httptest.Server
+	mu   sync.Mutex
+	told []string
+	keys map[string]int
+}
+
+func newSwitchboard(t *testing.T) *switchboard {
+	t.Helper()
+	s := &switchboard{keys: map[string]int{}}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body struct {
+			Kind  string
+			Epoch int
+			To    struct{ Cluster, Endpoint string }
+		}
+		raw, _ := io.ReadAll(r.Body)
+		if err := json.Unmarshal(raw, &body); err != nil || body.To.Endpoint == "" {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.told = append(s.told, fmt.Sprintf("%s to %s at %d", body.Kind, body.To.Cluster, body.Epoch))
+		s.keys[r.Header.Get("Idempotency-Key")]++
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// killControlPlane ends every process of a cluster as a power cut would.
+func killControlPlane(t *testing.T, cluster string) {
+	t.Helper()
+	killed := 0
+	for _, file := range processesOf(box.planeDir(t, cluster)) {
+		var pid int
+		if _, err := fmt.Sscanf(file, "/proc/%d/", &pid); err == nil && syscall.Kill(pid, syscall.SIGKILL) == nil {
+			killed++
+		}
+	}
+	if killed == 0 {
+		t.Fatalf("cluster %s has no process that could be killed", cluster)
+	}
+}
+
+// TestFailover kills the control plane of a cluster, lets another one take over, and fails
+// back: each Cluster is deleted once, each switch hook is called once, and the old cluster
+// does not come back by a rebuild.
+func TestFailover(t *testing.T) {
+	const primary, spare = "harbour", "haven"
+	repo := newRepository(t, map[string]string{"state/a.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\n" +
+		"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: a}\ndata: {a: b}\n"})
+	board := newSwitchboard(t)
+	plan := repo.plan(t, primary, fmt.Sprintf("  failover: {switch: [{name: dns, url: %q}]}\n", board.URL), "state")
+	box.must(t, "rebuild", "-f", plan, "--confirm", primary)
+	c := managementClient(t)
+	other := &v1alpha1.RecoveryPlan{}
+	if err := c.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: primary}, other); err != nil {
+		t.Fatal(err)
+	}
+	other = &v1alpha1.RecoveryPlan{Spec: other.Spec}
+	other.Namespace, other.Name, other.Spec.Cluster.Name, other.Spec.Failover = "default", spare, spare, nil
+	if err := c.Create(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+
+	killControlPlane(t, primary)
+	if r := box.run(t, "failover", primary, "-n", "default", "--to", primary); r.code != 2 || !strings.Contains(r.stderr, "cannot take over from itself") {
+		t.Errorf("a failover to itself: exit code %d\n%s", r.code, r.stderr)
+	}
+	if r := box.run(t, "failover", primary, "-n", "default", "--to", spare); r.code != 2 || !strings.Contains(r.stderr, "--confirm="+primary) {
+		t.Errorf("a failover that nobody confirmed: exit code %d\n%s", r.code, r.stderr)
+	}
+	out := box.must(t, "failover", primary, "-n", "default", "--to", spare, "--confirm", primary, "--reason", "the control plane is dead", "-o", "json").stdout
+	assertVerified(t, parseReport(t, out))
+	assertGone(t, primary)
+	if s := served(t, c, primary); s.Plan != spare || s.Epoch != 1 {
+		t.Errorf("the plan says %+v", s)
+	}
+
+	if r := box.run(t, "rebuild", primary, "-n", "default", "--confirm", primary); r.code != 1 || !strings.Contains(r.stdout+r.stderr, "refloat failback "+primary) {
+		t.Errorf("a rebuild of what was fenced: exit code %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	assertGone(t, primary)
+
+	box.must(t, "failback", primary, "-n", "default", "--confirm", spare)
+	assertGone(t, spare)
+	if s := served(t, c, primary); s.Plan != primary || s.Epoch != 2 {
+		t.Errorf("the plan says %+v", s)
+	}
+	box.must(t, "teardown", primary, "-n", "default", "--confirm", primary)
+
+	board.mu.Lock()
+	defer board.mu.Unlock()
+	if got, want := strings.Join(board.told, "; "), "Switch to "+spare+" at 1; Switch to "+primary+" at 2"; got != want || len(board.keys) != 2 {
+		t.Errorf("the hook was told %s (keys %v), want %s", got, board.keys, want)
+	}
+	// The primary was deleted by the fence and by the teardown in the end.
+	audit := readAudit(t, filepath.Join(box.dir, "management"))
+	if p, s := deletionsOf(audit, primary), deletionsOf(audit, spare); p != 2 || s != 1 {
+		t.Errorf("Clusters were deleted %d and %d times, want twice and once", p, s)
+	}
+}
+
+func served(t *testing.T, c client.Reader, plan string) v1alpha1.ServingStatus {
+	t.Helper()
+	p := &v1alpha1.RecoveryPlan{}
+	if err := c.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: plan}, p); err != nil {
+		t.Fatal(err)
+	}
+	if p.Status.Serving == nil {
+		t.Fatalf("plan %s does not say who serves", plan)
+	}
+	return *p.Status.Serving
+}
