@@ -91,6 +91,8 @@ func hookClient(host string, ca []byte, last *error) (*retryablehttp.Client, err
 	c.CheckRetry = func(ctx context.Context, response *http.Response, err error) (bool, error) {
 		switch {
 		case ctx.Err() != nil: // what was before counts
+		case errors.Is(err, http.ErrSchemeMismatch):
+			return false, err
 		case err != nil:
 			*last = said(err)
 		default:
@@ -118,7 +120,6 @@ func said(err error) error {
 		authority x509.UnknownAuthorityError
 		name      x509.HostnameError
 		invalid   x509.CertificateInvalidError
-		plain     tls.RecordHeaderError
 	)
 	switch {
 	case errors.As(err, &authority):
@@ -129,7 +130,7 @@ func said(err error) error {
 		return errors.New("its certificate is expired or not valid yet")
 	case errors.As(err, &invalid):
 		return errors.New("its certificate is not valid")
-	case errors.As(err, &plain):
+	case errors.Is(err, http.ErrSchemeMismatch):
 		return errors.New("it does not speak TLS")
 	}
 	return Unaddressed(err)

@@ -36,9 +36,10 @@ const (
 	// delete it.
 	AnnotationAdopt = "refloat.dev/adopt"
 	// AnnotationServing holds, on a Cluster that took part in a failover, the epoch of the
-	// serving record, and AnnotationServes whether it served from then on.
+	// serving record.
 	AnnotationServing = "refloat.dev/serving-epoch"
-	AnnotationServes  = "refloat.dev/serves"
+	// AnnotationServes says whether the Cluster serves since that epoch.
+	AnnotationServes = "refloat.dev/serves"
 	// LabelCluster holds the name of the Cluster that an object was created with.
 	LabelCluster = "refloat.dev/cluster"
 	// GateCondition is what Refloat sets on a Cluster once the state of the repository

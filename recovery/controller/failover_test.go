@@ -227,7 +227,7 @@ func TestGracefulFailover(t *testing.T) {
 	w.plan(nil)
 	w.other()
 	old := w.existing(earlier)
-	w.engine.loss = &loss.Preview{Lost: []loss.Item{{ID: manifests.ID{Kind: "ConfigMap", Namespace: "a", Name: "by-hand"}, What: loss.Object}}, Total: 1}
+	w.engine.loss = &loss.Preview{Lost: []loss.Item{{ID: manifests.ID{Kind: "ConfigMap", Namespace: "a", Name: "by-hand"}, What: loss.Object, Class: loss.Lost}}, Total: 1}
 	graceful := func(name string) {
 		w.must(w.store.Store.Create(t.Context(), &v1alpha1.RecoveryRun{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},

@@ -24,19 +24,8 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 		return o, fmt.Errorf("read run %s: %w", key, err)
 	}
 	o.Claimed = r.claims.of(o.Run.UID)
-	var err error
-	if o.Run.Status.StartedAt == nil || o.Run.Status.FinishedAt != nil {
-		if o.Plan, err = r.plan(ctx, o.Run); err != nil {
-			return o, err
-		}
-		o.PlanInformed = informed(o.Run, o.Plan)
-	}
-	if o.Run.Status.StartedAt == nil && o.Run.Status.FinishedAt == nil && o.Plan != nil {
-		if err = r.sides(ctx, &o); err != nil {
-			return o, err
-		}
-	}
-	if o.Lock, err = r.locks(ctx, o); err != nil {
+	err := r.around(ctx, &o)
+	if err != nil {
 		return o, err
 	}
 	if o.Run.Status.FinishedAt != nil {
@@ -55,13 +44,7 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 		}
 		return o, nil
 	}
-	o.Work = r.work.state(phaseKey(o.Run.UID, current.Name))
-	if key, ok := drainKey(o.Run); ok {
-		o.Work = r.work.state(key)
-	}
-	if call := recovery.PendingCall(o.Run); call != nil {
-		o.Work = r.work.state(callKey(o.Run.UID, call))
-	}
+	o.Work = r.work.state(workOf(o.Run, current.Name))
 	if recovery.StillWhole(o.Run) {
 		o.Preview = r.work.state(previewKey(o.Run.UID))
 	}
@@ -79,6 +62,35 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 	}
 	o.Cluster, err = r.cluster(ctx, o.Run, current.Name)
 	return o, err
+}
+
+// around reads what the run works with besides the cluster: its plan, and its locks.
+func (r *Reconciler) around(ctx context.Context, o *recovery.Observation) (err error) {
+	started, finished := o.Run.Status.StartedAt != nil, o.Run.Status.FinishedAt != nil
+	if !started || finished {
+		if o.Plan, err = r.plan(ctx, o.Run); err != nil {
+			return err
+		}
+		o.PlanInformed = informed(o.Run, o.Plan)
+	}
+	if !started && !finished && o.Plan != nil {
+		if err = r.sides(ctx, o); err != nil {
+			return err
+		}
+	}
+	o.Lock, err = r.locks(ctx, *o)
+	return err
+}
+
+// workOf the phase under way: its own, or a part of it.
+func workOf(run *v1alpha1.RecoveryRun, phase v1alpha1.Phase) workKey {
+	if call := recovery.PendingCall(run); call != nil {
+		return callKey(run.UID, call)
+	}
+	if key, ok := drainKey(run); ok {
+		return key
+	}
+	return phaseKey(run.UID, phase)
 }
 
 // consent reads what people say about the deletion that the run is about to send.

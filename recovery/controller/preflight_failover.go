@@ -72,6 +72,11 @@ func (r *Reconciler) standby(ctx context.Context, run *v1alpha1.RecoveryRun, old
 	case obs.Paused:
 		return nil, recovery.Faultf("ClusterPaused", "Cluster %s, which is to take over, is paused; unpause it first", obs.Incarnation)
 	}
+	return r.usable(ctx, run, obs, old)
+}
+
+// usable proves which cluster it is that stands by, and that it answers.
+func (r *Reconciler) usable(ctx context.Context, run *v1alpha1.RecoveryRun, obs capi.Observation, old *v1alpha1.Incarnation) (*v1alpha1.Incarnation, error) {
 	unusable := func(err error) error {
 		return recovery.Faultf("StandbyNotReady", "Cluster %s exists and cannot take over: %v; nothing was fenced. Mend it, or have it made anew: %s", obs.Incarnation, err, anew(run))
 	}
