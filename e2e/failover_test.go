@@ -1,16 +1,19 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -48,19 +51,40 @@ func newSwitchboard(t *testing.T) *switchboard {
 	return s
 }
 
-// killControlPlane ends every process of a cluster as a power cut would.
-func killControlPlane(t *testing.T, cluster string) {
+// keepDead ends every process of a cluster as a power cut would, and again what its
+// supervisor starts, until the returned function is called.
+func keepDead(t *testing.T, cluster string) (stop func()) {
 	t.Helper()
-	killed := 0
-	for _, file := range processesOf(box.planeDir(t, cluster)) {
+	dir := box.planeDir(t, cluster)
+	if kill(dir) == 0 {
+		t.Fatalf("cluster %s has no process that could be killed", cluster)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(300 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				kill(dir)
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+func kill(dir string) (killed int) {
+	for _, file := range processesOf(dir) {
 		var pid int
-		if _, err := fmt.Sscanf(file, "/proc/%d/", &pid); err == nil && syscall.Kill(pid, syscall.SIGKILL) == nil {
+		if _, err := fmt.Sscanf(file, "/proc/%d/", &pid); err == nil && pid != os.Getpid() && syscall.Kill(pid, syscall.SIGKILL) == nil {
 			killed++
 		}
 	}
-	if killed == 0 {
-		t.Fatalf("cluster %s has no process that could be killed", cluster)
-	}
+	return killed
 }
 
 // TestFailover kills the control plane of a cluster, lets another one take over, and fails
@@ -84,7 +108,7 @@ func TestFailover(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	killControlPlane(t, primary)
+	stop := keepDead(t, primary)
 	if r := box.run(t, "failover", primary, "-n", "default", "--to", primary); r.code != 2 || !strings.Contains(r.stderr, "cannot take over from itself") {
 		t.Errorf("a failover to itself: exit code %d\n%s", r.code, r.stderr)
 	}
@@ -93,6 +117,7 @@ func TestFailover(t *testing.T) {
 	}
 	out := box.must(t, "failover", primary, "-n", "default", "--to", spare, "--confirm", primary, "--reason", "the control plane is dead", "-o", "json").stdout
 	assertVerified(t, parseReport(t, out))
+	stop()
 	assertGone(t, primary)
 	if s := served(t, c, primary); s.Plan != spare || s.Epoch != 1 {
 		t.Errorf("the plan says %+v", s)

@@ -60,8 +60,11 @@ func TestPost(t *testing.T) {
 				w.WriteHeader(http.StatusServiceUnavailable)
 			}
 		}},
-		"500":   {says: "gave no good answer within 2s; the last attempt: it answers 500 Internal Server Error", answer: func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }},
-		"403":   {says: "answers 403 Forbidden", times: 1, answer: func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden); fmt.Fprint(w, canary) }},
+		"500": {says: "gave no good answer within 2s; the last attempt: it answers 500 Internal Server Error", answer: func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }},
+		"403": {says: "answers 403 Forbidden", times: 1, answer: func(_ int, w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprint(w, canary)
+		}},
 		"hangs": {says: "did not answer within 2s", times: 1, answer: func(_ int, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }},
 		"redirects": {says: "redirects to another host (\"localhost\"), which is not followed", times: 1, answer: func(_ int, w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, strings.Replace(elsewhere.URL, "127.0.0.1", "localhost", 1)+"/?token="+canary, http.StatusTemporaryRedirect)
