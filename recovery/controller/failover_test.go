@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -485,5 +486,108 @@ func TestServingRecordOfSomebodyElse(t *testing.T) {
 	w.failsWith("over", "ServingChanged")
 	if w.uid("dev") != old.UID || w.serving().Epoch != 7 {
 		t.Error("something was touched")
+	}
+}
+
+// TestFailoverGoesOn completes a failover that failed after its fence with the cluster that
+// it made, instead of asking for it to be deleted.
+func TestFailoverGoesOn(t *testing.T) {
+	w := newWorld(t)
+	w.plan(switches)
+	w.other()
+	old := w.existing(earlier)
+	w.engine.applyErr = recovery.Faultf("WavesFailed", "Deployment a did not become ready")
+	w.order("over", v1alpha1.OperationFailover)
+	w.failsWith("over", "WavesFailed")
+	spare := w.uid("spare")
+	w.engine.applyErr = nil
+	w.engine.wrote = map[string]int{}
+	for _, live := range w.engine.live {
+		delete(live, "o1") // the last wave had not been applied
+	}
+	w.order("go-on", v1alpha1.OperationFailover)
+	run := w.succeeds("go-on")
+	if got, want := w.phases(run), "Preflight Fence Provision Bootstrap Waves Verify Switch Commit"; got != want {
+		t.Errorf("phases %s, want %s", got, want)
+	}
+	if w.uid("spare") != spare || w.deletes[old.UID] != 1 || len(w.deletes) != 1 || !w.serves("other", 2) {
+		t.Errorf("UID %s, before %s; deleted %v; %+v serves", w.uid("spare"), spare, w.deletes, w.serving())
+	}
+	if r := run.Status.Retried; r == nil || r.Name != "over" {
+		t.Errorf("retried %+v", r)
+	}
+}
+
+// TestKillFailover kills the controller at each write of every kind of failover.
+func TestKillFailover(t *testing.T) {
+	for name, test := range map[string]struct {
+		plan      func(*v1alpha1.RecoveryPlan)
+		operation v1alpha1.Operation
+		before    v1alpha1.Operation // ordered first, undisturbed
+		standby   bool
+		result    string
+		serves    string
+		epoch     int64
+		calls     int
+	}{
+		"back":         {plan: switches, before: v1alpha1.OperationFailover, operation: v1alpha1.OperationFailback, result: "Succeeded", serves: "plan", epoch: 2, calls: 4},
+		"to a standby": {plan: byHook, standby: true, operation: v1alpha1.OperationFailover, result: "Succeeded", serves: "other", epoch: 1, calls: 3},
+		"and rolled back": {plan: func(p *v1alpha1.RecoveryPlan) {
+			byHook(p)
+			p.Spec.Failover.Commit = v1alpha1.CommitRule{Policy: v1alpha1.CommitRollBackAfter, After: &metav1.Duration{Duration: 5 * time.Second}}
+		}, standby: true, operation: v1alpha1.OperationFailover, result: "Failed", serves: "plan", epoch: 2, calls: 5},
+		"by both": {plan: func(p *v1alpha1.RecoveryPlan) {
+			byHook(p)
+			p.Spec.Failover.Fence.Method = v1alpha1.FenceDeleteAfterHook
+		},
+			standby: true, operation: v1alpha1.OperationFailover, result: "Succeeded", serves: "other", epoch: 1, calls: 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			begin := func(t *testing.T) *world {
+				w := newWorld(t)
+				w.plan(test.plan)
+				w.other()
+				w.existing(earlier)
+				if test.standby {
+					w.orderFor("other", "standby", v1alpha1.OperationRebuild)
+					w.succeeds("standby")
+				}
+				if test.before != "" {
+					w.order("before", test.before)
+					w.succeeds("before")
+				}
+				w.writes = 0
+				w.order("run", test.operation)
+				return w
+			}
+			w := begin(t)
+			reference := w.finish("run")
+			clusters, total := w.clusters(), w.writes
+			right := func(t *testing.T, w *world, run *v1alpha1.RecoveryRun) {
+				t.Helper()
+				if string(run.Status.Phase) != test.result || !w.serves(test.serves, test.epoch) || len(w.calls()) != test.calls {
+					t.Errorf("%s (%+v), %+v serves, calls %v", run.Status.Phase, run.Status.Failure, w.serving(), w.calls())
+				}
+			}
+			right(t, w, reference)
+			for k := 1; k <= total; k++ {
+				for _, after := range []bool{false, true} {
+					t.Run(fmt.Sprintf("write %d after=%t", k, after), func(t *testing.T) {
+						t.Parallel()
+						w := begin(t)
+						w.killAt, w.after = k, after
+						run := w.finish("run")
+						right(t, w, run)
+						if diff := cmp.Diff(outcomeOf(reference), outcomeOf(run), sameOutcome); diff != "" {
+							t.Errorf("outcome (-undisturbed +killed):\n%s", diff)
+						}
+						if diff := cmp.Diff(clusters, w.clusters()); diff != "" {
+							t.Errorf("clusters (-undisturbed +killed):\n%s", diff)
+						}
+					})
+				}
+			}
+			t.Logf("%d writes, killed before and after each", total)
+		})
 	}
 }

@@ -26,9 +26,11 @@ type materials struct {
 type findings struct {
 	materials *materials
 	previous  *v1alpha1.Incarnation
-	// target and retried, when the run goes on with the cluster of a failed one.
+	// target and retried, when the run goes on with the cluster of a failed one; standby,
+	// when the target needs nothing but to be verified again.
 	target  *v1alpha1.Incarnation
 	retried *v1alpha1.RetriedRun
+	standby bool
 	// loss of the previous incarnation, when it was looked for, and what people should know
 	// about it.
 	loss     recovery.LossFound
@@ -279,7 +281,7 @@ func (r *Reconciler) recordPreflight(ctx context.Context, o recovery.Observation
 		}
 		run.Status.Target, run.Status.Retried = f.target, f.retried
 		if run.Status.Failover != nil {
-			run.Status.Failover.Standby = f.target != nil
+			run.Status.Failover.Standby = f.standby
 		}
 		if f.target == nil && run.Spec.Operation != v1alpha1.OperationTeardown {
 			run.Status.Target = &v1alpha1.Incarnation{Name: f.materials.cluster.Name}

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/providers/capi"
@@ -25,14 +27,10 @@ func (r *Reconciler) preflightFailover(ctx context.Context, run *v1alpha1.Recove
 	if err := r.callable(ctx, run); err != nil {
 		return nil, err
 	}
-	if f.target, err = r.standby(ctx, run, f.previous); err != nil {
+	if err := r.standIn(ctx, run, f); err != nil {
 		return nil, err
 	}
-	if f.target != nil {
-		if err := r.verifyStandby(ctx, run, f); err != nil {
-			return nil, err
-		}
-	} else {
+	if f.target == nil {
 		if err := r.Clusters.Preflight(ctx, f.materials.cluster); err != nil {
 			return nil, err
 		}
@@ -44,6 +42,62 @@ func (r *Reconciler) preflightFailover(ctx context.Context, run *v1alpha1.Recove
 		}
 	}
 	return f, r.lossOfOld(ctx, run, f, recovery.Current(run).StartedAt.Time)
+}
+
+// standIn finds the cluster that takes over if it exists: a standby that matches, or what
+// a failover that did not come to its end made of it, which is gone on with.
+func (r *Reconciler) standIn(ctx context.Context, run *v1alpha1.RecoveryRun, f *findings) error {
+	var err error
+	if f.target, err = r.standby(ctx, run, f.previous); err == nil && f.target == nil {
+		return nil
+	}
+	if err == nil {
+		err = r.verifyStandby(ctx, run, f)
+	}
+	if err == nil {
+		f.standby = true
+		return nil
+	}
+	if fault := recovery.AsFault(err); fault == nil || fault.Reason != "StandbyDiffers" && fault.Reason != "StandbyNotReady" {
+		return err
+	}
+	failed, readErr := r.openedBy(ctx, run)
+	if readErr != nil {
+		return readErr
+	}
+	if f.target, f.retried = recovery.Completes(run, failed, f.materials.rendered.ClusterDigest); f.target == nil {
+		return err
+	}
+	if failed.Status.Pinned.FrozenSecret != "" && failed.Status.Pinned.Commit == f.materials.rendered.Commit {
+		if f.materials, err = r.renderAs(ctx, run, failed); err != nil {
+			return err
+		}
+	}
+	obs, err := r.Clusters.Observe(ctx, run.Namespace, f.target.Name)
+	if err == nil && obs.UID != f.target.UID {
+		err = &capi.IdentityChangedError{Object: "Cluster " + obs.Incarnation.String(), Want: f.target.UID, Got: obs.UID}
+	}
+	return err
+}
+
+// openedBy is the run that left the record of who serves open; nil when none did, or it is
+// gone.
+func (r *Reconciler) openedBy(ctx context.Context, run *v1alpha1.RecoveryRun) (*v1alpha1.RecoveryRun, error) {
+	_, s, err := r.servingLease(ctx, run.Namespace, run.Spec.PlanRef.Name)
+	if err != nil || s == nil || s.Pending != run.Spec.Failover.To.Name {
+		return nil, err
+	}
+	failed := &v1alpha1.RecoveryRun{}
+	err = r.Reader.Get(ctx, client.ObjectKey{Namespace: run.Namespace, Name: s.PendingName}, failed)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read run %s, which is completed: %w", s.PendingName, err)
+	case failed.UID != s.PendingRun:
+		return nil, nil
+	}
+	return failed, nil
 }
 
 // callable makes sure that the Secret of every hook exists: after the fence it is too late.
