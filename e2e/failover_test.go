@@ -26,6 +26,11 @@ type switchboard struct {
 	mu   sync.Mutex
 	told []string
 	keys map[string]int
+	// ring, when it is set, takes the first message of each key and keeps it until it is
+	// answered there: false for no answer.
+	ring chan chan bool
+	// refuse answers messages of this kind with 403.
+	refuse string
 }
 
 func newSwitchboard(t *testing.T) *switchboard {
@@ -38,14 +43,29 @@ func newSwitchboard(t *testing.T) *switchboard {
 			To    struct{ Cluster, Endpoint string }
 		}
 		raw, _ := io.ReadAll(r.Body)
-		if err := json.Unmarshal(raw, &body); err != nil || body.To.Endpoint == "" {
+		if err := json.Unmarshal(raw, &body); err != nil || body.Kind == "Switch" && body.To.Endpoint == "" {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
+		key := r.Header.Get("Idempotency-Key")
 		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.told = append(s.told, fmt.Sprintf("%s to %s at %d", body.Kind, body.To.Cluster, body.Epoch))
-		s.keys[r.Header.Get("Idempotency-Key")]++
+		s.keys[key]++
+		first, ring, refuse := s.keys[key] == 1, s.ring, s.refuse
+		if first {
+			s.told = append(s.told, fmt.Sprintf("%s to %s at %d", body.Kind, body.To.Cluster, body.Epoch))
+		}
+		s.mu.Unlock()
+		if body.Kind == refuse {
+			w.WriteHeader(http.StatusForbidden)
+		}
+		if ring == nil || !first {
+			return
+		}
+		answer := make(chan bool)
+		ring <- answer
+		if !<-answer {
+			w.WriteHeader(http.StatusBadGateway)
+		}
 	}))
 	t.Cleanup(s.Close)
 	return s
@@ -98,15 +118,7 @@ func TestFailover(t *testing.T) {
 	plan := repo.plan(t, primary, fmt.Sprintf("  failover: {switch: [{name: dns, url: %q}]}\n", board.URL), "state")
 	box.must(t, "rebuild", "-f", plan, "--confirm", primary)
 	c := managementClient(t)
-	other := &v1alpha1.RecoveryPlan{}
-	if err := c.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: primary}, other); err != nil {
-		t.Fatal(err)
-	}
-	other = &v1alpha1.RecoveryPlan{Spec: other.Spec}
-	other.Namespace, other.Name, other.Spec.Cluster.Name, other.Spec.Failover = "default", spare, spare, nil
-	if err := c.Create(t.Context(), other); err != nil {
-		t.Fatal(err)
-	}
+	likewise(t, c, primary, spare)
 
 	stop := keepDead(t, primary)
 	if r := box.run(t, "failover", primary, "-n", "default", "--to", primary); r.code != 2 || !strings.Contains(r.stderr, "cannot take over from itself") {
@@ -145,6 +157,86 @@ func TestFailover(t *testing.T) {
 	if p, s := deletionsOf(audit, primary), deletionsOf(audit, spare); p != 2 || s != 1 {
 		t.Errorf("Clusters were deleted %d and %d times, want twice and once", p, s)
 	}
+}
+
+// likewise makes a plan like another one, with a cluster of its own.
+func likewise(t *testing.T, c client.Client, plan, name string) {
+	t.Helper()
+	like := &v1alpha1.RecoveryPlan{}
+	if err := c.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: plan}, like); err != nil {
+		t.Fatal(err)
+	}
+	other := &v1alpha1.RecoveryPlan{Spec: like.Spec}
+	other.Namespace, other.Name, other.Spec.Cluster.Name, other.Spec.Failover = "default", name, name, nil
+	if err := c.Create(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFailoverSurvives kills the controller while a hook has its message: the next one sends
+// it again under the same key, and the Cluster is deleted once. Then a fence is refused, and
+// the run waits for a person.
+func TestFailoverSurvives(t *testing.T) {
+	const primary, spare = "quay", "jetty"
+	repo := newRepository(t, map[string]string{"state/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\ndata: {a: b}\n"})
+	board := newSwitchboard(t)
+	board.ring = make(chan chan bool)
+	plan := repo.plan(t, primary, fmt.Sprintf("  failover: {fence: {method: DeleteAfterHook, hook: {url: %q}}, switch: [{name: dns, url: %q}]}\n", board.URL, board.URL), "state")
+	box.must(t, "rebuild", "-f", plan, "--confirm", primary)
+	c := managementClient(t)
+	likewise(t, c, primary, spare)
+
+	id := start(t, "failover", primary, "-n", "default", "--to", spare, "--confirm", primary)
+	for range 2 { // the fence, and the switch
+		select {
+		case answer := <-board.ring:
+			killController(t)
+			answer <- false
+		case <-time.After(4 * time.Minute):
+			t.Fatalf("no hook was called: %+v", await(t, id, "anything", func(*v1alpha1.RecoveryRun) bool { return true }).Status)
+		}
+	}
+	if run := await(t, id, "the end", finished); !succeeded(run) {
+		t.Fatalf("the failover: %+v", run.Status.Failure)
+	}
+	board.mu.Lock()
+	if got, want := strings.Join(board.told, "; "), "Fence to "+spare+" at 1; Switch to "+spare+" at 1"; got != want {
+		t.Errorf("the hooks were told %s, want %s", got, want)
+	}
+	for key, n := range board.keys {
+		if n < 2 {
+			t.Errorf("%s was sent %d times, want again after the kill", key, n)
+		}
+	}
+	board.ring, board.refuse = nil, "Fence"
+	board.mu.Unlock()
+	assertGone(t, primary)
+	audit := filepath.Join(box.dir, "management")
+	if n := deletionsOf(readAudit(t, audit), primary); n != 1 {
+		t.Errorf("the Cluster was deleted %d times, want once", n)
+	}
+
+	id = start(t, "failback", primary, "-n", "default", "--confirm", spare)
+	await(t, id, "the question", func(run *v1alpha1.RecoveryRun) bool {
+		return run.Status.Waiting != nil && strings.Contains(run.Status.Waiting.For, "403 Forbidden") && strings.Contains(run.Status.Waiting.For, "--unfenced")
+	})
+	for _, args := range [][]string{{"approve", id}, {"approve", id, "--unfenced"}, {"rollback", id}} {
+		if r := box.run(t, append(args, "-n", "default")...); r.code != 2 {
+			t.Errorf("%v: exit code %d\n%s", args, r.code, r.stderr)
+		}
+	}
+	box.must(t, "approve", id, "-n", "default", "--unfenced", "--reason", "I pulled the plug")
+	if run := await(t, id, "the end", finished); !succeeded(run) {
+		t.Fatalf("the failback: %+v", run.Status.Failure)
+	}
+	if s := served(t, c, primary); s.Plan != primary || s.Epoch != 2 {
+		t.Errorf("the plan says %+v", s)
+	}
+	if n := deletionsOf(readAudit(t, audit), spare); n != 0 {
+		t.Errorf("what was not fenced was deleted %d times", n)
+	}
+	box.must(t, "teardown", spare, "-n", "default", "--confirm", spare)
+	box.must(t, "teardown", primary, "-n", "default", "--confirm", primary)
 }
 
 func served(t *testing.T, c client.Reader, plan string) v1alpha1.ServingStatus {
