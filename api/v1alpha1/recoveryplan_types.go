@@ -363,6 +363,12 @@ type Objective struct {
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s') && duration(self) <= duration('168h')",message="must be longer than 0s and at most 168h"
 	RecoveryTime *metav1.Duration `json:"recoveryTime,omitempty"`
+	// RecoveryPoint is how old the backup may be that a Restore of Velero in the state
+	// brings back. The Restore is not written when it is older, and the run fails.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s') && duration(self) <= duration('8760h')",message="must be longer than 0s and at most 8760h"
+	RecoveryPoint *metav1.Duration `json:"recoveryPoint,omitempty"`
 }
 
 // RecoveryPlanStatus is what was last learned about a plan.

@@ -120,6 +120,8 @@ type ApplyLimits struct {
 	Concurrency int
 	// MaxFailures of optional objects; 0 for any number.
 	MaxFailures int
+	// RecoveryPoint is how old a backup may be that is restored; 0 for any age.
+	RecoveryPoint time.Duration
 }
 
 // ApplyProgress is told while the waves are under way.

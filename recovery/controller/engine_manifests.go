@@ -165,7 +165,7 @@ func (e *engine) Apply(ctx context.Context, rendered *Rendered, target Target, l
 		return nil, inputFault("StateInvalid", err)
 	}
 	result, err := apply.Run(ctx, graph, apply.Options{
-		Config: target.Config, Concurrency: limits.Concurrency, Timeout: limits.Timeout, MaxFailures: limits.MaxFailures,
+		Config: target.Config, Concurrency: limits.Concurrency, Timeout: limits.Timeout, MaxFailures: limits.MaxFailures, RecoveryPoint: limits.RecoveryPoint,
 		Simulated: target.Simulated, Clock: e.Clock, Log: e.Log, Guard: target.Guard,
 		Progress: func(p apply.Progress) { tell(progressOf(p)) },
 	})
