@@ -15,6 +15,7 @@ import (
 // +kubebuilder:printcolumn:name="Last run",type=string,JSONPath=`.status.lastRun.name`
 // +kubebuilder:printcolumn:name="Result",type=string,JSONPath=`.status.lastRun.result`
 // +kubebuilder:printcolumn:name="Recovery time",type=string,JSONPath=`.status.lastRun.recoveryTime`
+// +kubebuilder:printcolumn:name="Serving",type=string,JSONPath=`.status.serving.plan`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type RecoveryPlan struct {
 	metav1.TypeMeta   `json:",inline"`

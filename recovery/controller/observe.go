@@ -73,7 +73,7 @@ func (r *Reconciler) around(ctx context.Context, o *recovery.Observation) (err e
 		}
 		o.PlanInformed = informed(o.Run, o.Plan)
 	}
-	if !started && !finished && o.Plan != nil {
+	if !started && o.Plan != nil {
 		if err = r.sides(ctx, o); err != nil {
 			return err
 		}

@@ -88,6 +88,9 @@ func (r *Reconciler) sides(ctx context.Context, o *recovery.Observation) error {
 // whether this run changed it before, in which case nothing is written.
 func (r *Reconciler) transition(ctx context.Context, o recovery.Observation, change func(lease *coordinationv1.Lease, s *recovery.Serving) (done bool, err error)) (int64, error) {
 	run := o.Run
+	if err := r.inCharge(ctx, o); err != nil {
+		return 0, err
+	}
 	lease, s, err := r.servingLease(ctx, run.Namespace, run.Spec.PlanRef.Name)
 	if err != nil {
 		return 0, err

@@ -51,6 +51,20 @@ func TestFailoverOfPlanValidation(t *testing.T) {
 	}
 }
 
+// TestRecoveryPointValidation bounds how old a backup may be.
+func TestRecoveryPointValidation(t *testing.T) {
+	refused := planRules(t)
+	for age, no := range map[time.Duration]bool{0: true, -time.Hour: true, time.Second: false, 8760 * time.Hour: false, 8761 * time.Hour: true} {
+		spec := v1alpha1.RecoveryPlanSpec{
+			Source: v1alpha1.GitSource{URL: "https://git.example.com/a.git"}, Cluster: v1alpha1.ClusterTemplate{Name: "dev", Path: "capi"},
+			State: []v1alpha1.StatePath{{Path: "state"}}, Objective: v1alpha1.Objective{RecoveryPoint: &metav1.Duration{Duration: age}},
+		}
+		if errs := refused(spec); (len(errs) > 0) != no {
+			t.Errorf("%s: refused for %v, want refused %t", age, errs, no)
+		}
+	}
+}
+
 // TestFailoverOrderValidation: a failover says who takes over, nothing else does, and later
 // on only its commit can be decided.
 func TestFailoverOrderValidation(t *testing.T) {
