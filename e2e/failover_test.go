@@ -130,6 +130,17 @@ func TestFailover(t *testing.T) {
 	out := box.must(t, "failover", primary, "-n", "default", "--to", spare, "--confirm", primary, "--reason", "the control plane is dead", "-o", "json").stdout
 	assertVerified(t, parseReport(t, out))
 	stop()
+	runs := &v1alpha1.RecoveryRunList{}
+	if err := c.List(t.Context(), runs, client.InNamespace("default")); err != nil {
+		t.Fatal(err)
+	}
+	for _, run := range runs.Items {
+		for _, p := range run.Status.Phases {
+			if run.Spec.PlanRef.Name == primary {
+				t.Logf("%s: %s took %s: %s", run.Spec.Operation, p.Name, p.FinishedAt.Sub(p.StartedAt.Time).Round(time.Millisecond), p.Message)
+			}
+		}
+	}
 	assertGone(t, primary)
 	if s := served(t, c, primary); s.Plan != spare || s.Epoch != 1 {
 		t.Errorf("the plan says %+v", s)
