@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -113,9 +115,10 @@ func kill(dir string) (killed int) {
 func TestFailover(t *testing.T) {
 	const primary, spare = "harbour", "haven"
 	repo := newRepository(t, map[string]string{"state/a.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\n" +
-		"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: a}\ndata: {a: b}\n"})
+		"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: a}\ndata: {a: b}\n",
+		"names/record.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: record-of-the-harbour}\ndata: {to: \"${CLUSTER_NAME}\"}\n"})
 	board := newSwitchboard(t)
-	plan := repo.plan(t, primary, fmt.Sprintf("  failover: {switch: [{name: dns, url: %q}]}\n", board.URL), "state")
+	plan := repo.plan(t, primary, fmt.Sprintf("  failover: {switch: [{name: dns, url: %q}, {name: record, apply: {path: names}}]}\n", board.URL), "state")
 	box.must(t, "rebuild", "-f", plan, "--confirm", primary)
 	c := managementClient(t)
 	likewise(t, c, primary, spare)
@@ -145,6 +148,9 @@ func TestFailover(t *testing.T) {
 	if s := served(t, c, primary); s.Plan != spare || s.Epoch != 1 {
 		t.Errorf("the plan says %+v", s)
 	}
+	if to := record(t); to != spare {
+		t.Errorf("the record leads to %s", to)
+	}
 
 	if r := box.run(t, "rebuild", primary, "-n", "default", "--confirm", primary); r.code != 1 || !strings.Contains(r.stdout+r.stderr, "refloat failback "+primary) {
 		t.Errorf("a rebuild of what was fenced: exit code %d\n%s%s", r.code, r.stdout, r.stderr)
@@ -155,6 +161,9 @@ func TestFailover(t *testing.T) {
 	assertGone(t, spare)
 	if s := served(t, c, primary); s.Plan != primary || s.Epoch != 2 {
 		t.Errorf("the plan says %+v", s)
+	}
+	if to := record(t); to != primary {
+		t.Errorf("the record leads to %s", to)
 	}
 	box.must(t, "teardown", primary, "-n", "default", "--confirm", primary)
 
@@ -168,6 +177,16 @@ func TestFailover(t *testing.T) {
 	if p, s := deletionsOf(audit, primary), deletionsOf(audit, spare); p != 2 || s != 1 {
 		t.Errorf("Clusters were deleted %d and %d times, want twice and once", p, s)
 	}
+}
+
+// record of a name, that the switch applied from the repository.
+func record(t *testing.T) string {
+	t.Helper()
+	held, err := kubernetes.NewForConfigOrDie(box.management(t)).CoreV1().ConfigMaps("default").Get(t.Context(), "record-of-the-harbour", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return held.Data["to"]
 }
 
 // likewise makes a plan like another one, with a cluster of its own.

@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -13,6 +14,8 @@ type Call struct {
 	// Kind of the message: Fence, Release, Switch or Rollback.
 	Kind string
 	Hook v1alpha1.Hook
+	// Apply is the directory that is applied instead, empty for a hook.
+	Apply string
 }
 
 // Key tells a receiver whether it got a message before. It is the same for every attempt of
@@ -37,7 +40,8 @@ func fenceCalls(f *v1alpha1.FailoverRecord) []Call {
 func switchCalls(f *v1alpha1.FailoverRecord) []Call {
 	var calls []Call
 	for _, s := range f.Policy.Switch {
-		calls = append(calls, Call{Name: "switch-" + s.Name, Kind: "Switch", Hook: s.Hook})
+		hook := v1alpha1.Hook{URL: s.URL, SecretRef: s.SecretRef, Timeout: s.Timeout}
+		calls = append(calls, Call{Name: "switch-" + s.Name, Kind: "Switch", Hook: hook, Apply: directory(s, f.To)})
 	}
 	return calls
 }
@@ -49,11 +53,44 @@ func rollbackCalls(f *v1alpha1.FailoverRecord) []Call {
 		calls = append(calls, Call{Name: "release", Kind: "Release", Hook: *release})
 	}
 	for _, s := range slices.Backward(f.Policy.Switch) {
+		if s.Apply != nil {
+			calls = append(calls, Call{Name: "rollback-" + s.Name, Kind: "Rollback", Hook: v1alpha1.Hook{Timeout: s.Timeout}, Apply: directory(s, f.From)})
+		}
 		if s.Rollback != nil {
 			calls = append(calls, Call{Name: "rollback-" + s.Name, Kind: "Rollback", Hook: *s.Rollback})
 		}
 	}
 	return calls
+}
+
+// directory that sends users to a side; empty when a hook does.
+func directory(s v1alpha1.SwitchHook, side v1alpha1.FailoverSide) string {
+	if s.Apply == nil {
+		return ""
+	}
+	return strings.ReplaceAll(s.Apply.Path, "${CLUSTER_NAME}", side.Cluster)
+}
+
+// Directory that a run applies, rendered for the Cluster that users are sent to.
+type Directory struct{ Call, Path, Cluster string }
+
+// Directories that a failover may apply.
+func Directories(run *v1alpha1.RecoveryRun) []Directory {
+	f := run.Status.Failover
+	if f == nil {
+		return nil
+	}
+	var out []Directory
+	for _, c := range AllCalls(f) {
+		cluster := f.To.Cluster
+		if c.Kind == "Rollback" {
+			cluster = f.From.Cluster
+		}
+		if c.Apply != "" {
+			out = append(out, Directory{Call: c.Name, Path: c.Apply, Cluster: cluster})
+		}
+	}
+	return out
 }
 
 func hooksTimeout(calls []Call) time.Duration {
@@ -111,6 +148,9 @@ func calling(o Observation, call *Call, fail func(*Fault) Decision) Decision {
 	if o.Work.State == WorkFailed {
 		return fail(o.Work.Fault)
 	}
+	if call.Apply != "" && o.Work.State == WorkNone {
+		return withMaterials(o, func() Decision { return Decision{Action: CallHook} })
+	}
 	return during(o, o.Work, CallHook, RecordAnswer, "hook "+call.Name+" to answer")
 }
 
@@ -142,5 +182,9 @@ func switching(o Observation) Decision {
 
 // AllCalls that a failover may make.
 func AllCalls(f *v1alpha1.FailoverRecord) []Call {
-	return slices.Concat(fenceCalls(f), switchCalls(f), rollbackCalls(f))
+	calls := slices.Concat(fenceCalls(f), switchCalls(f))
+	if deletesOld(f) {
+		return calls // nothing can be rolled back
+	}
+	return append(calls, rollbackCalls(f)...)
 }

@@ -90,17 +90,47 @@ type Hook struct {
 	Timeout metav1.Duration `json:"timeout,omitzero"`
 }
 
-// SwitchHook is one receiver that sends users to the new side.
+// SwitchHook sends users to the new side: it calls a receiver, or applies a directory.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.url) != has(self.apply)",message="set either url or apply"
+// +kubebuilder:validation:XValidation:rule="!has(self.apply) || !has(self.secretRef) && !has(self.rollback)",message="apply takes neither secretRef nor rollback: to roll back, the directory is applied for the old side"
 type SwitchHook struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Name string `json:"name"`
-	Hook `json:",inline"`
+	// URL, SecretRef and Timeout are those of a Hook.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^https?://[^\s]+$`
+	URL string `json:"url,omitempty"`
+	// +optional
+	SecretRef *LocalSecretReference `json:"secretRef,omitempty"`
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s') && duration(self) <= duration('1h')",message="must be longer than 0s and at most 1h"
+	Timeout metav1.Duration `json:"timeout,omitzero"`
+	// Apply writes a directory to the management cluster instead.
+	//
+	// +optional
+	Apply *SwitchDirectory `json:"apply,omitempty"`
 	// Rollback is called instead to send users back.
 	//
 	// +optional
 	Rollback *Hook `json:"rollback,omitempty"`
+}
+
+// SwitchDirectory is a directory of the repository of the plan that takes over, such as
+// records of names, at the commit that the run pins.
+type SwitchDirectory struct {
+	// Path may use ${CLUSTER_NAME}, the Cluster that takes over, and so may the manifests,
+	// which may use ${NAMESPACE}, too. They hold objects of the plan's namespace, and
+	// Refloat's applier needs the right to create and patch their kinds.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Path string `json:"path"`
 }
 
 // CommitWhen says when a switch counts for good.

@@ -13,6 +13,7 @@ import (
 	"github.com/refloat-dev/refloat/manifests/expand"
 	"github.com/refloat-dev/refloat/manifests/loss"
 	"github.com/refloat-dev/refloat/providers/capi"
+	"github.com/refloat-dev/refloat/recovery"
 	"github.com/refloat-dev/refloat/recovery/report"
 )
 
@@ -64,6 +65,8 @@ type RenderRequest struct {
 	Frozen []expand.FrozenRelease
 	// Sources are other repositories and artifacts that are pinned.
 	Sources []expand.SourcePin
+	// Directories of a failover's switch, rendered like ClusterPath.
+	Directories []recovery.Directory
 }
 
 // KnownKinds tell whether objects of a kind live in namespaces.
@@ -90,6 +93,8 @@ type Rendered struct {
 	// Waves is the number of levels of the state's graph.
 	Waves   int
 	Cluster []capi.Source
+	// Directories by the call that applies them.
+	Directories map[string][]capi.Source
 	// SeedNamespaces and KnownKinds of the request, for ordering.
 	SeedNamespaces []string
 	KnownKinds     KnownKinds

@@ -9,8 +9,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 
@@ -38,8 +40,8 @@ func (w *world) other() {
 // switches gives a plan two switch hooks.
 func switches(p *v1alpha1.RecoveryPlan) {
 	p.Spec.Failover = &v1alpha1.PlanFailover{Switch: []v1alpha1.SwitchHook{
-		{Name: "dns", Hook: v1alpha1.Hook{URL: "https://dns.example.com"}, Rollback: &v1alpha1.Hook{URL: "https://dns.example.com/back"}},
-		{Name: "pager", Hook: v1alpha1.Hook{URL: "https://pager.example.com"}},
+		{Name: "dns", URL: "https://dns.example.com", Rollback: &v1alpha1.Hook{URL: "https://dns.example.com/back"}},
+		{Name: "pager", URL: "https://pager.example.com"},
 	}}
 }
 
@@ -536,6 +538,8 @@ func TestKillFailover(t *testing.T) {
 			byHook(p)
 			p.Spec.Failover.Commit = v1alpha1.CommitRule{Policy: v1alpha1.CommitRollBackAfter, After: &metav1.Duration{Duration: 5 * time.Second}}
 		}, standby: true, operation: v1alpha1.OperationFailover, result: "Failed", serves: "plan", epoch: 2, calls: 5},
+		"by a directory": {plan: func(p *v1alpha1.RecoveryPlan) { byDirectory(p); p.Spec.Failover.Commit = v1alpha1.CommitRule{} },
+			standby: true, operation: v1alpha1.OperationFailover, result: "Succeeded", serves: "other", epoch: 1, calls: 1},
 		"by both": {plan: func(p *v1alpha1.RecoveryPlan) {
 			byHook(p)
 			p.Spec.Failover.Fence.Method = v1alpha1.FenceDeleteAfterHook
@@ -588,6 +592,73 @@ func TestKillFailover(t *testing.T) {
 				}
 			}
 			t.Logf("%d writes, killed before and after each", total)
+		})
+	}
+}
+
+// byDirectory switches by a directory instead of a hook.
+func byDirectory(p *v1alpha1.RecoveryPlan) {
+	p.Spec.Failover = &v1alpha1.PlanFailover{
+		Fence:  v1alpha1.FencePolicy{Method: v1alpha1.FenceHook, Hook: &v1alpha1.Hook{URL: "https://power.example.com/off"}},
+		Switch: []v1alpha1.SwitchHook{{Name: "dns", Apply: &v1alpha1.SwitchDirectory{Path: "dns/${CLUSTER_NAME}"}}},
+		Commit: v1alpha1.CommitRule{Policy: v1alpha1.CommitManual},
+	}
+}
+
+// TestSwitchByDirectory applies records for the new side, and for the old one when it is
+// rolled back.
+func TestSwitchByDirectory(t *testing.T) {
+	w := newWorld(t)
+	w.plan(byDirectory)
+	w.other()
+	w.existing(earlier)
+	record := func() string {
+		held := &corev1.ConfigMap{}
+		w.must(w.store.Store.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: "record"}, held))
+		return held.Data["to"]
+	}
+	w.order("over", v1alpha1.OperationFailover)
+	run := w.until("over", "the decision", inPhase(v1alpha1.PhaseCommit))
+	if record() != "spare" || w.applies != 1 {
+		t.Errorf("the record leads to %s after %d requests", record(), w.applies)
+	}
+	if h := run.Status.Failover.Hooks; len(h) != 2 || h[1].Name != "switch-dns" || h[1].Answer != "1 objects applied" {
+		t.Errorf("hooks %+v", h)
+	}
+	w.replace() // the one that rolls back knows nothing
+	w.revise("over", func(s *v1alpha1.RecoveryRunSpec) { s.Commit = v1alpha1.DecideRollBack })
+	w.failsWith("over", "RolledBack")
+	if record() != "dev" || w.applies != 2 {
+		t.Errorf("the record leads to %s after %d requests", record(), w.applies)
+	}
+}
+
+// TestSwitchDirectoryRefused: what a switch must not write is known before anything is
+// fenced.
+func TestSwitchDirectoryRefused(t *testing.T) {
+	for name, test := range map[string]struct {
+		record func(*unstructured.Unstructured)
+		says   string
+	}{
+		"another namespace":       {func(u *unstructured.Unstructured) { u.SetNamespace("kube-system") }, "into the plan's namespace fleet only"},
+		"a Secret":                {func(u *unstructured.Unstructured) { u.SetKind("Secret") }, "does not belong into a switch"},
+		"an approval":             {func(u *unstructured.Unstructured) { u.SetAPIVersion("refloat.dev/v1alpha1"); u.SetKind("RunApproval") }, "does not belong into a switch"},
+		"a Cluster":               {func(u *unstructured.Unstructured) { u.SetAPIVersion("cluster.x-k8s.io/v1beta2"); u.SetKind("Cluster") }, "does not belong into a switch"},
+		"a kind that nobody has":  {func(u *unstructured.Unstructured) { u.SetAPIVersion("dns.example.com/v1"); u.SetKind("Record") }, "does not serve"},
+		"an object without name":  {func(u *unstructured.Unstructured) { u.SetName("") }, "has no metadata.name"},
+		"an object that is owned": {func(u *unstructured.Unstructured) { u.SetFinalizers([]string{"example.com/mine"}) }, "belong to a live object"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.plan(byDirectory)
+			w.other()
+			old := w.existing(earlier)
+			w.engine.record = test.record
+			w.order("over", v1alpha1.OperationFailover)
+			run := w.failsWith("over", "SwitchInvalid", "record.yaml", test.says)
+			if run.Status.Failure.Phase != v1alpha1.PhasePreflight || w.uid("dev") != old.UID || w.serving() != nil || len(w.posts) > 0 || w.applies > 0 {
+				t.Errorf("something was touched in %s", run.Status.Failure.Phase)
+			}
 		})
 	}
 }

@@ -71,6 +71,9 @@ func (r *Reconciler) call(ctx context.Context, o recovery.Observation, call *rec
 	if err := r.inCharge(ctx, o); err != nil {
 		return "", err
 	}
+	if call.Apply != "" {
+		return r.applyDirectory(ctx, o, call)
+	}
 	m := outbound.Message{
 		URL: call.Hook.URL, Key: call.Key(o.Run), Body: r.bodyOf(ctx, o.Run, call), Timeout: recovery.HookTimeout(call.Hook), Now: r.Clock.Now(),
 	}

@@ -137,6 +137,7 @@ func (r *Reconciler) renderFrozen(ctx context.Context, run *v1alpha1.RecoveryRun
 	}
 	name := recovery.TargetName(run, plan.Cluster.Name)
 	request := renderRequest(plan, run.Namespace, name, commit, access)
+	request.Directories = recovery.Directories(run)
 	if request.Seeds, err = r.seedData(ctx, run); err != nil {
 		return nil, err
 	}

@@ -27,6 +27,9 @@ func (r *Reconciler) preflightFailover(ctx context.Context, run *v1alpha1.Recove
 	if err := r.callable(ctx, run); err != nil {
 		return nil, err
 	}
+	if err := r.switchable(ctx, run.Namespace, f.materials.rendered.Directories); err != nil {
+		return nil, err
+	}
 	if err := r.standIn(ctx, run, f); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package controller
 import (
 	gocmp "cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -67,6 +69,8 @@ type world struct {
 	// posts to hooks, and what answers them; nil answers 204.
 	posts []outbound.Message
 	hook  func(outbound.Message) (string, error)
+	// applies counts requests that apply an object to the management cluster.
+	applies int
 }
 
 // post is what hooks are called with.
@@ -178,6 +182,14 @@ func (w *world) faults() interceptor.Funcs {
 		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
 			return w.write("patch", o, func() error { return c.Patch(ctx, o, p, opts...) })
 		},
+		// The store cannot apply: to write the whole object is as good here.
+		Apply: func(ctx context.Context, c client.WithWatch, o runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
+			if len((&client.ApplyOptions{}).ApplyOptions(opts).DryRun) > 0 {
+				return w.read()
+			}
+			w.applies++
+			return w.write("apply", nil, func() error { return applied(ctx, c, o) })
+		},
 		Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
 			return w.write("delete", o, func() error { return c.Delete(ctx, o, opts...) })
 		},
@@ -188,6 +200,24 @@ func (w *world) faults() interceptor.Funcs {
 			return w.write("patch status", o, func() error { return c.SubResource(sub).Patch(ctx, o, p, opts...) })
 		},
 	}
+}
+
+func applied(ctx context.Context, c client.Client, o runtime.ApplyConfiguration) error {
+	u := &unstructured.Unstructured{}
+	raw, err := json.Marshal(o)
+	if err == nil {
+		err = json.Unmarshal(raw, u)
+	}
+	if err != nil {
+		return err
+	}
+	live := u.DeepCopy()
+	err = c.Get(ctx, client.ObjectKeyFromObject(u), live)
+	if apierrors.IsNotFound(err) {
+		return c.Create(ctx, u)
+	}
+	u.SetResourceVersion(live.GetResourceVersion())
+	return errors.Join(err, c.Update(ctx, u))
 }
 
 func (w *world) plan(change func(*v1alpha1.RecoveryPlan)) {
@@ -270,7 +300,7 @@ func (w *world) until(name, what string, holds func(*v1alpha1.RecoveryRun) bool)
 			return run
 		}
 	}
-	w.t.Fatalf("run %s: waited in vain for %s: %+v", name, what, w.run(name).Status)
+	w.t.Fatalf("run %s: waited in vain for %s: it waits for %+v, %+v", name, what, w.run(name).Status.Waiting, w.run(name).Status)
 	return nil
 }
 
@@ -358,6 +388,8 @@ type scripted struct {
 	asksFor LossSettings // of the last preview
 	looks   int          // at what would be lost
 
+	record func(*unstructured.Unstructured) // changes what a switch applies
+
 	charts []expand.ChartPin
 	frozen []expand.FrozenRelease
 	pinned []expand.SourcePin
@@ -385,7 +417,24 @@ func (s *scripted) Render(_ context.Context, request RenderRequest) (*Rendered, 
 		r.State = append(r.State, manifests.Object{Unstructured: u})
 	}
 	r.State = append(r.State, s.state...)
+	for _, d := range request.Directories {
+		if r.Directories == nil {
+			r.Directories = map[string][]capi.Source{}
+		}
+		r.Directories[d.Call] = s.directory(d)
+	}
 	return r, nil
+}
+
+// directory of a switch: a record of a name that leads to the cluster.
+func (s *scripted) directory(d recovery.Directory) []capi.Source {
+	u := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "record"}, "data": map[string]any{"to": d.Cluster},
+	}}
+	if s.record != nil {
+		s.record(u)
+	}
+	return []capi.Source{{Object: u, From: d.Path + "/record.yaml"}}
 }
 
 func (s *scripted) Seed(ctx context.Context, target Target, _ []SeedSecret) error {
