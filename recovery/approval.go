@@ -21,14 +21,18 @@ const DefaultApprovalTimeout = 24 * time.Hour
 // drill made itself is not asked about, nor what is left of a cluster that is gone.
 func needsApproval(run *v1alpha1.RecoveryRun) bool {
 	s := run.Status
-	return s.Pinned != nil && (s.Pinned.Plan.Teardown.Policy == v1alpha1.TeardownNeedsApproval || proposed(run)) &&
+	return s.Pinned != nil && (DoomedPlan(run).Teardown.Policy == v1alpha1.TeardownNeedsApproval || proposed(run)) &&
 		run.Spec.Operation != v1alpha1.OperationDrill && s.Previous != nil && s.Previous.UID != ""
 }
 
 // approvalDigest covers everything that a person says yes to. Whatever of it changes, an
 // older yes does not count.
 func approvalDigest(run *v1alpha1.RecoveryRun) string {
-	pinned := run.Status.Pinned
+	pinned, doomed := run.Status.Pinned, doomedTarget(run)
+	var to *v1alpha1.FailoverSide
+	if f := run.Status.Failover; f != nil {
+		to = &f.To
+	}
 	raw, err := json.Marshal(struct {
 		Run, Plan                           types.UID
 		PlanGeneration                      int64
@@ -36,9 +40,10 @@ func approvalDigest(run *v1alpha1.RecoveryRun) string {
 		Commit, RenderDigest, ClusterDigest string
 		Cluster                             string
 		ClusterUID                          types.UID
+		To                                  *v1alpha1.FailoverSide `json:",omitempty"`
 	}{
 		run.UID, pinned.PlanUID, pinned.PlanGeneration, run.Spec.Operation,
-		pinned.Commit, pinned.RenderDigest, pinned.ClusterDigest, run.Status.Previous.Name, run.Status.Previous.UID,
+		pinned.Commit, pinned.RenderDigest, pinned.ClusterDigest, doomed.Name, doomed.UID, to,
 	})
 	if err != nil {
 		return "" // strings and numbers are always marshalled
@@ -52,12 +57,12 @@ func approval(o Observation) Decision {
 	if d := heldBack(o); d != nil {
 		return *d
 	}
-	asked, previous := o.Run.Status.Approval, o.Run.Status.Previous
+	asked, previous := o.Run.Status.Approval, doomedTarget(o.Run)
 	if asked == nil {
 		return failed(o, Faultf("ApprovalUnknown", "the run waits for an approval that its status does not describe; somebody edited it: start another run"))
 	}
 	if o.Cluster.Exists && o.Cluster.UID != previous.UID {
-		return failed(o, identityChanged(o, previous))
+		return failed(o, identityChanged(o, &previous))
 	}
 	refused := []string{}
 	for i := range o.Approvals {
@@ -68,8 +73,12 @@ func approval(o Observation) Decision {
 		refused = append(refused, fmt.Sprintf("approval %s does not count: %s", o.Approvals[i].Name, why))
 	}
 	slices.Sort(refused)
-	waiting := fmt.Sprintf("somebody other than %s to approve the deletion of Cluster %s: refloat approve %s -n %s",
-		requester(o.Run), previous.Name, o.Run.Name, o.Run.Namespace)
+	what := "the deletion of Cluster " + previous.Name
+	if f := o.Run.Status.Failover; f != nil {
+		what = fmt.Sprintf("the failover from Cluster %s to Cluster %s", f.From.Cluster, f.To.Cluster)
+	}
+	waiting := fmt.Sprintf("somebody other than %s to approve %s: refloat approve %s -n %s",
+		requester(o.Run), what, o.Run.Name, o.Run.Namespace)
 	if len(refused) > 0 {
 		waiting += " (" + some(refused) + ")"
 	}
@@ -114,52 +123,19 @@ func RecordApproval(run *v1alpha1.RecoveryRun, a *v1alpha1.RunApproval, now time
 	RecordAdvance(run, message, now)
 }
 
-// proposed runs wait for a person, whatever the plan says.
-func proposed(run *v1alpha1.RecoveryRun) bool {
-	return run.Spec.Proposal != nil && run.Spec.Proposal.NeedsApproval
-}
-
-// OutageOver tells why the outage that a run was ordered for is over; empty when it is not.
-// The policy is nil when it is gone.
-func OutageOver(p *v1alpha1.Proposal, policy *v1alpha1.FailoverPolicy) string {
-	if policy == nil || policy.UID != p.UID {
-		return fmt.Sprintf("FailoverPolicy %s, which ordered the run, is gone", p.PolicyRef.Name)
-	}
-	outage := policy.Status.Outage
-	switch {
-	case outage == nil || outage.ClusterUID != p.ClusterUID || !outage.Since.Equal(&p.OutageSince):
-		return fmt.Sprintf("FailoverPolicy %s knows nothing of the outage any more", policy.Name)
-	case outage.OverAt != nil:
-		return fmt.Sprintf("FailoverPolicy %s says that it is over since %s", policy.Name, outage.OverAt.UTC().Format(time.RFC3339))
-	}
-	return ""
-}
-
-// calledOff fails a run whose reason is gone, as long as nothing was deleted.
-func calledOff(o Observation) *Decision {
-	p := o.Run.Spec.Proposal
-	if p == nil || cleaning(o.Run) {
-		return nil
-	}
-	why := o.OutageOver
-	if previous := o.Run.Status.Previous; previous != nil && previous.UID != p.ClusterUID {
-		why = fmt.Sprintf("another cluster took the place of the one that died (UID %s, not %s)", previous.UID, p.ClusterUID)
-	}
-	if why == "" {
-		return nil
-	}
-	d := failed(o, Faultf("OutageOver", "the run was ordered because cluster %s was dead, and that is no more: %s; nothing was deleted",
-		o.Run.Status.Pinned.Plan.Cluster.Name, why))
-	return &d
-}
-
-// heldBack fails a run whose cluster somebody wants left alone, or that is not wanted any
-// more, as long as nothing of it was deleted.
+// heldBack fails a run whose cluster somebody or some rule wants left alone, or that is not
+// wanted any more, as long as nothing of it was deleted. A hold does not keep a dead cluster
+// in service when a person says that it is dead.
 func heldBack(o Observation) *Decision {
-	if d := calledOff(o); d != nil {
-		return d
+	if cleaning(o.Run) {
+		return nil
 	}
-	if cleaning(o.Run) || o.Run.Spec.OverrideHolds {
+	for _, rule := range []func(Observation) *Decision{calledOff, stopped, asserted} {
+		if d := rule(o); d != nil {
+			return d
+		}
+	}
+	if o.Run.Spec.OverrideHolds || !Graceful(o.Run) && o.Run.Spec.Proposal == nil {
 		return nil
 	}
 	for i := range o.Holds {
@@ -168,7 +144,7 @@ func heldBack(o Observation) *Decision {
 			continue
 		}
 		d := failed(o, Faultf("Held", "Hold %s/%s keeps cluster %s until %s: %s; nothing was deleted. Wait, delete the hold, or order a run that overrides holds",
-			hold.Namespace, hold.Name, o.Run.Status.Pinned.Plan.Cluster.Name, hold.Spec.Until.UTC().Format(time.RFC3339), clip(hold.Spec.Reason, maxWaiting)))
+			hold.Namespace, hold.Name, DoomedSide(o.Run).Cluster, hold.Spec.Until.UTC().Format(time.RFC3339), clip(hold.Spec.Reason, maxWaiting)))
 		return &d
 	}
 	return nil

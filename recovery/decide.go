@@ -78,6 +78,22 @@ const (
 	// RecordWaves and RecordVerification store the outcome.
 	RecordWaves        Action = "RecordWaves"
 	RecordVerification Action = "RecordVerification"
+	// RaiseEpoch gives the serving record its next epoch, before the side that serves is
+	// touched.
+	RaiseEpoch Action = "RaiseEpoch"
+	// RecordCall writes down that a hook is about to be called, CallHook begins to call it,
+	// RecordAnswer keeps its good answer.
+	RecordCall   Action = "RecordCall"
+	CallHook     Action = "CallHook"
+	RecordAnswer Action = "RecordAnswer"
+	// RecordFence ends the fence. AskUnfenced says that it could not be done, TakeUnfenced
+	// goes on all the same, on a person's word.
+	RecordFence  Action = "RecordFence"
+	AskUnfenced  Action = "AskUnfenced"
+	TakeUnfenced Action = "TakeUnfenced"
+	// CommitServing makes the new side the one that serves, GiveBack the old one.
+	CommitServing Action = "CommitServing"
+	GiveBack      Action = "GiveBack"
 	// MarkApplied sets the condition on the Cluster.
 	MarkApplied Action = "MarkApplied"
 	// Advance ends the phase and enters the next, if there is one.
@@ -101,7 +117,7 @@ const (
 // Decision is one action and what goes with it.
 type Decision struct {
 	Action Action
-	// Message of the phase that an Advance ends, or of MarkLate.
+	// Message of the phase that an Advance ends, or of MarkLate, RecordFence, AskUnfenced.
 	Message string
 	// Waiting, with Wait: what for, in one sentence that continues "waiting for". Since
 	// and Until are zero when the phase's own times hold. AwaitSlot has Until, too.
@@ -110,7 +126,7 @@ type Decision struct {
 	// Again, with Wait, is when to look again although nothing may be reported; 0 when
 	// every change is reported or the deadline suffices.
 	Again time.Duration
-	// Approval, with TakeApproval.
+	// Approval, with TakeApproval and TakeUnfenced.
 	Approval *v1alpha1.RunApproval
 	// Budget, with TakeSlot, as it was counted.
 	Budget *v1alpha1.TeardownBudget
@@ -164,7 +180,23 @@ func inPhase(o Observation) Decision {
 	case v1alpha1.PhaseCleanup:
 		return takeDown(o, o.Run.Status.Target)
 	}
-	return failed(o, Faultf("UnknownPhase", "the run's status names phase %q, which this version does not know", current.Name))
+	return inFailover(o, current.Name)
+}
+
+// inFailover decides in the phases that only a failover has.
+func inFailover(o Observation, phase v1alpha1.Phase) Decision {
+	if o.Run.Status.Failover == nil && (phase == v1alpha1.PhaseFence || phase == v1alpha1.PhaseSwitch || phase == v1alpha1.PhaseCommit) {
+		return failed(o, Faultf("FailoverUnknown", "the run's status does not say what fails over; somebody edited it: start another run"))
+	}
+	switch phase {
+	case v1alpha1.PhaseFence:
+		return fence(o)
+	case v1alpha1.PhaseSwitch:
+		return onTarget(o, func() Decision { return switching(o) })
+	case v1alpha1.PhaseCommit:
+		return onTarget(o, func() Decision { return committing(o) })
+	}
+	return failed(o, Faultf("UnknownPhase", "the run's status names phase %q, which this version does not know", phase))
 }
 
 func finishing(o Observation) Decision {

@@ -36,8 +36,7 @@ func Doomed(run *v1alpha1.RecoveryRun) *v1alpha1.Incarnation {
 // recorded; nil when that is done, or is not to be done. A cluster that never answered
 // under the pinned identity holds nothing that Refloat could know of.
 func drainFirst(o Observation, inc *v1alpha1.Incarnation) *Decision {
-	if inc.DeleteRequestedAt != nil || !o.Cluster.DeletingSince.IsZero() || inc.KubeSystemUID == "" ||
-		o.Run.Status.Pinned.Plan.Teardown.Drain.Policy == v1alpha1.DrainSkip || o.Run.Spec.Proposal != nil { // the dead give nothing back
+	if inc.DeleteRequestedAt != nil || !o.Cluster.DeletingSince.IsZero() || inc.KubeSystemUID == "" || !drains(o.Run) {
 		return nil
 	}
 	var d Decision

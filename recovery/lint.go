@@ -95,9 +95,15 @@ func (l *linter) holds(condition string) bool {
 func (l *linter) success() {
 	s := l.run.Status
 	if l.run.Spec.Operation != v1alpha1.OperationTeardown {
-		l.check(l.holds(v1alpha1.ConditionVerified) && l.holds(v1alpha1.ConditionStateApplied) && l.holds(v1alpha1.ConditionClusterProvisioned), "it succeeded without being verified, applied and provisioned")
+		standby := s.Failover != nil && s.Failover.Standby // applied and provisioned by an earlier run
+		l.check(l.holds(v1alpha1.ConditionVerified) && (standby || l.holds(v1alpha1.ConditionStateApplied) && l.holds(v1alpha1.ConditionClusterProvisioned)), "it succeeded without being verified, applied and provisioned")
 		l.check(s.RecoveredAt != nil && !s.RecoveredAt.Time.After(s.FinishedAt.Time), "it succeeded without a recovery time before its end")
 		l.check(s.Verification != nil && s.Verification.Matched > 0 && s.Verification.Matched+s.Verification.Skipped == s.Verification.Rendered, "it succeeded without a complete match of more than zero objects")
+	}
+	if FailsOver(l.run) {
+		f := s.Failover
+		l.check(f != nil && f.Fence != nil && f.Fence.Outcome != "", "a failover succeeded without a word on the fence")
+		l.check(f != nil && f.CommittedAt != nil && f.Epoch > f.FoundEpoch, "a failover succeeded without a new epoch")
 	}
 	if l.run.Spec.Operation == v1alpha1.OperationDrill {
 		l.check(l.holds(v1alpha1.ConditionCleanedUp), "a drill succeeded without cleaning up")

@@ -42,7 +42,7 @@ const previewHolds = 15 * time.Minute
 // when it is old; nil when there is nothing to repeat. A drain changes what would be seen,
 // so it is not looked at after.
 func lookAgainFirst(o Observation) *Decision {
-	if !StillWhole(o.Run) || !o.Cluster.DeletingSince.IsZero() || o.Now.Before(lookedAt(o.Run).Add(previewHolds)) {
+	if !StillWhole(o.Run) || !Graceful(o.Run) || !o.Cluster.DeletingSince.IsZero() || o.Now.Before(lookedAt(o.Run).Add(previewHolds)) {
 		return nil
 	}
 	d := during(o, o.Preview, PreviewLoss, RecordPreview, fmt.Sprintf("what would be lost with Cluster %s to be listed again: the list of the preflight is old", o.Run.Status.Previous.Name))
@@ -58,7 +58,7 @@ func StillWhole(run *v1alpha1.RecoveryRun) bool {
 // nothing.
 func Untouched(run *v1alpha1.RecoveryRun) bool {
 	s := run.Status
-	return entered(run, v1alpha1.PhaseProvision) == nil && (s.Previous == nil || s.Previous.DeleteRequestedAt == nil && s.Previous.Drain == nil)
+	return entered(run, v1alpha1.PhaseProvision) == nil && (s.Failover == nil || s.Failover.Epoch == 0) && (s.Previous == nil || s.Previous.DeleteRequestedAt == nil && s.Previous.Drain == nil)
 }
 
 // lookedAt is when the cluster was last looked at, or the preflight was over.
@@ -89,8 +89,9 @@ func RecordLossAgain(run *v1alpha1.RecoveryRun, found LossFound, at time.Time) {
 // JudgeLoss decides whether the deletion of a cluster may go on: a Fault when not, and
 // otherwise what people should know; empty when there is nothing to say.
 func JudgeLoss(run *v1alpha1.RecoveryRun, cluster string, found LossFound) (*Fault, string) {
-	policy, plan := run.Status.Pinned.Plan.Teardown.Loss, run.Spec.PlanRef.Name
-	warn := policy.Policy == v1alpha1.LossWarn
+	policy, plan := DoomedPlan(run).Teardown.Loss, DoomedSide(run).Plan
+	// What a dead cluster held is lost already, and often nobody can say what it was.
+	warn := policy.Policy == v1alpha1.LossWarn || !Graceful(run)
 	if found.Preview == nil {
 		allowed := found.Silent && run.Spec.Operation == v1alpha1.OperationRebuild &&
 			(policy.Unreachable == v1alpha1.UnreachableAllowRebuild || proposed(run)) // who approves it reads that nobody can tell

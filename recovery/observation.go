@@ -22,6 +22,12 @@ type Observation struct {
 	Behind string
 	// MoreUrgent is the run that a drill has to give way to, empty when there is none.
 	MoreUrgent string
+	// Sides of a failover, until it has started, and Serving as it is recorded for the plan
+	// then; nil when no plan ever took over from it.
+	Sides   Sides
+	Serving *Serving
+	// Old side of a failover, while its switch is not committed.
+	Old Cluster
 	// Approvals for the run, while it waits for one.
 	Approvals []v1alpha1.RunApproval
 	// Holds of the plan, until something is deleted.
@@ -32,7 +38,7 @@ type Observation struct {
 	// Stopped is which gate stops automation; empty when none does.
 	Stopped string
 	// Assertions that a deletion must leave true, until something is deleted.
-	Assertions []Serving
+	Assertions []Asserted
 	// Preview is the repeated look at what would be lost.
 	Preview Work
 	// Budgets that the plan is under, until something is deleted.
@@ -70,6 +76,8 @@ type Lock struct {
 	State LockState
 	// Holder is the name of the other run, or of a Lease that is unreadable.
 	Holder string
+	// Held is true when the run holds one of several locks at least.
+	Held bool
 }
 
 // Cluster is what is known about the cluster of the phase.

@@ -38,6 +38,9 @@ func sequence(run *v1alpha1.RecoveryRun) []v1alpha1.Phase {
 	if needsApproval(run) {
 		phases = append(phases, v1alpha1.PhaseApproval)
 	}
+	if FailsOver(run) {
+		return failoverSequence(run, phases, rebuild)
+	}
 	if run.Status.Previous != nil {
 		phases = append(phases, v1alpha1.PhaseTeardown)
 	}
@@ -92,7 +95,7 @@ func Deadline(run *v1alpha1.RecoveryRun) time.Time {
 	case v1alpha1.PhasePreflight:
 		return from.Add(preflightTimeout)
 	case v1alpha1.PhaseApproval:
-		return from.Add(orDefault(plan.Teardown.ApprovalTimeout.Duration, DefaultApprovalTimeout))
+		return from.Add(orDefault(DoomedPlan(run).Teardown.ApprovalTimeout.Duration, DefaultApprovalTimeout))
 	case v1alpha1.PhaseTeardown, v1alpha1.PhaseCleanup:
 		limit := orDefault(plan.Teardown.Timeout.Duration, DefaultTeardownTimeout)
 		if plan.Teardown.Drain.Policy != v1alpha1.DrainSkip {
@@ -118,7 +121,7 @@ func Deadline(run *v1alpha1.RecoveryRun) time.Time {
 		}
 		return from.Add(verifyTimeout + stableTries*StableFor(plan))
 	}
-	return time.Time{}
+	return failoverDeadline(run, current.Name, from)
 }
 
 // readyBy is when the cluster has to be ready: its limit counts from its creation. It

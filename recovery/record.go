@@ -49,10 +49,13 @@ func RecordAdvance(run *v1alpha1.RecoveryRun, message string, now time.Time) {
 		condition(run, now, v1alpha1.ConditionCleanedUp, metav1.ConditionTrue, "Deleted", message)
 	case v1alpha1.PhaseWaves:
 		condition(run, now, v1alpha1.ConditionStateApplied, metav1.ConditionTrue, "Applied", message)
+	case v1alpha1.PhaseSwitch:
+		run.Status.Failover.SwitchedAt = micro(now)
+		condition(run, now, v1alpha1.ConditionSwitched, metav1.ConditionTrue, "Switched", message)
 	}
 	following := next(run, name)
 	if following == v1alpha1.PhaseApproval {
-		run.Status.Approval = &v1alpha1.ApprovalRecord{Digest: approvalDigest(run), TargetUID: run.Status.Previous.UID, RequestedAt: *micro(now)}
+		run.Status.Approval = &v1alpha1.ApprovalRecord{Digest: approvalDigest(run), TargetUID: doomedTarget(run).UID, RequestedAt: *micro(now)}
 	}
 	if following != "" {
 		enter(run, following, now)
@@ -133,6 +136,9 @@ func RecordFinish(run *v1alpha1.RecoveryRun, at time.Time) {
 	message := "the cluster is deleted; it can be rebuilt from commit " + s.Pinned.Commit
 	if run.Spec.Operation != v1alpha1.OperationTeardown {
 		message = verdict(s.Verification)
+	}
+	if s.Failover != nil {
+		message = verdictOf(run)
 	}
 	condition(run, at, v1alpha1.ConditionSucceeded, metav1.ConditionTrue, "Done", message)
 	setPhase(run, string(v1alpha1.ResultSucceeded))
@@ -251,6 +257,10 @@ func conditionOf(phase v1alpha1.Phase) string {
 		return v1alpha1.ConditionVerified
 	case v1alpha1.PhaseTeardown, v1alpha1.PhaseCleanup:
 		return v1alpha1.ConditionCleanedUp
+	case v1alpha1.PhaseFence:
+		return v1alpha1.ConditionFenced
+	case v1alpha1.PhaseSwitch, v1alpha1.PhaseCommit:
+		return v1alpha1.ConditionSwitched
 	case v1alpha1.PhasePreflight, v1alpha1.PhaseApproval:
 	}
 	return ""
@@ -280,7 +290,7 @@ func clip(text string, limit int) string {
 // RecordPlanReady says in the plan's status whether its last preflight found a fault.
 func RecordPlanReady(plan *v1alpha1.RecoveryPlan, run *v1alpha1.RecoveryRun, now time.Time) {
 	pinned := run.Status.Pinned
-	if pinned == nil || pinned.PlanGeneration != plan.Generation {
+	if pinned == nil || pinned.PlanGeneration != plan.Generation || run.Status.Failover != nil {
 		return // the run says nothing about the plan as it is now
 	}
 	ready := metav1.Condition{

@@ -28,11 +28,35 @@ func Retry(run, failed *v1alpha1.RecoveryRun) (*v1alpha1.Incarnation, *v1alpha1.
 	case f.Reason == "IdentityChanged", f.Reason == "ClusterVanished", f.Reason == "ClusterDeleted", f.Reason == "ManagementCluster":
 		return no("its cluster is not the one that it made (" + f.Reason + ")")
 	}
-	retried := &v1alpha1.RetriedRun{Name: failed.Name, UID: failed.UID, StartedAt: *failed.Status.StartedAt, Phase: f.Phase}
+	going, retried := goingOn(failed)
+	return going, retried, nil
+}
+
+// goingOn with the cluster that a failed run made.
+func goingOn(failed *v1alpha1.RecoveryRun) (*v1alpha1.Incarnation, *v1alpha1.RetriedRun) {
+	retried := &v1alpha1.RetriedRun{Name: failed.Name, UID: failed.UID, StartedAt: *failed.Status.StartedAt, Phase: failed.Status.Failure.Phase}
 	if first := failed.Status.Retried; first != nil {
 		retried.StartedAt = first.StartedAt
 	}
-	going := target.DeepCopy()
+	going := failed.Status.Target.DeepCopy()
 	going.DeleteRequestedAt, going.Drain = nil, nil
-	return going, retried, nil
+	return going, retried
+}
+
+// Completes tells with which incarnation a failover goes on that completes another one: that
+// one made it, failed after the fence, and left the record of who serves open. It is nil
+// when there is none, so that what exists has to be a standby that matches.
+func Completes(run, failed *v1alpha1.RecoveryRun, clusterDigest string) (*v1alpha1.Incarnation, *v1alpha1.RetriedRun) {
+	if failed == nil || failed.Status.FinishedAt == nil || failed.Status.Failure == nil || failed.Status.Failover == nil || failed.Status.Pinned == nil {
+		return nil, nil
+	}
+	target, pinned := failed.Status.Target, failed.Status.Pinned
+	switch failed.Status.Failure.Reason {
+	case "IdentityChanged", "ClusterVanished", "ClusterDeleted", "ManagementCluster":
+		return nil, nil
+	}
+	if target == nil || target.UID == "" || failed.Status.Failover.To.UID != run.Status.Failover.To.UID || pinned.ClusterDigest != clusterDigest {
+		return nil, nil
+	}
+	return goingOn(failed)
 }

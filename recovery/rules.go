@@ -21,7 +21,7 @@ func whenFinished(o Observation) *Decision {
 	switch {
 	case !o.PlanInformed:
 		return &Decision{Action: InformPlan}
-	case o.Lock.State == LockMine:
+	case o.Lock.State == LockMine || o.Lock.Held:
 		return &Decision{Action: ReleaseLock}
 	case hasFinalizer(o.Run):
 		return &Decision{Action: RemoveFinalizer}
@@ -53,6 +53,8 @@ func whenQueued(o Observation) *Decision {
 		return &Decision{Action: Wait, Waiting: suspended}
 	case !hasFinalizer(o.Run):
 		return &Decision{Action: AddFinalizer}
+	case o.Stopped != "" && o.Lock.State != LockMine:
+		return &Decision{Action: Wait, Waiting: "the gate to open: " + o.Stopped, Until: o.Run.CreationTimestamp.Add(queuePatience), Again: lookInQueue}
 	case o.Behind != "" && o.Lock.State != LockMine:
 		until := o.Run.CreationTimestamp.Add(queuePatience)
 		return &Decision{Action: Wait, Waiting: o.Behind, Until: until, Again: lookInQueue}
@@ -74,7 +76,7 @@ func whenQueued(o Observation) *Decision {
 // unqueued tidies up behind a run that was deleted before it started.
 func unqueued(o Observation) *Decision {
 	switch {
-	case o.Lock.State == LockMine:
+	case o.Lock.State == LockMine || o.Lock.Held:
 		return &Decision{Action: ReleaseLock}
 	case hasFinalizer(o.Run):
 		return &Decision{Action: RemoveFinalizer}
@@ -88,14 +90,15 @@ func pointless(o Observation) *Fault {
 	switch {
 	case o.Plan == nil:
 		return Faultf("PlanNotFound", "RecoveryPlan %s/%s does not exist; create it, then another run", run.Namespace, run.Spec.PlanRef.Name)
-	case run.Spec.Cluster != "" && run.Spec.Cluster != o.Plan.Spec.Cluster.Name:
-		return Faultf("PlanChanged", "plan %s makes cluster %s now, and the run was ordered for %s; nothing was deleted: order another run",
-			run.Spec.PlanRef.Name, o.Plan.Spec.Cluster.Name, run.Spec.Cluster)
 	case o.Lock.State != LockMine && !ordered.IsZero() && !o.Now.Before(ordered.Add(queuePatience)):
 		return Faultf("NotStarted", "the run was ordered %s ago and could not start until now; what was wanted then may not be wanted any more: order it again",
 			o.Now.Sub(ordered.Time).Round(time.Minute))
 	}
-	return nil
+	if plan, cluster := confirmedCluster(o); run.Spec.Cluster != "" && run.Spec.Cluster != cluster {
+		return Faultf("PlanChanged", "plan %s makes cluster %s now, and the run was ordered for %s; nothing was deleted: order another run",
+			plan, cluster, run.Spec.Cluster)
+	}
+	return pointlessFailover(o)
 }
 
 // lookInQueue is how often a run that waits says where it is: when it is near its turn it is
@@ -190,6 +193,9 @@ func WhenLate(o Observation, d Decision) *Decision {
 		return nil
 	}
 	current := Current(o.Run)
+	if current.Name == v1alpha1.PhaseFence {
+		return lateFence(o, d)
+	}
 	if o.Run.Status.RecoveredAt != nil && current.Name == v1alpha1.PhaseVerify {
 		return nil
 	}
@@ -215,7 +221,7 @@ func WhenLate(o Observation, d Decision) *Decision {
 // deletion of what a drill made is never too late.
 func begins(o Observation, action Action) bool {
 	switch action {
-	case Wait, Preflight, Prepare, AwaitSlot, TakeSlot, PreviewLoss, KeepIdentity, Create, Apply, Verify:
+	case Wait, Preflight, Prepare, AwaitSlot, TakeSlot, PreviewLoss, KeepIdentity, Create, Apply, Verify, RecordCall, CallHook:
 		return true
 	case RecordDelete, Delete, SurveyDrain, DrainCluster:
 		return !cleaning(o.Run)

@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -16,6 +17,9 @@ func whenCancelled(o Observation) *Decision {
 	fault := Faultf("Cancelled", "the run was cancelled: %s", clip(run.Spec.Cancel.Reason, maxWaiting))
 	if p := run.Status.Previous; p != nil && p.DeleteRequestedAt != nil {
 		fault.Message += "; the deletion of Cluster " + p.Name + " had been sent and goes on"
+	}
+	if f := run.Status.Failover; f != nil && f.Epoch > 0 {
+		fault.Message += fmt.Sprintf("; plan %s was about to take over from plan %s (epoch %d): complete it with another failover, or undo it with one to plan %s", f.To.Plan, f.From.Plan, f.Epoch, f.From.Plan)
 	}
 	d := failed(o, fault)
 	return &d

@@ -37,16 +37,16 @@ type FailoverPolicyList struct {
 	Items           []FailoverPolicy `json:"items"`
 }
 
-// FailoverMode says who decides.
+// PolicyMode says who decides.
 //
 // +kubebuilder:validation:Enum=Propose;Automatic
-type FailoverMode string
+type PolicyMode string
 
 const (
 	// FailoverPropose orders a run that waits for the approval of a person.
-	FailoverPropose FailoverMode = "Propose"
+	FailoverPropose PolicyMode = "Propose"
 	// FailoverAutomatic orders a run that waits for nobody.
-	FailoverAutomatic FailoverMode = "Automatic"
+	FailoverAutomatic PolicyMode = "Automatic"
 )
 
 // FailoverPolicySpec says when a cluster counts as dead and what follows.
@@ -60,7 +60,7 @@ type FailoverPolicySpec struct {
 	//
 	// +optional
 	// +kubebuilder:default=Propose
-	Mode FailoverMode `json:"mode,omitempty"`
+	Mode PolicyMode `json:"mode,omitempty"`
 	// Suspend stops the policy: nothing is probed and nothing is ordered.
 	//
 	// +optional

@@ -15,6 +15,7 @@ import (
 // +kubebuilder:printcolumn:name="Last run",type=string,JSONPath=`.status.lastRun.name`
 // +kubebuilder:printcolumn:name="Result",type=string,JSONPath=`.status.lastRun.result`
 // +kubebuilder:printcolumn:name="Recovery time",type=string,JSONPath=`.status.lastRun.recoveryTime`
+// +kubebuilder:printcolumn:name="Serving",type=string,JSONPath=`.status.serving.plan`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type RecoveryPlan struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -87,6 +88,10 @@ type RecoveryPlanSpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Teardown TeardownPolicy `json:"teardown,omitempty"`
+	// Failover says how the cluster gives way to that of another plan.
+	//
+	// +optional
+	Failover *PlanFailover `json:"failover,omitempty"`
 	// Objective is what the organisation promised.
 	//
 	// +optional
@@ -364,6 +369,12 @@ type Objective struct {
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s') && duration(self) <= duration('168h')",message="must be longer than 0s and at most 168h"
 	RecoveryTime *metav1.Duration `json:"recoveryTime,omitempty"`
+	// RecoveryPoint is how old the backup may be that a Restore of Velero in the state
+	// brings back. The Restore is not written when it is older, and the run fails.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s') && duration(self) <= duration('8760h')",message="must be longer than 0s and at most 8760h"
+	RecoveryPoint *metav1.Duration `json:"recoveryPoint,omitempty"`
 }
 
 // RecoveryPlanStatus is what was last learned about a plan.
@@ -383,6 +394,10 @@ type RecoveryPlanStatus struct {
 	//
 	// +optional
 	Reports *ReportChain `json:"reports,omitempty"`
+	// Serving says which plan's cluster serves for this one, once there was a failover.
+	//
+	// +optional
+	Serving *ServingStatus `json:"serving,omitempty"`
 }
 
 // LastRun summarises the run of a plan that finished last.

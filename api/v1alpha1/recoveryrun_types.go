@@ -36,7 +36,7 @@ type RecoveryRunList struct {
 
 // Operation is what a run does.
 //
-// +kubebuilder:validation:Enum=Rebuild;Teardown;Drill
+// +kubebuilder:validation:Enum=Rebuild;Teardown;Drill;Failover;Failback
 type Operation string
 
 const (
@@ -46,13 +46,21 @@ const (
 	OperationTeardown Operation = "Teardown"
 	// OperationDrill rebuilds under a throw-away name, reports, and deletes what it made.
 	OperationDrill Operation = "Drill"
+	// OperationFailover fences the side that serves and lets the cluster of another plan
+	// take over.
+	OperationFailover Operation = "Failover"
+	// OperationFailback lets the cluster of the primary plan take over again.
+	OperationFailback Operation = "Failback"
 )
 
-// RecoveryRunSpec is the order. Only suspend and cancel can be changed.
+// RecoveryRunSpec is the order. Only suspend, cancel and commit can be changed.
 //
-// +kubebuilder:validation:XValidation:rule="self.planRef == oldSelf.planRef && self.operation == oldSelf.operation && (has(self.reason) ? self.reason : \"\") == (has(oldSelf.reason) ? oldSelf.reason : \"\") && (has(self.requestedBy) ? self.requestedBy : \"\") == (has(oldSelf.requestedBy) ? oldSelf.requestedBy : \"\") && (has(self.cluster) ? self.cluster : \"\") == (has(oldSelf.cluster) ? oldSelf.cluster : \"\") && (has(self.retryOf) ? self.retryOf : \"\") == (has(oldSelf.retryOf) ? oldSelf.retryOf : \"\") && (has(self.overrideHolds) && self.overrideHolds) == (has(oldSelf.overrideHolds) && oldSelf.overrideHolds) && (has(self.keepExisting) && self.keepExisting) == (has(oldSelf.keepExisting) && oldSelf.keepExisting) && has(self.proposal) == has(oldSelf.proposal) && (!has(self.proposal) || self.proposal == oldSelf.proposal) && has(self.schedule) == has(oldSelf.schedule) && (!has(self.schedule) || self.schedule == oldSelf.schedule)",message="a run is immutable but for suspend and cancel; create another one"
+// +kubebuilder:validation:XValidation:rule="self.planRef == oldSelf.planRef && self.operation == oldSelf.operation && (has(self.reason) ? self.reason : \"\") == (has(oldSelf.reason) ? oldSelf.reason : \"\") && (has(self.requestedBy) ? self.requestedBy : \"\") == (has(oldSelf.requestedBy) ? oldSelf.requestedBy : \"\") && (has(self.cluster) ? self.cluster : \"\") == (has(oldSelf.cluster) ? oldSelf.cluster : \"\") && (has(self.retryOf) ? self.retryOf : \"\") == (has(oldSelf.retryOf) ? oldSelf.retryOf : \"\") && (has(self.overrideHolds) && self.overrideHolds) == (has(oldSelf.overrideHolds) && oldSelf.overrideHolds) && (has(self.keepExisting) && self.keepExisting) == (has(oldSelf.keepExisting) && oldSelf.keepExisting) && has(self.proposal) == has(oldSelf.proposal) && (!has(self.proposal) || self.proposal == oldSelf.proposal) && has(self.schedule) == has(oldSelf.schedule) && (!has(self.schedule) || self.schedule == oldSelf.schedule) && has(self.failover) == has(oldSelf.failover) && (!has(self.failover) || self.failover == oldSelf.failover)",message="a run is immutable but for suspend, cancel and commit; create another one"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || has(self.cancel) && self.cancel == oldSelf.cancel",message="a run that was cancelled stays so"
 // +kubebuilder:validation:XValidation:rule="!has(self.retryOf) || self.operation == 'Rebuild'",message="only a Rebuild can be a retry"
+// +kubebuilder:validation:XValidation:rule="(self.operation in ['Failover', 'Failback']) == has(self.failover)",message="a Failover and a Failback say in failover which plan takes over, others do not"
+// +kubebuilder:validation:XValidation:rule="!has(self.failover) || (self.operation == 'Failback') == (self.failover.to.name == self.planRef.name)",message="the cluster of a Failover's own plan cannot take over from it, and that of a Failback's has to: failover.to"
+// +kubebuilder:validation:XValidation:rule="!has(self.commit) || has(self.failover)",message="only a failover is committed or rolled back"
 type RecoveryRunSpec struct {
 	// PlanRef names a plan in the same namespace.
 	PlanRef PlanReference `json:"planRef"`
@@ -99,6 +107,14 @@ type RecoveryRunSpec struct {
 	//
 	// +optional
 	KeepExisting bool `json:"keepExisting,omitempty"`
+	// Failover says which plan's cluster takes over.
+	//
+	// +optional
+	Failover *FailoverOrder `json:"failover,omitempty"`
+	// Commit decides about a switch that waits for it.
+	//
+	// +optional
+	Commit CommitDecision `json:"commit,omitempty"`
 	// Suspend stops the run before its next action while it is true. What is under way
 	// inside a phase is ended and begun again later; the time does not count.
 	//
@@ -151,6 +167,12 @@ const (
 	PhaseVerify Phase = "Verify"
 	// PhaseCleanup deletes the throw-away cluster of a drill.
 	PhaseCleanup Phase = "Cleanup"
+	// PhaseFence stops the side that serves, before another one takes over.
+	PhaseFence Phase = "Fence"
+	// PhaseSwitch calls the hooks that send users to the new side.
+	PhaseSwitch Phase = "Switch"
+	// PhaseCommit makes the new side the one that serves, or gives the service back.
+	PhaseCommit Phase = "Commit"
 )
 
 // The conditions of a run.
@@ -167,6 +189,10 @@ const (
 	ConditionObjectiveMet = "ObjectiveMet"
 	// ConditionCleanedUp is True once nothing is left of what the run had to delete.
 	ConditionCleanedUp = "CleanedUp"
+	// ConditionFenced of a failover is True once the old side is stopped.
+	ConditionFenced = "Fenced"
+	// ConditionSwitched is True once every switch hook has answered.
+	ConditionSwitched = "Switched"
 	// ConditionReady of a plan: its last rendering had no fault.
 	ConditionReady = "Ready"
 	// ConditionGitStateApplied is set on the Cluster, so that its availabilityGates can
@@ -256,6 +282,10 @@ type RecoveryRunStatus struct {
 	//
 	// +optional
 	Identity *KeptIdentity `json:"identity,omitempty"`
+	// Failover is what a Failover or Failback works from, and what it did.
+	//
+	// +optional
+	Failover *FailoverRecord `json:"failover,omitempty"`
 	// Phases entered so far, in order.
 	//
 	// +optional

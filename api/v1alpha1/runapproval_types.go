@@ -32,6 +32,8 @@ type RunApprovalList struct {
 }
 
 // RunApprovalSpec says what is approved and by whom.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.unfenced) || !self.unfenced || has(self.reason)",message="to go on unfenced needs a reason"
 type RunApprovalSpec struct {
 	// RunRef names a run in the same namespace.
 	RunRef RunReference `json:"runRef"`
@@ -55,6 +57,10 @@ type RunApprovalSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Reason string `json:"reason,omitempty"`
+	// Unfenced lets a failover go on although its old side may still run. It needs a reason.
+	//
+	// +optional
+	Unfenced bool `json:"unfenced,omitempty"`
 	// ExpiresAt is when the approval counts no more, unless the run took it before.
 	//
 	// +optional

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/recovery"
 )
 
 const whichRun = "the name of a run ('refloat get runs' lists them)"
@@ -49,27 +50,35 @@ func readRun(ctx context.Context, c client.Reader, key client.ObjectKey) (*v1alp
 func newApproveCommand(t terminal, a *access) *cobra.Command {
 	var reason string
 	var valid time.Duration
-	cmd := runCommand(a, "approve", "Approve what a run is about to delete",
+	var unfenced bool
+	cmd := runCommand(a, "approve", "Approve what a run is about to do",
 		`Approve what a run is about to delete, when its plan asks for a second person.
 
 The approval counts for this run, this commit and this cluster only. Who ordered the
-run cannot approve it.`,
+run cannot approve it.
+
+With --unfenced, let a failover go on that could not fence the old side. Make sure first
+that it is stopped: two clusters that serve at once destroy data.`,
 		func(ctx context.Context, c client.Client, run *v1alpha1.RecoveryRun) error {
-			asked := run.Status.Approval
-			if asked == nil || run.Status.FinishedAt != nil || asked.ApprovedAt != nil {
-				return usageError("run %s waits for no approval", run.Name)
+			asked, err := askedOf(run, unfenced)
+			if err != nil {
+				return err
+			}
+			if unfenced && reason == "" {
+				return usageError("say why it is safe to go on, with --reason: it is in the report")
 			}
 			user, err := whoAmI(ctx, c)
 			if err != nil {
 				return explain(err, "ask who you are")
 			}
-			if user == run.Spec.RequestedBy {
+			if user == run.Spec.RequestedBy && !unfenced {
 				return usageError("%s ordered run %s; somebody else has to approve it", user, run.Name)
 			}
 			approval := &v1alpha1.RunApproval{
 				ObjectMeta: metav1.ObjectMeta{Namespace: run.Namespace, GenerateName: run.Name + "-"},
 				Spec: v1alpha1.RunApprovalSpec{
 					RunRef: v1alpha1.RunReference{Name: run.Name}, Digest: asked.Digest, TargetUID: string(asked.TargetUID), ApprovedBy: user, Reason: reason,
+					Unfenced: unfenced,
 				},
 			}
 			if valid > 0 {
@@ -79,13 +88,29 @@ run cannot approve it.`,
 			if err := c.Create(ctx, approval); err != nil {
 				return explain(err, "approve the run")
 			}
-			say(t.Err, "%s approved the %s of Cluster %s at commit %.12s", user, run.Spec.Operation, run.Status.Previous.Name, run.Status.Pinned.Commit)
+			cluster := recovery.DoomedSide(run).Cluster
+			say(t.Err, "%s approved the %s of Cluster %s at commit %.12s", user, run.Spec.Operation, cluster, run.Status.Pinned.Commit)
 			_, err = fmt.Fprintf(t.Out, "runapproval/%s created\n", approval.Name)
 			return err
 		})
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for those who read the report later")
+	cmd.Flags().BoolVar(&unfenced, "unfenced", false, "let a failover go on although the old side could not be fenced")
 	cmd.Flags().DurationVar(&valid, "expires-in", time.Hour, "how long the approval counts, unless the run takes it before; 0 for always")
 	return cmd
+}
+
+// askedOf is what the run asks a person for.
+func askedOf(run *v1alpha1.RecoveryRun, unfenced bool) (*v1alpha1.ApprovalRecord, error) {
+	switch {
+	case run.Status.FinishedAt != nil:
+	case unfenced && recovery.AskedUnfenced(run):
+		return run.Status.Failover.Fence.Asked, nil
+	case unfenced:
+		return nil, usageError("run %s does not wait for a person to let it go on unfenced", run.Name)
+	case run.Status.Approval != nil && run.Status.Approval.ApprovedAt == nil:
+		return run.Status.Approval, nil
+	}
+	return nil, usageError("run %s waits for no approval", run.Name)
 }
 
 // whoAmI asks the API server for the name of the user.

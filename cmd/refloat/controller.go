@@ -104,14 +104,14 @@ func runController(ctx context.Context, t terminal, a *access, o *controllerOpti
 		}
 	}
 	if err := controller.SetupWithManager(mgr, controller.Options{
-		CacheDir: cacheDir, Log: log, AllowRemoteBases: o.remote, Version: buildVersion(), MaxActive: o.maxActive, Applier: roles.applier, Destroyer: roles.destroyer,
+		CacheDir: cacheDir, Log: log, AllowRemoteBases: o.remote, Version: buildVersion(), MaxActive: o.maxActive, System: o.system(), Applier: roles.applier, Destroyer: roles.destroyer,
 	}); err != nil {
 		return fmt.Errorf("set up the run controller: %w", err)
 	}
 	if err := setUpSchedules(mgr, roles); err != nil {
 		return fmt.Errorf("set up the schedule controller: %w", err)
 	}
-	if err := setUpFailover(mgr, roles, o.reportsAddr); err != nil {
+	if err := setUpFailover(mgr, roles, o.system(), o.reportsAddr); err != nil {
 		return fmt.Errorf("set up the failover controller: %w", err)
 	}
 	managers := []ctrl.Manager{mgr}
@@ -141,6 +141,15 @@ func start(ctx context.Context, managers []ctrl.Manager) error {
 		return fmt.Errorf("run the controller: %w", err)
 	}
 	return nil
+}
+
+// system is the namespace whose safety rules hold everywhere: that of the controller's
+// accounts, if it serves every namespace.
+func (o *controllerOptions) system() string {
+	if o.only != "" {
+		return ""
+	}
+	return o.accountsIn
 }
 
 func (o *controllerOptions) config(a *access) (*rest.Config, error) {

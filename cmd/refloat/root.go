@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
 )
 
 // execute runs one command line and returns its exit code.
@@ -58,6 +60,10 @@ recovery-time objective; 4 waiting ended, the run goes on.`,
 		newRunCommand(t, access, teardownCommand),
 		newRunCommand(t, access, drillCommand),
 		newRunCommand(t, access, wakeCommand),
+		newFailoverCommand(t, access),
+		newFailbackCommand(t, access),
+		newDecideCommand(t, access, v1alpha1.DecideCommit),
+		newDecideCommand(t, access, v1alpha1.DecideRollBack),
 		newSnoozeCommand(t, access),
 		newObserveCommand(t, access),
 		newGetCommand(t, access),

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,10 @@ type operationCommand struct {
 	confirm bool
 	// keep a cluster that exists.
 	keep bool
+	// does says in one word what becomes of the cluster; deletes when empty.
+	does string
+	// order adds to the run what only this command orders; may be nil.
+	order func(*v1alpha1.RecoveryRunSpec)
 }
 
 var (
@@ -178,6 +183,9 @@ func orderRun(ctx context.Context, t terminal, c client.WithWatch, plan *v1alpha
 			KeepExisting:  op.keep,
 		},
 	}
+	if op.order != nil {
+		op.order(&run.Spec)
+	}
 	if err := createRun(ctx, c, run); err != nil {
 		return err
 	}
@@ -300,7 +308,7 @@ func readPlanFile(file string) (*v1alpha1.RecoveryPlan, error) {
 // confirm makes sure that a person meant this cluster: the wrong cluster is the most
 // expensive mistake there is.
 func confirm(t terminal, op operationCommand, plan *v1alpha1.RecoveryPlan, given string) error {
-	cluster := plan.Spec.Cluster.Name
+	cluster, does := plan.Spec.Cluster.Name, cmp.Or(op.does, "deletes")
 	if given == cluster {
 		return nil
 	}
@@ -308,9 +316,9 @@ func confirm(t terminal, op operationCommand, plan *v1alpha1.RecoveryPlan, given
 		return usageError("--confirm says %q but the plan's cluster is %q; nothing was done", given, cluster)
 	}
 	if !t.interactive() {
-		return usageError("%s deletes cluster %q: say so with --confirm=%s", op.use, cluster, cluster)
+		return usageError("%s %s cluster %q: say so with --confirm=%s", op.use, does, cluster, cluster)
 	}
-	fmt.Fprintf(t.Err, "This deletes cluster %s/%s if it exists. Type its name to go ahead: ", plan.Namespace, cluster)
+	fmt.Fprintf(t.Err, "This %s cluster %s/%s if it exists. Type its name to go ahead: ", does, plan.Namespace, cluster)
 	line, err := bufio.NewReader(t.In).ReadString('\n')
 	if err != nil {
 		return usageError("no answer; nothing was done")

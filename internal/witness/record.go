@@ -51,6 +51,13 @@ var sequences = map[v1alpha1.Operation][]v1alpha1.Phase{
 	v1alpha1.OperationRebuild:  {v1alpha1.PhasePreflight, v1alpha1.PhaseApproval, v1alpha1.PhaseTeardown, v1alpha1.PhaseProvision, v1alpha1.PhaseBootstrap, v1alpha1.PhaseSeed, v1alpha1.PhaseWaves, v1alpha1.PhaseVerify},
 	v1alpha1.OperationTeardown: {v1alpha1.PhasePreflight, v1alpha1.PhaseApproval, v1alpha1.PhaseTeardown},
 	v1alpha1.OperationDrill:    {v1alpha1.PhasePreflight, v1alpha1.PhaseProvision, v1alpha1.PhaseBootstrap, v1alpha1.PhaseSeed, v1alpha1.PhaseWaves, v1alpha1.PhaseVerify, v1alpha1.PhaseCleanup},
+	v1alpha1.OperationFailover: takeover,
+	v1alpha1.OperationFailback: takeover,
+}
+
+var takeover = []v1alpha1.Phase{
+	v1alpha1.PhasePreflight, v1alpha1.PhaseApproval, v1alpha1.PhaseFence, v1alpha1.PhaseProvision, v1alpha1.PhaseBootstrap, v1alpha1.PhaseSeed,
+	v1alpha1.PhaseWaves, v1alpha1.PhaseVerify, v1alpha1.PhaseSwitch, v1alpha1.PhaseCommit,
 }
 
 func historyIsLawful(h *history) []string {

@@ -36,6 +36,9 @@ type Options struct {
 	// Settle is how long an operator has to report on a new object, and a check of the
 	// repository to take back that an object failed. 0 means health.DefaultSettle.
 	Settle time.Duration
+	// RecoveryPoint is how old a backup may be that a Restore of Velero brings back; 0 for
+	// any age.
+	RecoveryPoint time.Duration
 	// Clock for time-outs and delays; nil means real time.
 	Clock clock.WithTicker
 	Log   logr.Logger

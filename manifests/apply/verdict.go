@@ -61,10 +61,13 @@ func judge(err error) verdict {
 	var noMatch *noMatchError
 	var badName *cluster.InvalidNameError
 	var final *finalError
+	var unbacked *backupError
 	var status apierrors.APIStatus
 	switch {
 	case errors.As(err, &noMatch):
 		return verdict{action: retry, unmapped: true}
+	case errors.As(err, &unbacked):
+		return verdict{action: retry, within: backupPatience}
 	case errors.As(err, &badName), errors.As(err, &final):
 		return verdict{action: fail}
 	case errors.As(err, &status):

@@ -74,6 +74,9 @@ func (e *engine) write(ctx context.Context, j job) *answer {
 	}
 	w := cluster.Write{Resource: a.resource, Namespace: object.GetNamespace(), Name: object.GetName(),
 		Body: body, Manager: object.Manager(), Answer: a.watched}
+	if a.err = e.recoveryPoint(ctx, object); a.err != nil {
+		return a.judged(object)
+	}
 	started := e.Clock.Now()
 	live, note, err := e.put(ctx, w, j.create, rulesOf(object).Write == manifests.WriteCreate)
 	a.note = note

@@ -288,5 +288,22 @@ func TestKnownKinds(t *testing.T) {
 			object: head("velero.io/v1", "BackupStorageLocation") + "status: {phase: Unavailable, message: no bucket}",
 			status: health.Progressing, message: `its phase is "Unavailable", not Available: no bucket`,
 		},
+		"restore under way": {
+			object: head("velero.io/v1", "Restore") + "status: {phase: InProgress}",
+			status: health.Progressing, message: `the restore is "InProgress", not Completed`,
+		},
+		"restore that nobody took up": {object: head("velero.io/v1", "Restore"), status: health.Progressing, message: "Velero has not taken the restore up yet"},
+		"restore in a simulation": {
+			object: head("velero.io/v1", "Restore"), env: simulated, status: health.NotProvable, message: "Velero, which restores, does not run on a simulated cluster",
+		},
+		"restore": {object: head("velero.io/v1", "Restore") + "status: {phase: Completed}", status: health.Healthy},
+		"restore of half": {
+			object: head("velero.io/v1", "Restore") + "status: {phase: PartiallyFailed, failureReason: no volume}",
+			status: health.Failed, message: "the restore is PartiallyFailed: no volume",
+		},
+		"restore of nothing": {
+			object: head("velero.io/v1", "Restore") + "status: {phase: FailedValidation, validationErrors: [no such backup]}",
+			status: health.Failed, message: "the restore is FailedValidation: no such backup",
+		},
 	})
 }

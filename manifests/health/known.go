@@ -29,9 +29,26 @@ var known = map[schema.GroupKind]func(*unstructured.Unstructured) Assessment{
 	{Group: "monitoring.coreos.com", Kind: "ThanosRuler"}:                       needs("Available", "Reconciled"),
 	{Group: "snapshot.storage.k8s.io", Kind: "VolumeSnapshot"}:                  snapshot,
 	{Group: "velero.io", Kind: "BackupStorageLocation"}:                         phase("Available"),
-	{Group: "elasticsearch.k8s.elastic.co", Kind: "Elasticsearch"}:              phase("Ready"),
-	{Group: "argoproj.io", Kind: "Application"}:                                 application,
-	{Group: "argoproj.io", Kind: "Rollout"}:                                     rollout,
+	restores: restored,
+	{Group: "elasticsearch.k8s.elastic.co", Kind: "Elasticsearch"}: phase("Ready"),
+	{Group: "argoproj.io", Kind: "Application"}:                    application,
+	{Group: "argoproj.io", Kind: "Rollout"}:                        rollout,
+}
+
+var restores = schema.GroupKind{Group: "velero.io", Kind: "Restore"}
+
+// restored is a Restore of Velero that brought everything back: what comes after it may
+// write to the data.
+func restored(u *unstructured.Unstructured) Assessment {
+	reasons, _, _ := unstructured.NestedStringSlice(u.Object, "status", "validationErrors")
+	switch p := stringAt(u, "status", "phase"); p {
+	case "Completed":
+		return healthy("")
+	case "Failed", "PartiallyFailed", "FinalizingPartiallyFailed", "WaitingForPluginOperationsPartiallyFailed", "FailedValidation":
+		return failed("the restore is %s%s", p, because(append([]string{stringAt(u, "status", "failureReason")}, reasons...)...))
+	default:
+		return progressing("the restore is %q, not Completed", p)
+	}
 }
 
 // created tells whether Gatekeeper has made the kind of a template.

@@ -80,6 +80,13 @@ func silent(u *unstructured.Unstructured) bool {
 }
 
 func unreported(u *unstructured.Unstructured, env Environment) Assessment {
+	if u.GroupVersionKind().GroupKind() == restores {
+		// Its kind has no subresource for the status, and what it is for has not begun.
+		if env.Simulated {
+			return notProvable("Velero, which restores, does not run on a simulated cluster")
+		}
+		return progressing("Velero has not taken the restore up yet")
+	}
 	if env.StatusSubresource == nil || !env.StatusSubresource(u.GroupVersionKind()) {
 		return healthy("")
 	}

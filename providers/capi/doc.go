@@ -35,6 +35,11 @@ const (
 	// AnnotationAdopt set to "true" on a Cluster that Refloat did not make lets a run
 	// delete it.
 	AnnotationAdopt = "refloat.dev/adopt"
+	// AnnotationServing holds, on a Cluster that took part in a failover, the epoch of the
+	// serving record.
+	AnnotationServing = "refloat.dev/serving-epoch"
+	// AnnotationServes says whether the Cluster serves since that epoch.
+	AnnotationServes = "refloat.dev/serves"
 	// LabelCluster holds the name of the Cluster that an object was created with.
 	LabelCluster = "refloat.dev/cluster"
 	// GateCondition is what Refloat sets on a Cluster once the state of the repository

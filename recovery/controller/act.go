@@ -100,6 +100,32 @@ func (r *Reconciler) actOnCluster(ctx context.Context, o recovery.Observation, d
 	case recovery.MarkApplied:
 		return r.markApplied(ctx, o)
 	}
+	return r.actOnFailover(ctx, o, d)
+}
+
+// actOnFailover carries out the actions that only a failover has.
+func (r *Reconciler) actOnFailover(ctx context.Context, o recovery.Observation, d recovery.Decision) error {
+	switch d.Action {
+	case recovery.RaiseEpoch:
+		return r.raiseEpoch(ctx, o)
+	case recovery.RecordCall, recovery.CallHook, recovery.RecordAnswer:
+		return r.actOnHooks(ctx, o, d.Action)
+	case recovery.RecordFence:
+		return r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) { recovery.RecordFenced(run, d.Message, now) })
+	case recovery.AskUnfenced:
+		err := r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) { recovery.RecordAskUnfenced(run, d.Message, now) })
+		if err == nil {
+			r.event(o.Run, "CouldNotFence", "%s", d.Message)
+		}
+		return err
+	case recovery.TakeUnfenced:
+		r.work.drop(o.Run.UID)
+		return r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) { recovery.RecordUnfenced(run, d.Approval, now) })
+	case recovery.CommitServing:
+		return r.commitServing(ctx, o)
+	case recovery.GiveBack:
+		return r.returnService(ctx, o)
+	}
 	return fmt.Errorf("action %s is not known", d.Action)
 }
 
@@ -118,7 +144,12 @@ func (r *Reconciler) finalizer(ctx context.Context, o recovery.Observation, add 
 }
 
 func (r *Reconciler) start(ctx context.Context, o recovery.Observation) error {
-	err := r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) { recovery.RecordStart(run, o.Plan, now) })
+	err := r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) {
+		recovery.RecordStart(run, o.Plan, now)
+		if recovery.FailsOver(run) {
+			recovery.RecordSides(run, o.Plan, o.Sides, o.Serving)
+		}
+	})
 	if err == nil {
 		r.claims.set(o.Run.UID, o.Run.Status.Epoch+1)
 	}

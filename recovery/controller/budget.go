@@ -24,20 +24,21 @@ import (
 // budgets that the plan of a run is under, while the run is about to delete its cluster.
 // The plan's labels count as they are now.
 func (r *Reconciler) budgets(ctx context.Context, o recovery.Observation, phase v1alpha1.Phase) ([]recovery.Budget, error) {
-	if phase != v1alpha1.PhaseTeardown || !recovery.NeedsSlot(o.Run) {
+	if !deletes(phase) || !recovery.NeedsSlot(o.Run) || !recovery.DeletesPrevious(o.Run) {
 		return nil, nil
 	}
 	all, err := r.allBudgets(ctx, o.Run.Namespace)
 	if err != nil || len(all) == 0 {
 		return nil, err
 	}
-	plan, err := r.plan(ctx, o.Run)
+	side := recovery.DoomedSide(o.Run)
+	plan, err := r.planNamed(ctx, o.Run.Namespace, side.Plan)
 	if err != nil {
 		return nil, err
 	}
-	if plan == nil || plan.UID != o.Run.Status.Pinned.PlanUID {
+	if plan == nil || plan.UID != side.UID {
 		return []recovery.Budget{{Budget: &all[0], Fault: recovery.Faultf("BudgetUnknown",
-			"plan %s is gone, so that nobody can tell whether it is under TeardownBudget %s; the cluster was left alone", o.Run.Spec.PlanRef.Name, all[0].Name)}}, nil
+			"plan %s is gone, so that nobody can tell whether it is under TeardownBudget %s; the cluster was left alone", side.Plan, all[0].Name)}}, nil
 	}
 	var found []recovery.Budget
 	for i := range all {

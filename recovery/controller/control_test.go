@@ -18,7 +18,7 @@ func (w *world) orderBy(user, name string, operation v1alpha1.Operation) {
 	w.t.Helper()
 	w.must(w.store.Store.Create(w.t.Context(), &v1alpha1.RecoveryRun{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
-		Spec:       v1alpha1.RecoveryRunSpec{PlanRef: v1alpha1.PlanReference{Name: "plan"}, Operation: operation, RequestedBy: user},
+		Spec:       v1alpha1.RecoveryRunSpec{PlanRef: v1alpha1.PlanReference{Name: "plan"}, Operation: operation, RequestedBy: user, Failover: takesOver(operation)},
 	}))
 }
 

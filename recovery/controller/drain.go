@@ -68,7 +68,7 @@ func (drainer) Resume(ctx context.Context, target Target) error {
 // drainKey of the drain's work in the phase under way, if it is one that deletes.
 func drainKey(run *v1alpha1.RecoveryRun) (workKey, bool) {
 	phase := recovery.Current(run).Name
-	if phase != v1alpha1.PhaseTeardown && phase != v1alpha1.PhaseCleanup {
+	if !deletes(phase) && phase != v1alpha1.PhaseCleanup {
 		return workKey{}, false
 	}
 	if inc := recovery.Doomed(run); inc != nil && inc.Drain != nil {
@@ -140,7 +140,7 @@ func (r *Reconciler) survey(ctx context.Context, o recovery.Observation) (recove
 // giveBack drains until the plan's limit, which counts from the first attempt.
 func (r *Reconciler) giveBack(ctx context.Context, o recovery.Observation, tell func(advance)) (drain.Outcome, error) {
 	record := recovery.Doomed(o.Run).Drain
-	until := record.StartedAt.Add(recovery.DrainTimeout(o.Run.Status.Pinned.Plan))
+	until := record.StartedAt.Add(recovery.DrainTimeout(recovery.DoomedPlan(o.Run)))
 	left := until.Sub(r.Clock.Now())
 	if left <= 0 {
 		return drain.Outcome{Unseen: true, Waiting: "a process that could do it"}, nil

@@ -14,6 +14,7 @@ import (
 	"github.com/refloat-dev/refloat/manifests/loss"
 	"github.com/refloat-dev/refloat/manifests/quarantine"
 	"github.com/refloat-dev/refloat/providers/capi"
+	"github.com/refloat-dev/refloat/recovery"
 	"github.com/refloat-dev/refloat/recovery/report"
 )
 
@@ -67,6 +68,8 @@ type RenderRequest struct {
 	Sources []expand.SourcePin
 	// Drill says how the state is made harmless; nil leaves it as it is.
 	Drill *quarantine.Options
+	// Directories of a failover's switch, rendered like ClusterPath.
+	Directories []recovery.Directory
 }
 
 // KnownKinds tell whether objects of a kind live in namespaces.
@@ -93,6 +96,8 @@ type Rendered struct {
 	// Waves is the number of levels of the state's graph.
 	Waves   int
 	Cluster []capi.Source
+	// Directories by the call that applies them.
+	Directories map[string][]capi.Source
 	// SeedNamespaces and KnownKinds of the request, for ordering.
 	SeedNamespaces []string
 	KnownKinds     KnownKinds
@@ -125,6 +130,8 @@ type ApplyLimits struct {
 	Concurrency int
 	// MaxFailures of optional objects; 0 for any number.
 	MaxFailures int
+	// RecoveryPoint is how old a backup may be that is restored; 0 for any age.
+	RecoveryPoint time.Duration
 }
 
 // ApplyProgress is told while the waves are under way.

@@ -2,6 +2,8 @@ package controller
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -72,6 +74,10 @@ func (e *engine) Render(ctx context.Context, request RenderRequest) (*Rendered, 
 		return nil, inputFault("ClusterManifestsInvalid", fmt.Errorf("%s%w", at, err))
 	}
 	made := clusterSources(cluster.Objects)
+	directories, digest, err := e.directories(ctx, snapshot, request, cluster.Digest)
+	if err != nil {
+		return nil, inputFault("SwitchInvalid", fmt.Errorf("%s%w", at, err))
+	}
 	state, err := expand.Expand(ctx, snapshot, request.StatePaths, e.expandOptions(request, capi.KubernetesVersion(made)))
 	if err != nil {
 		return nil, inputFault("StateInvalid", fmt.Errorf("%s%w", at, err))
@@ -86,8 +92,8 @@ func (e *engine) Render(ctx context.Context, request RenderRequest) (*Rendered, 
 		return nil, inputFault("StateInvalid", fmt.Errorf("%s%w", at, err))
 	}
 	r := &Rendered{
-		Commit: snapshot.Commit, CommitTime: snapshot.CommitTime, Origin: originOf(snapshot), Digest: state.Digest, ClusterDigest: cluster.Digest,
-		Cluster: made, State: state.Objects, Units: state.Units, Charts: state.Charts, Frozen: state.Frozen, Sources: state.Sources,
+		Commit: snapshot.Commit, CommitTime: snapshot.CommitTime, Origin: originOf(snapshot), Digest: state.Digest, ClusterDigest: digest,
+		Cluster: made, Directories: directories, State: state.Objects, Units: state.Units, Charts: state.Charts, Frozen: state.Frozen, Sources: state.Sources,
 		Waves: len(graph.Waves), SeedNamespaces: request.SeedNamespaces, KnownKinds: request.KnownKinds,
 		Warnings: append(append(snapshot.Warnings, state.Warnings...), graph.Warnings...), Drilled: drilled,
 	}
@@ -95,6 +101,27 @@ func (e *engine) Render(ctx context.Context, request RenderRequest) (*Rendered, 
 		r.Warnings = append(r.Warnings, "not expanded: "+s.Reason)
 	}
 	return r, nil
+}
+
+// directories that a switch applies, and the digest of the cluster's manifests with them.
+func (e *engine) directories(ctx context.Context, snapshot *source.Snapshot, request RenderRequest, digest string) (map[string][]capi.Source, string, error) {
+	if len(request.Directories) == 0 {
+		return nil, digest, nil
+	}
+	out, sum := map[string][]capi.Source{}, sha256.New()
+	fmt.Fprintln(sum, digest)
+	for _, d := range request.Directories {
+		r, err := render.Render(ctx, snapshot, []string{d.Path}, render.Options{
+			AllowRemoteBases: e.AllowRemoteBases, DefaultNamespace: request.Namespace,
+			Variables: map[string]string{"CLUSTER_NAME": d.Cluster, "NAMESPACE": request.Namespace},
+		})
+		if err != nil {
+			return nil, "", fmt.Errorf("spec.failover.switch, %s: %w", d.Call, err)
+		}
+		out[d.Call] = clusterSources(r.Objects)
+		fmt.Fprintln(sum, d.Call, r.Digest)
+	}
+	return out, hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 func clusterSources(objects []manifests.Object) []capi.Source {
@@ -169,7 +196,7 @@ func (e *engine) Apply(ctx context.Context, rendered *Rendered, target Target, l
 		return nil, inputFault("StateInvalid", err)
 	}
 	result, err := apply.Run(ctx, graph, apply.Options{
-		Config: target.Config, Concurrency: limits.Concurrency, Timeout: limits.Timeout, MaxFailures: limits.MaxFailures,
+		Config: target.Config, Concurrency: limits.Concurrency, Timeout: limits.Timeout, MaxFailures: limits.MaxFailures, RecoveryPoint: limits.RecoveryPoint,
 		Simulated: target.Simulated, Clock: e.Clock, Log: e.Log, Guard: target.Guard,
 		Progress: func(p apply.Progress) { tell(progressOf(p)) },
 	})

@@ -15,11 +15,12 @@ import (
 // and after it takes effect. The next controller finishes the run as if nothing had
 // happened: same outcome, each Cluster deleted once, each object made once.
 func TestKillAtEveryWrite(t *testing.T) {
-	for _, operation := range []v1alpha1.Operation{v1alpha1.OperationRebuild, v1alpha1.OperationTeardown, v1alpha1.OperationDrill} {
+	for _, operation := range []v1alpha1.Operation{v1alpha1.OperationRebuild, v1alpha1.OperationTeardown, v1alpha1.OperationDrill, v1alpha1.OperationFailover} {
 		t.Run(string(operation), func(t *testing.T) {
 			begin := func(t *testing.T) *world {
 				w := newWorld(t)
-				w.plan(needsApproval)
+				w.plan(func(p *v1alpha1.RecoveryPlan) { needsApproval(p); switches(p) })
+				w.other()
 				w.engine.frozen = madeUp()
 				w.existing(capi.Stamp{Run: "earlier", Epoch: 1})
 				w.orderBy("ada", "run", operation)
@@ -45,6 +46,9 @@ func TestKillAtEveryWrite(t *testing.T) {
 						if diff := cmp.Diff(outcomeOf(reference), outcomeOf(run), sameOutcome); diff != "" {
 							t.Errorf("outcome (-undisturbed +killed):\n%s", diff)
 						}
+						if calls := w.calls(); operation == v1alpha1.OperationFailover && (len(calls) != 2 || !w.serves("other", 1)) {
+							t.Errorf("hooks were called with the keys %v, and %+v serves", calls, w.serving())
+						}
 						if diff := cmp.Diff(clusters, w.clusters()); diff != "" {
 							t.Errorf("clusters (-undisturbed +killed):\n%s", diff)
 						}
@@ -61,11 +65,12 @@ func TestKillAtEveryWrite(t *testing.T) {
 
 // TestErrorAtEveryWrite lets each write fail once, with and without effect.
 func TestErrorAtEveryWrite(t *testing.T) {
-	for _, operation := range []v1alpha1.Operation{v1alpha1.OperationRebuild, v1alpha1.OperationTeardown, v1alpha1.OperationDrill} {
+	for _, operation := range []v1alpha1.Operation{v1alpha1.OperationRebuild, v1alpha1.OperationTeardown, v1alpha1.OperationDrill, v1alpha1.OperationFailover} {
 		t.Run(string(operation), func(t *testing.T) {
 			for k := 1; ; k++ {
 				w := newWorld(t)
-				w.plan(nil)
+				w.plan(switches)
+				w.other()
 				w.existing(capi.Stamp{Run: "earlier", Epoch: 1})
 				w.order("run", operation)
 				n := 0
@@ -77,6 +82,9 @@ func TestErrorAtEveryWrite(t *testing.T) {
 				}
 				if run := w.finish("run"); run.Status.Phase != "Succeeded" {
 					t.Fatalf("error at write %d: %+v", k, run.Status.Failure)
+				}
+				if operation == v1alpha1.OperationFailover && !w.serves("other", 1) {
+					t.Errorf("error at write %d: %+v serves", k, w.serving())
 				}
 				if n < k {
 					break

@@ -17,6 +17,19 @@ import (
 // annotationHolder names the run whose UID a Lease has as holder.
 const annotationHolder = "refloat.dev/holder"
 
+// locks of all clusters that the run works on.
+func (r *Reconciler) locks(ctx context.Context, o recovery.Observation) (recovery.Lock, error) {
+	var locks []recovery.Lock
+	for _, cluster := range recovery.LockedClusters(o) {
+		lock, err := r.lock(ctx, o.Run, cluster)
+		if err != nil {
+			return recovery.Lock{}, err
+		}
+		locks = append(locks, lock)
+	}
+	return recovery.AllLocks(locks), nil
+}
+
 // lock reads who holds the lock of a cluster. A holder that is gone or finished holds
 // it no more: a run releases its lock at the end, but may die before.
 func (r *Reconciler) lock(ctx context.Context, run *v1alpha1.RecoveryRun, cluster string) (recovery.Lock, error) {
@@ -66,10 +79,24 @@ func (r *Reconciler) lease(ctx context.Context, run *v1alpha1.RecoveryRun, clust
 	return lease, nil
 }
 
-// takeLock creates the Lease, or takes over one whose holder is gone; the API server
-// lets only one of several runs succeed.
+// takeLock takes the first lock that the run does not hold, if it is free.
 func (r *Reconciler) takeLock(ctx context.Context, o recovery.Observation) error {
-	cluster, run := lockedCluster(o), o.Run
+	for _, cluster := range recovery.LockedClusters(o) {
+		lock, err := r.lock(ctx, o.Run, cluster)
+		if err != nil {
+			return err
+		}
+		if lock.State != recovery.LockMine {
+			return r.takeOne(ctx, o, cluster)
+		}
+	}
+	return nil
+}
+
+// takeOne creates the Lease, or takes over one whose holder is gone; the API server
+// lets only one of several runs succeed.
+func (r *Reconciler) takeOne(ctx context.Context, o recovery.Observation, cluster string) error {
+	run := o.Run
 	lease, err := r.lease(ctx, run, cluster)
 	if err != nil {
 		return err
@@ -93,9 +120,18 @@ func (r *Reconciler) takeLock(ctx context.Context, o recovery.Observation) error
 	return nil
 }
 
-// releaseLock deletes the Lease if this run still holds it.
+// releaseLock deletes the Leases that this run still holds.
 func (r *Reconciler) releaseLock(ctx context.Context, o recovery.Observation) error {
-	lease, err := r.lease(ctx, o.Run, lockedCluster(o))
+	for _, cluster := range recovery.LockedClusters(o) {
+		if err := r.releaseOne(ctx, o, cluster); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Reconciler) releaseOne(ctx context.Context, o recovery.Observation, cluster string) error {
+	lease, err := r.lease(ctx, o.Run, cluster)
 	if err != nil || lease == nil || lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity != string(o.Run.UID) {
 		return err
 	}

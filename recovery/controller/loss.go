@@ -70,7 +70,7 @@ func (r *Reconciler) lossBefore(ctx context.Context, run *v1alpha1.RecoveryRun, 
 	if found.Preview == nil && found.Unseen == "" {
 		return nil
 	}
-	if found.Preview == nil && r.Clock.Since(first) < recovery.Patience(run) {
+	if found.Preview == nil && recovery.Graceful(run) && r.Clock.Since(first) < recovery.Patience(run) {
 		return fmt.Errorf("preview what would be lost with Cluster %s: %s", f.previous.Name, found.Unseen)
 	}
 	fault, note := recovery.JudgeLoss(run, f.previous.Name, found)
@@ -113,7 +113,7 @@ func (r *Reconciler) findLoss(ctx context.Context, run *v1alpha1.RecoveryRun, pr
 	if err != nil {
 		return none, err
 	}
-	plan := run.Status.Pinned.Plan
+	plan := recovery.DoomedPlan(run)
 	bounded, cancel := context.WithTimeout(ctx, lossTimeout)
 	defer cancel()
 	target, lent := r.readable(bounded, config, previous)
@@ -157,12 +157,12 @@ func (r *Reconciler) readable(ctx context.Context, admin *rest.Config, previous 
 // acceptedLoss is the last accepted list of the plan; nil when there is none that could
 // count. What is wrong with one is a note: the losses count, then.
 func (r *Reconciler) acceptedLoss(ctx context.Context, run *v1alpha1.RecoveryRun) (accepted *loss.Accepted, note string, err error) {
-	pinned := run.Status.Pinned
-	if pinned.Plan.Teardown.Loss.Policy != v1alpha1.LossRefuseIfNew {
+	side := recovery.DoomedSide(run)
+	if recovery.DoomedPlan(run).Teardown.Loss.Policy != v1alpha1.LossRefuseIfNew {
 		return nil, "", nil
 	}
 	held := &corev1.ConfigMap{}
-	key := client.ObjectKey{Namespace: run.Namespace, Name: recovery.AcceptedLossName(run.Spec.PlanRef.Name)}
+	key := client.ObjectKey{Namespace: run.Namespace, Name: recovery.AcceptedLossName(side.Plan)}
 	err = r.Reader.Get(ctx, key, held)
 	switch {
 	case apierrors.IsNotFound(err):
@@ -170,7 +170,7 @@ func (r *Reconciler) acceptedLoss(ctx context.Context, run *v1alpha1.RecoveryRun
 	case err != nil:
 		return nil, "", fmt.Errorf("read the accepted losses in ConfigMap %s: %w", key, err)
 	}
-	if owner := metav1.GetControllerOf(held); owner == nil || owner.UID != pinned.PlanUID {
+	if owner := metav1.GetControllerOf(held); owner == nil || owner.UID != side.UID {
 		return nil, fmt.Sprintf("ConfigMap %s is not of this plan, so nothing was accepted", key), nil
 	}
 	accepted = &loss.Accepted{}

@@ -22,23 +22,18 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 		return o, fmt.Errorf("read run %s: %w", key, err)
 	}
 	o.Claimed = r.claims.of(o.Run.UID)
-	var err error
-	if o.Run.Status.StartedAt == nil || o.Run.Status.FinishedAt != nil {
-		if o.Plan, err = r.plan(ctx, o.Run); err != nil {
-			return o, err
-		}
-		o.PlanInformed = informed(o.Run, o.Plan)
-	}
-	if name := lockedCluster(o); name != "" {
-		if o.Lock, err = r.lock(ctx, o.Run, name); err != nil {
-			return o, err
-		}
+	err := r.around(ctx, &o)
+	if err != nil {
+		return o, err
 	}
 	if o.Run.Status.FinishedAt != nil {
 		return o, nil
 	}
 	if o.Run.Status.StartedAt == nil {
 		if o.Behind, err = r.turn(ctx, o); err != nil {
+			return o, err
+		}
+		if err = r.gates(ctx, &o); err != nil {
 			return o, err
 		}
 	}
@@ -60,16 +55,47 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 	if o.Budgets, err = r.budgets(ctx, o, current.Name); err != nil {
 		return o, err
 	}
+	if current.Name == v1alpha1.PhaseCommit && o.Run.Status.Previous != nil {
+		if o.Old.Observation, err = r.Clusters.Observe(ctx, o.Run.Namespace, o.Run.Status.Previous.Name); err != nil {
+			return o, err
+		}
+	}
 	o.Cluster, err = r.cluster(ctx, o.Run, current.Name)
 	return o, err
 }
 
+// around reads what the run works with besides the cluster: its plan, and its locks.
+func (r *Reconciler) around(ctx context.Context, o *recovery.Observation) (err error) {
+	started, finished := o.Run.Status.StartedAt != nil, o.Run.Status.FinishedAt != nil
+	if !started || finished {
+		if o.Plan, err = r.plan(ctx, o.Run); err != nil {
+			return err
+		}
+		o.PlanInformed = informed(o.Run, o.Plan)
+	}
+	if !started && o.Plan != nil {
+		if err = r.sides(ctx, o); err != nil {
+			return err
+		}
+	}
+	o.Lock, err = r.locks(ctx, *o)
+	return err
+}
+
+// workOf the phase under way: its own, or a part of it.
+func workOf(run *v1alpha1.RecoveryRun, phase v1alpha1.Phase) workKey {
+	if call := recovery.PendingCall(run); call != nil {
+		return callKey(run.UID, call)
+	}
+	if key, ok := drainKey(run); ok {
+		return key
+	}
+	return phaseKey(run.UID, phase)
+}
+
 // observeWork looks at what runs beside the loop.
 func (r *Reconciler) observeWork(o *recovery.Observation, phase v1alpha1.Phase) {
-	o.Work = r.work.state(phaseKey(o.Run.UID, phase))
-	if key, ok := drainKey(o.Run); ok {
-		o.Work = r.work.state(key)
-	}
+	o.Work = r.work.state(workOf(o.Run, phase))
 	if recovery.StillWhole(o.Run) {
 		o.Preview = r.work.state(previewKey(o.Run.UID))
 	}
@@ -92,25 +118,22 @@ func (r *Reconciler) moreUrgent(ctx context.Context, run *v1alpha1.RecoveryRun) 
 // consent reads what people say about the deletion that the run is about to send.
 func (r *Reconciler) consent(ctx context.Context, o *recovery.Observation, phase v1alpha1.Phase) error {
 	previous := o.Run.Status.Previous
-	if phase != v1alpha1.PhaseApproval && phase != v1alpha1.PhaseTeardown || previous == nil || previous.DeleteRequestedAt != nil {
+	asks := phase == v1alpha1.PhaseApproval || phase == v1alpha1.PhaseFence && recovery.AskedUnfenced(o.Run)
+	if !asks && (!deletes(phase) || previous == nil || previous.DeleteRequestedAt != nil) {
 		return nil
 	}
-	if proposal := o.Run.Spec.Proposal; proposal != nil {
-		policy, err := r.policy(ctx, o.Run.Namespace, proposal.PolicyRef.Name)
-		if err != nil {
-			return err
-		}
-		o.OutageOver = recovery.OutageOver(proposal, policy)
+	if err := r.wanted(ctx, o); err != nil {
+		return err
 	}
 	holds := &v1alpha1.HoldList{}
 	err := r.pages(ctx, o.Run.Namespace, holds, func() {
 		for _, hold := range holds.Items {
-			if hold.Spec.PlanRef == o.Run.Spec.PlanRef {
+			if hold.Spec.PlanRef.Name == recovery.DoomedSide(o.Run).Plan {
 				o.Holds = append(o.Holds, hold)
 			}
 		}
 	})
-	if err != nil || phase != v1alpha1.PhaseApproval {
+	if err != nil || !asks {
 		return err
 	}
 	approvals := &v1alpha1.RunApprovalList{}
@@ -123,18 +146,9 @@ func (r *Reconciler) consent(ctx context.Context, o *recovery.Observation, phase
 	})
 }
 
-// policy of a proposal, nil when it does not exist.
-func (r *Reconciler) policy(ctx context.Context, namespace, name string) (*v1alpha1.FailoverPolicy, error) {
-	policy := &v1alpha1.FailoverPolicy{}
-	key := client.ObjectKey{Namespace: namespace, Name: name}
-	err := r.Reader.Get(ctx, key, policy)
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read FailoverPolicy %s: %w", key, err)
-	}
-	return policy, nil
+// deletes tells whether a phase deletes what the run did not make.
+func deletes(phase v1alpha1.Phase) bool {
+	return phase == v1alpha1.PhaseTeardown || phase == v1alpha1.PhaseFence
 }
 
 // pageSize bounds what one answer of the API server holds: people make these objects, and
@@ -156,8 +170,12 @@ func (r *Reconciler) pages(ctx context.Context, namespace string, list client.Ob
 
 // plan of the run, nil when it does not exist.
 func (r *Reconciler) plan(ctx context.Context, run *v1alpha1.RecoveryRun) (*v1alpha1.RecoveryPlan, error) {
+	return r.planNamed(ctx, run.Namespace, run.Spec.PlanRef.Name)
+}
+
+func (r *Reconciler) planNamed(ctx context.Context, namespace, name string) (*v1alpha1.RecoveryPlan, error) {
 	plan := &v1alpha1.RecoveryPlan{}
-	key := client.ObjectKey{Namespace: run.Namespace, Name: run.Spec.PlanRef.Name}
+	key := client.ObjectKey{Namespace: namespace, Name: name}
 	err := r.Reader.Get(ctx, key, plan)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
@@ -166,17 +184,6 @@ func (r *Reconciler) plan(ctx context.Context, run *v1alpha1.RecoveryRun) (*v1al
 		return nil, fmt.Errorf("read plan %s: %w", key, err)
 	}
 	return plan, nil
-}
-
-// lockedCluster is the logical cluster that the run works on.
-func lockedCluster(o recovery.Observation) string {
-	switch {
-	case o.Run.Status.Pinned != nil:
-		return o.Run.Status.Pinned.Plan.Cluster.Name
-	case o.Plan != nil:
-		return o.Plan.Spec.Cluster.Name
-	}
-	return ""
 }
 
 // informed tells whether the plan's status knows of this run, or of a later one.
@@ -191,7 +198,7 @@ func informed(run *v1alpha1.RecoveryRun, plan *v1alpha1.RecoveryPlan) bool {
 // cluster reads what the phase needs to know of its cluster.
 func (r *Reconciler) cluster(ctx context.Context, run *v1alpha1.RecoveryRun, phase v1alpha1.Phase) (recovery.Cluster, error) {
 	pinned := run.Status.Target
-	if phase == v1alpha1.PhaseTeardown || phase == v1alpha1.PhaseApproval {
+	if deletes(phase) || phase == v1alpha1.PhaseApproval {
 		pinned = run.Status.Previous
 	}
 	if pinned == nil || phase == v1alpha1.PhasePreflight {
@@ -203,7 +210,7 @@ func (r *Reconciler) cluster(ctx context.Context, run *v1alpha1.RecoveryRun, pha
 	}
 	cluster := recovery.Cluster{Observation: obs}
 	switch phase {
-	case v1alpha1.PhaseTeardown, v1alpha1.PhaseCleanup:
+	case v1alpha1.PhaseTeardown, v1alpha1.PhaseCleanup, v1alpha1.PhaseFence:
 		err = r.remains(ctx, &cluster, incarnation(run, pinned))
 	case v1alpha1.PhaseBootstrap:
 		err = r.health(ctx, &cluster, run)

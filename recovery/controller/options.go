@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/outbound"
 	"github.com/refloat-dev/refloat/providers/capi"
 	"github.com/refloat-dev/refloat/recovery"
 )
@@ -35,6 +36,8 @@ type Options struct {
 	Engine Engine
 	// Drainer gives back what a cluster holds outside of itself; nil means package drain.
 	Drainer Drainer
+	// Post calls the hooks of failovers; nil means outbound.Post.
+	Post Poster
 	// AllowRemoteBases lets kustomizations name files by URL.
 	AllowRemoteBases bool
 	// Version of Refloat, for certificates.
@@ -43,6 +46,9 @@ type Options struct {
 	MaxConcurrent int
 	// MaxActive runs work at a time before scheduled ones wait; 0 for no limit.
 	MaxActive int
+	// System is the controller's own namespace, whose safety rules hold everywhere; empty for
+	// none.
+	System string
 	// Applier and Destroyer are the access with which clusters are created and deleted;
 	// nil means the manager's own, which reads and records.
 	Applier, Destroyer *rest.Config
@@ -63,6 +69,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Drainer == nil {
 		o.Drainer = drainer{}
+	}
+	if o.Post == nil {
+		o.Post = outbound.Post
 	}
 	return o
 }
@@ -88,11 +97,14 @@ type Reconciler struct {
 	Clusters *capi.Clusters
 	Engine   Engine
 	Drainer  Drainer
+	Post     Poster
 	// Lend exchanges the credentials of Cluster API for those of a role, which last an
 	// hour; nil works with them as they are.
 	Lend   func(ctx context.Context, admin *rest.Config, role capi.Role) (*rest.Config, error)
 	Clock  clock.PassiveClock
 	Events events.EventRecorder
+	// System of Options.
+	System string
 
 	work   *workers
 	claims *claims
@@ -102,14 +114,14 @@ type Reconciler struct {
 // newReconciler with its in-memory state; spawn starts long work.
 func newReconciler(c client.Client, reader client.Reader, clusters *capi.Clusters, o Options, recorder events.EventRecorder, spawn func(func()), notify func(run client.ObjectKey)) *Reconciler {
 	return &Reconciler{
-		Client: c, Reader: reader, Clusters: clusters, Engine: o.Engine, Drainer: o.Drainer, Clock: o.Clock, Events: recorder,
+		Client: c, Reader: reader, Clusters: clusters, Engine: o.Engine, Drainer: o.Drainer, Post: o.Post, Clock: o.Clock, Events: recorder, System: o.System,
 		work: newWorkers(o.Clock, spawn, notify), claims: newClaims(), turns: newTurns(o.MaxActive),
 	}
 }
 
 func (r *Reconciler) event(run *v1alpha1.RecoveryRun, reason, format string, args ...any) {
 	kind := corev1.EventTypeNormal
-	if reason == "Failed" || reason == "Warning" || reason == "CleanupLate" {
+	if reason == "Failed" || reason == "CouldNotFence" || reason == "Warning" || reason == "CleanupLate" {
 		kind = corev1.EventTypeWarning
 	}
 	note := fmt.Sprintf(format, args...)

@@ -26,9 +26,11 @@ type materials struct {
 type findings struct {
 	materials *materials
 	previous  *v1alpha1.Incarnation
-	// target and retried, when the run goes on with the cluster of a failed one.
+	// target and retried, when the run goes on with the cluster of a failed one; standby,
+	// when the target needs nothing but to be verified again.
 	target  *v1alpha1.Incarnation
 	retried *v1alpha1.RetriedRun
+	standby bool
 	// loss of the previous incarnation, when it was looked for, and what people should know
 	// about it.
 	loss     recovery.LossFound
@@ -48,6 +50,9 @@ func (r *Reconciler) preflight(ctx context.Context, run *v1alpha1.RecoveryRun) (
 	// What makes the run impossible whatever the repository says comes first.
 	if run.Spec.RetryOf != "" {
 		return r.preflightRetry(ctx, run)
+	}
+	if recovery.FailsOver(run) {
+		return r.preflightFailover(ctx, run)
 	}
 	f, err := r.possible(ctx, run)
 	if err != nil {
@@ -82,7 +87,7 @@ func (r *Reconciler) preflight(ctx context.Context, run *v1alpha1.RecoveryRun) (
 
 // possible finds what the order is about, and what it needs besides the repository.
 func (r *Reconciler) possible(ctx context.Context, run *v1alpha1.RecoveryRun) (*findings, error) {
-	plan := run.Status.Pinned.Plan
+	plan := recovery.DoomedPlan(run)
 	f := &findings{}
 	var err error
 	if run.Spec.Operation != v1alpha1.OperationDrill {
@@ -146,6 +151,7 @@ func (r *Reconciler) renderFrozen(ctx context.Context, run *v1alpha1.RecoveryRun
 	}
 	name := recovery.TargetName(run, plan.Cluster.Name)
 	request := renderRequest(plan, run.Namespace, name, commit, access)
+	request.Directories = recovery.Directories(run)
 	if request.Seeds, err = r.seedData(ctx, run); err != nil {
 		return nil, err
 	}
@@ -204,12 +210,13 @@ func (r *Reconciler) previous(ctx context.Context, run *v1alpha1.RecoveryRun, pl
 	if !obs.Exists {
 		return r.remainder(ctx, obs.Incarnation)
 	}
+	goes := recovery.DeletesPrevious(run)
 	switch {
-	case plan.Teardown.Policy == v1alpha1.TeardownForbidden:
+	case goes && plan.Teardown.Policy == v1alpha1.TeardownForbidden:
 		return nil, recovery.Faultf("TeardownForbidden", "Cluster %s exists and the plan forbids its teardown (spec.teardown.policy)", obs.Incarnation)
 	case obs.Stamp.Run == "" && !obs.Adoptable:
 		return nil, &capi.ForeignError{Object: "Cluster " + obs.Incarnation.String()}
-	case obs.Paused && obs.DeletingSince.IsZero():
+	case goes && obs.Paused && obs.DeletingSince.IsZero():
 		return nil, recovery.Faultf("ClusterPaused", "Cluster %s is paused, so its deletion would not go on; unpause it first", obs.Incarnation)
 	}
 	created := metav1.NewTime(obs.CreatedAt)
@@ -291,6 +298,9 @@ func (r *Reconciler) recordPreflight(ctx context.Context, o recovery.Observation
 			run.Status.ReportRef = &v1alpha1.LocalConfigMapReference{Name: recovery.ReportName(run)}
 		}
 		run.Status.Target, run.Status.Retried = f.target, f.retried
+		if run.Status.Failover != nil {
+			run.Status.Failover.Standby = f.standby
+		}
 		if f.target == nil && run.Spec.Operation != v1alpha1.OperationTeardown {
 			run.Status.Target = &v1alpha1.Incarnation{Name: f.materials.cluster.Name}
 		}

@@ -57,6 +57,9 @@ func (r *Reconciler) beginApply(run *v1alpha1.RecoveryRun) error {
 	}
 	plan := run.Status.Pinned.Plan
 	limits := ApplyLimits{Timeout: recovery.WaveTimeout(plan), Concurrency: int(plan.Waves.Concurrency)}
+	if point := plan.Objective.RecoveryPoint; point != nil {
+		limits.RecoveryPoint = point.Duration
+	}
 	if most := plan.Waves.MaxFailures; most != nil {
 		limits.MaxFailures = int(*most)
 	}

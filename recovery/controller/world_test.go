@@ -3,6 +3,7 @@ package controller
 import (
 	gocmp "cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -32,6 +34,7 @@ import (
 	"github.com/refloat-dev/refloat/manifests/loss"
 	"github.com/refloat-dev/refloat/manifests/quarantine"
 	"github.com/refloat-dev/refloat/manifests/verify"
+	"github.com/refloat-dev/refloat/outbound"
 	"github.com/refloat-dev/refloat/providers/capi"
 	"github.com/refloat-dev/refloat/providers/capi/fake"
 	"github.com/refloat-dev/refloat/recovery"
@@ -64,6 +67,23 @@ type world struct {
 	// approver says yes, once, when a run asks; nobody does when it is empty.
 	approver string
 	approved bool
+	// posts to hooks, and what answers them; nil answers 204.
+	posts []outbound.Message
+	hook  func(outbound.Message) (string, error)
+	// applies counts requests that apply an object to the management cluster.
+	applies int
+}
+
+// post is what hooks are called with.
+func (w *world) post(_ context.Context, m outbound.Message) (string, error) {
+	if err := w.read(); err != nil {
+		return "", err
+	}
+	w.posts = append(w.posts, m)
+	if w.hook != nil {
+		return w.hook(m)
+	}
+	return "204 No Content", nil
 }
 
 func newWorld(t *testing.T) *world {
@@ -86,7 +106,7 @@ func (w *world) replace() {
 	w.dead, w.killAt = false, 0
 	w.mu.Unlock()
 	c := interceptor.NewClient(w.store.Store, w.faults())
-	o := Options{Clock: w.clock, Engine: w.engine, Drainer: w.drains}.withDefaults()
+	o := Options{Clock: w.clock, Engine: w.engine, Drainer: w.drains, Post: w.post}.withDefaults()
 	w.r = newReconciler(c, c, w.store.Clusters(c), o, &events.FakeRecorder{}, func(work func()) { work() }, func(client.ObjectKey) {})
 }
 
@@ -163,6 +183,14 @@ func (w *world) faults() interceptor.Funcs {
 		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
 			return w.write("patch", o, func() error { return c.Patch(ctx, o, p, opts...) })
 		},
+		// The store cannot apply: to write the whole object is as good here.
+		Apply: func(ctx context.Context, c client.WithWatch, o runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
+			if len((&client.ApplyOptions{}).ApplyOptions(opts).DryRun) > 0 {
+				return w.read()
+			}
+			w.applies++
+			return w.write("apply", nil, func() error { return applied(ctx, c, o) })
+		},
 		Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
 			return w.write("delete", o, func() error { return c.Delete(ctx, o, opts...) })
 		},
@@ -173,6 +201,24 @@ func (w *world) faults() interceptor.Funcs {
 			return w.write("patch status", o, func() error { return c.SubResource(sub).Patch(ctx, o, p, opts...) })
 		},
 	}
+}
+
+func applied(ctx context.Context, c client.Client, o runtime.ApplyConfiguration) error {
+	u := &unstructured.Unstructured{}
+	raw, err := json.Marshal(o)
+	if err == nil {
+		err = json.Unmarshal(raw, u)
+	}
+	if err != nil {
+		return err
+	}
+	live := u.DeepCopy()
+	err = c.Get(ctx, client.ObjectKeyFromObject(u), live)
+	if apierrors.IsNotFound(err) {
+		return c.Create(ctx, u)
+	}
+	u.SetResourceVersion(live.GetResourceVersion())
+	return errors.Join(err, c.Update(ctx, u))
 }
 
 func (w *world) plan(change func(*v1alpha1.RecoveryPlan)) {
@@ -198,7 +244,7 @@ func (w *world) order(name string, operation v1alpha1.Operation) {
 	w.t.Helper()
 	w.must(w.store.Store.Create(w.t.Context(), &v1alpha1.RecoveryRun{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
-		Spec:       v1alpha1.RecoveryRunSpec{PlanRef: v1alpha1.PlanReference{Name: "plan"}, Operation: operation},
+		Spec:       v1alpha1.RecoveryRunSpec{PlanRef: v1alpha1.PlanReference{Name: "plan"}, Operation: operation, Failover: takesOver(operation)},
 	}))
 }
 
@@ -255,7 +301,7 @@ func (w *world) until(name, what string, holds func(*v1alpha1.RecoveryRun) bool)
 			return run
 		}
 	}
-	w.t.Fatalf("run %s: waited in vain for %s: %+v", name, what, w.run(name).Status)
+	w.t.Fatalf("run %s: waited in vain for %s: it waits for %+v, %+v", name, what, w.run(name).Status.Waiting, w.run(name).Status)
 	return nil
 }
 
@@ -343,6 +389,8 @@ type scripted struct {
 	asksFor LossSettings // of the last preview
 	looks   int          // at what would be lost
 
+	record func(*unstructured.Unstructured) // changes what a switch applies
+
 	charts []expand.ChartPin
 	frozen []expand.FrozenRelease
 	pinned []expand.SourcePin
@@ -372,7 +420,24 @@ func (s *scripted) Render(_ context.Context, request RenderRequest) (*Rendered, 
 		r.State = append(r.State, manifests.Object{Unstructured: u})
 	}
 	r.State = append(r.State, s.state...)
+	for _, d := range request.Directories {
+		if r.Directories == nil {
+			r.Directories = map[string][]capi.Source{}
+		}
+		r.Directories[d.Call] = s.directory(d)
+	}
 	return r, nil
+}
+
+// directory of a switch: a record of a name that leads to the cluster.
+func (s *scripted) directory(d recovery.Directory) []capi.Source {
+	u := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "record"}, "data": map[string]any{"to": d.Cluster},
+	}}
+	if s.record != nil {
+		s.record(u)
+	}
+	return []capi.Source{{Object: u, From: d.Path + "/record.yaml"}}
 }
 
 func (s *scripted) Seed(ctx context.Context, target Target, _ []SeedSecret) error {
@@ -468,6 +533,9 @@ func outcomeOf(run *v1alpha1.RecoveryRun) v1alpha1.RecoveryRunStatus {
 		if inc != nil {
 			inc.UID, inc.KubeSystemUID, inc.Name = "", "", ""
 		}
+	}
+	if s.Failover != nil {
+		s.Failover.From.UID, s.Failover.To.UID = "", ""
 	}
 	for i := range s.Conditions {
 		s.Conditions[i].Message = ""

@@ -14,7 +14,7 @@ const LabelPolicy = "refloat.dev/failover-policy"
 // RunFor the present outage of a policy, with the evidence.
 func RunFor(policy *v1alpha1.FailoverPolicy, plan *v1alpha1.RecoveryPlan, o Observation, reason string) *v1alpha1.RecoveryRun {
 	outage := policy.Status.Outage
-	return &v1alpha1.RecoveryRun{
+	run := &v1alpha1.RecoveryRun{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: plan.Namespace, Name: RunName(policy.UID, outage.ClusterUID, plan.Name, outage.Since.Time, outage.Attempts+1),
 			Labels: map[string]string{LabelPolicy: string(policy.UID)},
@@ -30,6 +30,11 @@ func RunFor(policy *v1alpha1.FailoverPolicy, plan *v1alpha1.RecoveryPlan, o Obse
 			},
 		},
 	}
+	if to := policy.Spec.Action.To; policy.Spec.Action.Operation == v1alpha1.FailoverToStandby && to != nil {
+		run.Spec.Operation = v1alpha1.OperationFailover
+		run.Spec.Failover = &v1alpha1.FailoverOrder{To: *to, Mode: v1alpha1.FailoverUngraceful}
+	}
+	return run
 }
 
 // evidence is what every signal and every observer said.

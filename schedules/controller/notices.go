@@ -3,14 +3,10 @@ package controller
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -20,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/outbound"
 	"github.com/refloat-dev/refloat/schedules"
 )
 
@@ -133,7 +130,7 @@ func (n *notices) post(ctx context.Context, next notice) error {
 	if n.isSilent(request.URL.Host) {
 		return fmt.Errorf("%s did not answer in time a moment ago", request.URL.Host)
 	}
-	c := quietClient(request.URL.Hostname())
+	c := outbound.Client(request.URL.Hostname())
 	c.HTTPClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	defer c.HTTPClient.CloseIdleConnections()
 	response, err := c.Do(request)
@@ -141,11 +138,11 @@ func (n *notices) post(ctx context.Context, next notice) error {
 		if ctx.Err() != nil {
 			n.setSilent(request.URL.Host)
 		}
-		return fmt.Errorf("%s: %w", request.URL.Host, unaddressed(err))
+		return fmt.Errorf("%s: %w", request.URL.Host, outbound.Unaddressed(err))
 	}
 	defer response.Body.Close()
 	if response.StatusCode/100 != 2 {
-		return fmt.Errorf("%s answers %s", request.URL.Host, statusOf(response))
+		return fmt.Errorf("%s answers %s", request.URL.Host, outbound.StatusOf(response))
 	}
 	return nil
 }
@@ -181,15 +178,6 @@ func (n *notices) sign(ctx context.Context, request *retryablehttp.Request, next
 	if err := n.reader.Get(ctx, client.ObjectKey{Namespace: next.schedule.Namespace, Name: ref.Name}, secret); err != nil {
 		return fmt.Errorf("read Secret %s: %w", ref.Name, err)
 	}
-	if token := bytes.TrimSpace(secret.Data["token"]); len(token) > 0 {
-		request.Header.Set("Authorization", "Bearer "+string(token))
-	}
-	if key := secret.Data["key"]; len(key) > 0 {
-		at := strconv.FormatInt(n.now().Unix(), 10)
-		mac := hmac.New(sha256.New, key)
-		fmt.Fprintf(mac, "%s.", at)
-		mac.Write(body)
-		request.Header.Set("Refloat-Signature", "t="+at+",v1="+hex.EncodeToString(mac.Sum(nil)))
-	}
+	outbound.CredentialsOf(secret.Data).Sign(request.Header, body, n.now())
 	return nil
 }

@@ -48,6 +48,9 @@ func (r *Reconciler) observe(ctx context.Context, policy *v1alpha1.FailoverPolic
 	if o.Barrier, err = r.barrier(ctx, policy, seen, o.Now); err != nil {
 		return o, plan, err
 	}
+	if s := plan.Status.Serving; s != nil && s.Plan != plan.Name {
+		o.Barrier = failover.Barrier{Reason: "NotServing", Message: fmt.Sprintf("the cluster of plan %s serves for this one; 'refloat failback %s' brings it back", s.Plan, plan.Name)}
+	}
 	if o.Sightings, err = r.sightings(ctx, policy, seen, o.Now); err != nil {
 		return o, plan, err
 	}
@@ -160,6 +163,13 @@ func (r *Reconciler) barrier(ctx context.Context, policy *v1alpha1.FailoverPolic
 			return bar("Busy", "Cluster API is at work on Cluster %s (%s is True)", seen.Name, kind)
 		}
 	}
+	rules, err := gatesOver(ctx, r.Client, policy.Namespace, r.System)
+	if err != nil {
+		return failover.Barrier{}, err
+	}
+	if why := recovery.StoppedBy(rules); why != "" {
+		return bar("AutomationStopped", "%s", why)
+	}
 	holds := &v1alpha1.HoldList{}
 	if err := r.Client.List(ctx, holds, client.InNamespace(policy.Namespace)); err != nil {
 		return failover.Barrier{}, fmt.Errorf("list holds: %w", err)
@@ -179,6 +189,22 @@ func (r *Reconciler) barrier(ctx context.Context, policy *v1alpha1.FailoverPolic
 		}
 	}
 	return failover.Barrier{}, nil
+}
+
+// gatesOver a namespace are its own rules and those of the controller's namespace.
+func gatesOver(ctx context.Context, reader client.Reader, namespaces ...string) ([]v1alpha1.SafetyRule, error) {
+	var all []v1alpha1.SafetyRule
+	for _, in := range namespaces {
+		if in == "" {
+			continue
+		}
+		list := &v1alpha1.SafetyRuleList{}
+		if err := reader.List(ctx, list, client.InNamespace(in)); err != nil {
+			return nil, fmt.Errorf("list the safety rules of namespace %s: %w", in, err)
+		}
+		all = append(all, list.Items...)
+	}
+	return all, nil
 }
 
 // inTheWay are runs of others that are not over. A drill touches nothing that exists.

@@ -42,6 +42,8 @@ type Reconciler struct {
 	Clusters Clusters
 	Recorder events.EventRecorder
 	Clock    clock.WithTicker
+	// System of Options.
+	System string
 
 	board *board
 	// life bounds all probes.

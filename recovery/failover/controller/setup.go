@@ -41,6 +41,8 @@ type Options struct {
 	Access *rest.Config
 	// Clusters that are watched.
 	Clusters Clusters
+	// System is the controller's own namespace, whose gates stop everything; empty for none.
+	System string
 	// WebhookAddr takes reports; empty for none.
 	WebhookAddr string
 }
@@ -61,7 +63,7 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 	called := make(chan event.GenericEvent, calls)
 	life, end := context.WithCancel(context.Background())
 	r := &Reconciler{
-		Client: writer, Reader: mgr.GetAPIReader(), Clusters: o.Clusters, Recorder: mgr.GetEventRecorder("refloat-failover"), Clock: o.Clock,
+		Client: writer, Reader: mgr.GetAPIReader(), Clusters: o.Clusters, Recorder: mgr.GetEventRecorder("refloat-failover"), Clock: o.Clock, System: o.System,
 		board: newBoard(), life: life,
 		call: func(key client.ObjectKey) {
 			e := event.GenericEvent{Object: &v1alpha1.FailoverPolicy{}}
@@ -103,6 +105,7 @@ func (r *Reconciler) setup(mgr ctrl.Manager, called chan event.GenericEvent) err
 		Watches(&v1alpha1.RecoveryRun{}, handler.EnqueueRequestsFromMapFunc(watching(cached, planOfRun)), builder.WithPredicates(moved)).
 		Watches(&v1alpha1.Hold{}, handler.EnqueueRequestsFromMapFunc(watching(cached, planOfHold))).
 		Watches(&v1alpha1.FailoverPolicy{}, handler.EnqueueRequestsFromMapFunc(sibling(cached)), builder.WithPredicates(comesOrGoes)).
+		Watches(&v1alpha1.SafetyRule{}, handler.EnqueueRequestsFromMapFunc(under(cached, r.System))).
 		Watches(&clusterv1.Cluster{}, handler.EnqueueRequestsFromMapFunc(ofCluster(cached))).
 		WatchesRawSource(source.Channel(called, &handler.EnqueueRequestForObject{})).
 		WithOptions(crcontroller.Options{
@@ -161,6 +164,17 @@ func sibling(cached client.Reader) handler.MapFunc {
 		return policiesWhere(ctx, cached, o.GetNamespace(), func(p *v1alpha1.FailoverPolicy) bool {
 			return p.Name != policy.Name && p.Spec.PlanRef == policy.Spec.PlanRef
 		})
+	}
+}
+
+// under maps a safety rule to the policies of its namespace, or to all.
+func under(cached client.Reader, system string) handler.MapFunc {
+	return func(ctx context.Context, o client.Object) []reconcile.Request {
+		in := o.GetNamespace()
+		if in == system {
+			in = ""
+		}
+		return policiesWhere(ctx, cached, in, func(*v1alpha1.FailoverPolicy) bool { return true })
 	}
 }
 

@@ -1,0 +1,81 @@
+package recovery
+
+import (
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+)
+
+// committing makes the new side the one that serves, or gives the service back.
+func committing(o Observation) Decision {
+	f, order := o.Run.Status.Failover, o.Run.Spec.Commit
+	rule, from := f.Policy.Commit, Current(o.Run).StartedAt.Add(stoodStill(o.Run, v1alpha1.PhaseCommit))
+	var due time.Time
+	if rule.After != nil {
+		due = from.Add(rule.After.Duration)
+	}
+	over := !due.IsZero() && !o.Now.Before(due)
+	wait := Decision{Action: Wait, Until: due, Waiting: fmt.Sprintf("somebody to decide: refloat commit %s, or refloat rollback %s", o.Run.Name, o.Run.Name)}
+	if !due.IsZero() && !over {
+		wait.Again = max(due.Sub(o.Now), time.Second)
+	}
+	switch {
+	case rollingBack(f), order == v1alpha1.DecideRollBack, order == "" && over && rule.Policy == v1alpha1.CommitRollBackAfter:
+		return rollBack(o, wait)
+	case order == v1alpha1.DecideCommit, rule.Policy == "", rule.Policy == v1alpha1.CommitImmediately:
+		return Decision{Action: CommitServing}
+	case rule.Policy == v1alpha1.CommitAfter && over:
+		return Decision{Action: CommitServing}
+	case rule.Policy == v1alpha1.CommitAfter:
+		wait.Waiting = "the time to commit; " + wait.Waiting
+	case rule.Policy == v1alpha1.CommitRollBackAfter:
+		wait.Waiting = "the time to roll back; " + wait.Waiting
+	}
+	return wait
+}
+
+// rollingBack tells whether a rollback has begun, which nothing turns round.
+func rollingBack(f *v1alpha1.FailoverRecord) bool {
+	for _, c := range rollbackCalls(f) {
+		if hookRecord(f, c.Name) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// rollBack gives the service back to an old side that is still there; otherwise it says so
+// and waits for another decision.
+func rollBack(o Observation, wait Decision) Decision {
+	f, p := o.Run.Status.Failover, o.Run.Status.Previous
+	if f.RolledBackAt != nil {
+		return failed(o, Faultf("RolledBack", "the failover was rolled back: Cluster %s of plan %s serves; Cluster %s of plan %s runs on, as a standby", f.From.Cluster, f.From.Plan, f.To.Cluster, f.To.Plan))
+	}
+	if p == nil || p.UID == "" || p.DeleteRequestedAt != nil || !o.Old.Exists || o.Old.UID != p.UID || !o.Old.DeletingSince.IsZero() {
+		wait.Waiting = fmt.Sprintf("another decision: it cannot be rolled back, since Cluster %s of plan %s is gone; refloat commit %s, and fail over to plan %s later",
+			f.From.Cluster, f.From.Plan, o.Run.Name, f.From.Plan)
+		return wait
+	}
+	if call := unanswered(f, rollbackCalls(f)); call != nil {
+		return calling(o, call, func(fault *Fault) Decision {
+			return failed(o, Faultf("RollBackFailed", "%s; who serves is not decided: mend the hook, then order a failover to the plan that is to serve, %s or %s", fault.Message, f.From.Plan, f.To.Plan))
+		})
+	}
+	return Decision{Action: GiveBack}
+}
+
+// RecordCommitted ends the run with the new side serving.
+func RecordCommitted(run *v1alpha1.RecoveryRun, now time.Time) {
+	f := run.Status.Failover
+	f.CommittedAt = micro(now)
+	RecordAdvance(run, fmt.Sprintf("Cluster %s of plan %s serves at epoch %d", f.To.Cluster, f.To.Plan, f.Epoch), now)
+}
+
+// RecordGivenBack says that the old side serves again.
+func RecordGivenBack(run *v1alpha1.RecoveryRun, now time.Time) {
+	run.Status.Failover.RolledBackAt = micro(now)
+	condition(run, now, v1alpha1.ConditionSwitched, metav1.ConditionFalse, "RolledBack", "the service was given back")
+}

@@ -1,0 +1,72 @@
+package recovery
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/refloat-dev/refloat/api/v1alpha1"
+)
+
+// Serving says which plan's cluster serves for a primary plan. It is kept in a Lease of its
+// own, which nobody releases: what was fenced must not come back because a record is gone.
+type Serving struct {
+	// Plan and Cluster that serve, and the UID that the Cluster had when it began to.
+	Plan, Cluster string
+	UID           types.UID
+	// Epoch rises with each transition, before anything is touched.
+	Epoch int64
+	// Run that made it serve, and when.
+	Run   string
+	Since time.Time
+	// Pending is the plan that is taking over, or that a run which did not come to its end
+	// meant to let take over; PendingRun is that run. Plan may be fenced then.
+	Pending    string
+	PendingRun types.UID
+	// PendingName is the name of that run, and Done the UID of the run that ended the last
+	// transition.
+	PendingName string
+	Done        types.UID
+}
+
+// ServingName is the Lease that says which plan serves for a primary plan. No lock has such
+// a name: that of a cluster has no dot.
+func ServingName(plan string) string { return bounded("refloat.serving."+plan, maxReportName) }
+
+// Outgoing tells which plan has to be fenced for another one to take over. A transition that
+// did not come to its end is either completed or undone by the next.
+func Outgoing(primary string, s *Serving, to string) (string, *Fault) {
+	from := primary
+	if s != nil {
+		from = s.Plan
+	}
+	switch {
+	case s == nil || s.Pending == "" || s.Pending == to:
+	case to == s.Plan:
+		from = s.Pending
+	default:
+		return "", Faultf("TransitionOpen", "run %s began to let plan %s take over from plan %s and did not come to its end: complete it with a failover to %s, or undo it with one to %s, before another plan takes over",
+			s.PendingName, s.Pending, s.Plan, s.Pending, s.Plan)
+	}
+	if from == to {
+		return "", Faultf("AlreadyServing", "plan %s serves for plan %s already; nothing was done", to, primary)
+	}
+	return from, nil
+}
+
+// notServing refuses to make the cluster of a primary plan anew while another plan serves for
+// it: what was fenced comes back by a failback alone.
+func notServing(o Observation) *Fault {
+	s, plan := o.Serving, o.Run.Spec.PlanRef.Name
+	switch {
+	case o.Run.Spec.Operation != v1alpha1.OperationRebuild || s == nil:
+		return nil
+	case s.Plan != plan:
+		return Faultf("NotServing", "plan %s serves for plan %s since run %s (epoch %d); a rebuild would bring back what was fenced: order a failback (refloat failback %s)",
+			s.Plan, plan, s.Run, s.Epoch, plan)
+	case s.Pending != "" && s.Pending != plan:
+		return Faultf("NotServing", "run %s fenced plan %s to let plan %s take over (epoch %d) and did not come to its end; complete it with a failover to %s, or undo it with a failback (refloat failback %s)",
+			s.PendingName, plan, s.Pending, s.Epoch, s.Pending, plan)
+	}
+	return nil
+}
