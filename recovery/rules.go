@@ -53,7 +53,7 @@ func whenQueued(o Observation) *Decision {
 		return &Decision{Action: Wait, Waiting: suspended}
 	case !hasFinalizer(o.Run):
 		return &Decision{Action: AddFinalizer}
-	case o.Stopped != "" && o.Lock.State != LockMine:
+	case o.Stopped != "" && Automated(o.Run) && o.Lock.State != LockMine:
 		return &Decision{Action: Wait, Waiting: "the gate to open: " + o.Stopped, Until: o.Run.CreationTimestamp.Add(queuePatience), Again: lookInQueue}
 	case o.Behind != "" && o.Lock.State != LockMine:
 		until := o.Run.CreationTimestamp.Add(queuePatience)

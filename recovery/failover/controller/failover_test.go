@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/internal/storm"
 	"github.com/refloat-dev/refloat/recovery/failover"
 	"github.com/refloat-dev/refloat/recovery/failover/controller"
 )
@@ -214,6 +215,50 @@ func TestBarriers(t *testing.T) {
 	w.until(p, "ordered", ordered)
 }
 
+// TestGate: one switch stops policies, in its namespace or everywhere.
+func TestGate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(nil)
+	p := w.policy("prod", nil)
+	w.until(p, "healthy", lives)
+	rule := &v1alpha1.SafetyRule{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "stop"}}
+	rule.Spec.Gate = &v1alpha1.Gate{Closed: true}
+	if err := w.c.Create(t.Context(), rule); err == nil {
+		t.Fatal("a gate is closed without a reason")
+	}
+	rule.Spec.Gate.Reason = "the data centre moves"
+	w.must(w.c.Create(t.Context(), rule))
+	w.until(p, "stopped", has(v1alpha1.ConditionArmed, "AutomationStopped"))
+	w.set("prod", refused)
+	w.until(p, "suspected", has(v1alpha1.ConditionClusterHealthy, "Suspected"))
+	w.noRunFor(2 * time.Second)
+	rule.Spec.Gate = &v1alpha1.Gate{}
+	w.must(w.c.Update(t.Context(), rule))
+	w.until(p, "ordered", ordered)
+}
+
+// TestFailoverToStandby orders a run that lets another cluster take over.
+func TestFailoverToStandby(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	standby := storm.Plan("standby")
+	standby.Namespace, standby.Spec.Cluster.Name = w.ns, "standby"
+	w.must(w.c.Create(t.Context(), standby))
+	w.start(nil)
+	p := w.policy("prod", func(s *v1alpha1.FailoverPolicySpec) {
+		s.Action = v1alpha1.FailoverAction{Operation: v1alpha1.FailoverToStandby, To: &v1alpha1.PlanReference{Name: "standby"}}
+	})
+	w.until(p, "healthy", lives)
+	w.set("prod", refused)
+	w.until(p, "ordered", ordered)
+	spec := w.runs(1)[0].Spec
+	if spec.Operation != v1alpha1.OperationFailover || spec.Failover == nil || spec.Failover.To.Name != "standby" ||
+		spec.Failover.Mode != v1alpha1.FailoverUngraceful || !spec.Proposal.NeedsApproval {
+		t.Errorf("the run is %+v", spec)
+	}
+}
+
 // TestProblems of a policy are named.
 func TestProblems(t *testing.T) {
 	t.Parallel()
@@ -229,6 +274,16 @@ func TestProblems(t *testing.T) {
 	lost := &v1alpha1.FailoverPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "lost"}, Spec: v1alpha1.FailoverPolicySpec{PlanRef: v1alpha1.PlanReference{Name: "none"}}}
 	w.must(w.c.Create(t.Context(), lost))
 	w.until(lost, "refused", has(v1alpha1.ConditionReady, "PlanNotFound"))
+
+	twin := storm.Plan("twin")
+	twin.Namespace, twin.Spec.Cluster.Name = w.ns, "prod"
+	w.must(w.c.Create(t.Context(), twin))
+	for to, reason := range map[string]string{"none": "StandbyNotFound", "twin": "SameCluster"} {
+		w.must(w.c.Get(t.Context(), client.ObjectKeyFromObject(second), second))
+		second.Spec.Action = v1alpha1.FailoverAction{Operation: v1alpha1.FailoverToStandby, To: &v1alpha1.PlanReference{Name: to}}
+		w.must(w.c.Update(t.Context(), second))
+		w.until(second, "refused", has(v1alpha1.ConditionReady, reason))
+	}
 
 	for name, spec := range map[string]v1alpha1.FailoverPolicySpec{
 		"standby is the primary":   {Action: v1alpha1.FailoverAction{Operation: v1alpha1.FailoverToStandby, To: &v1alpha1.PlanReference{Name: "prod"}}},

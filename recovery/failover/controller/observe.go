@@ -88,6 +88,18 @@ func (r *Reconciler) plan(ctx context.Context, o *failover.Observation) (*v1alph
 	if why := refusedLater(policy, plan); why != "" {
 		return problem("RebuildForbidden", "%s", why)
 	}
+	if to := policy.Spec.Action.To; to != nil {
+		standby := &v1alpha1.RecoveryPlan{}
+		err := r.Client.Get(ctx, client.ObjectKey{Namespace: policy.Namespace, Name: to.Name}, standby)
+		switch {
+		case apierrors.IsNotFound(err):
+			return problem("StandbyNotFound", "spec.action.to: there is no RecoveryPlan %s in namespace %s", to.Name, policy.Namespace)
+		case err != nil:
+			return nil, fmt.Errorf("read plan %s: %w", to.Name, err)
+		case standby.Spec.Cluster.Name == plan.Spec.Cluster.Name:
+			return problem("SameCluster", "spec.action.to: RecoveryPlan %s makes cluster %s, which is the one that is watched", to.Name, plan.Spec.Cluster.Name)
+		}
+	}
 	return plan, nil
 }
 
