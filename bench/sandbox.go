@@ -69,9 +69,22 @@ type drillReport struct {
 // drill commits the objects to a repository of their own and drills it.
 func (s *sandbox) drill(ctx context.Context, name string, objects []manifests.Object) (drillReport, error) {
 	var r drillReport
+	plan, err := s.plan(ctx, name, objects)
+	if err != nil {
+		return r, err
+	}
+	out, err := s.run(ctx, "drill", "-f", plan, "-o", "json")
+	if err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal(out, &r)
+}
+
+// plan commits the objects to a repository of their own and writes a plan for it.
+func (s *sandbox) plan(ctx context.Context, name string, objects []manifests.Object) (string, error) {
 	repository := filepath.Join(s.work, name)
 	if err := writeRepository(ctx, repository, objects); err != nil {
-		return r, err
+		return "", err
 	}
 	plan := filepath.Join(s.work, name+".yaml")
 	content := fmt.Sprintf(`apiVersion: refloat.dev/v1alpha1
@@ -82,14 +95,7 @@ spec:
   cluster: {name: %s, path: cluster}
   state: [{path: state}]
 `, name, repository, name)
-	if err := os.WriteFile(plan, []byte(content), 0o600); err != nil {
-		return r, err
-	}
-	out, err := s.run(ctx, "drill", "-f", plan, "-o", "json")
-	if err != nil {
-		return r, err
-	}
-	return r, json.Unmarshal(out, &r)
+	return plan, os.WriteFile(plan, []byte(content), 0o600)
 }
 
 func writeRepository(ctx context.Context, dir string, objects []manifests.Object) error {
