@@ -10,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"unicode/utf8"
 )
 
 const (
@@ -25,6 +26,9 @@ const (
 func Canonical(raw []byte) ([]byte, error) {
 	if len(raw) > MaxBytes {
 		return nil, fmt.Errorf("the report has more than %d bytes", MaxBytes)
+	}
+	if !utf8.Valid(raw) { // the decoder would take any bad byte for the same
+		return nil, errors.New("the report is not JSON as it is written by Refloat: it is not UTF-8")
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()

@@ -32,12 +32,31 @@ func TestCanonical(t *testing.T) {
 	}
 	for name, bad := range map[string]string{
 		"nothing": "", "no JSON": "x", "cut off": `{"a":1`, "twice": `{"a":1,"a":2}`, "something after it": `{} {}`,
-		"deep": strings.Repeat("[", 200) + strings.Repeat("]", 200), "wrong end": `{"a":[1}`,
+		"deep": strings.Repeat("[", 200) + strings.Repeat("]", 200), "wrong end": `{"a":[1}`, "no UTF-8": "\"\xff\"",
 	} {
 		if _, err := Canonical([]byte(bad)); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
+}
+
+// FuzzCanonical holds that the form is JSON, and its own form.
+func FuzzCanonical(f *testing.F) {
+	for _, seed := range []string{`{"b":1,"a":[null,true,"x\u2028<"]}`, `[1e999,-0.0,{}]`, `""`, `{"":{"":0}}`, "{\"a\":1,\"a\":2}"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		first, err := Canonical(raw)
+		if err != nil {
+			return
+		}
+		if !json.Valid(first) {
+			t.Fatalf("%q became %q", raw, first)
+		}
+		if second, err := Canonical(first); err != nil || string(second) != string(first) {
+			t.Fatalf("%q, then %q, %v", first, second, err)
+		}
+	})
 }
 
 // chained makes reports of runs that finished one after the other, and their plan.
