@@ -2,6 +2,7 @@ package quarantine
 
 import (
 	"cmp"
+	"fmt"
 	"reflect"
 	"slices"
 
@@ -21,6 +22,10 @@ func Apply(objects []manifests.Object, units []manifests.Unit, o Options) (*Resu
 	}
 	q.accounts()
 	q.byKind()
+	if len(q.refusals) > 0 {
+		return nil, &RefusedError{Refusals: q.refusals}
+	}
+	q.unused()
 	q.backends()
 	q.unanswered()
 	guards := q.guards()
@@ -99,6 +104,23 @@ func (q *quarantine) class(id manifests.ID) *Class {
 		}
 	}
 	return nil
+}
+
+// unused patterns of the plan may be misspelt, and then something runs that should not.
+func (q *quarantine) unused() {
+	matches := func(p manifests.Pattern) bool {
+		return slices.ContainsFunc(q.objects, func(o manifests.Object) bool { return p.Matches(o.ID()) })
+	}
+	for i, c := range q.o.Neutralise {
+		if !matches(c.Pattern) {
+			q.warnings = append(q.warnings, fmt.Sprintf("spec.drill.neutralise[%d] of the plan selects no object of the state", i))
+		}
+	}
+	for i, e := range q.o.Allow {
+		if !matches(e.Pattern) {
+			q.warnings = append(q.warnings, fmt.Sprintf("spec.drill.allow[%d] of the plan selects no object of the state", i))
+		}
+	}
 }
 
 // edit gives an object that may be changed.

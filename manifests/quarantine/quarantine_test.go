@@ -248,7 +248,7 @@ func TestUnknownControllers(t *testing.T) {
 		"a mounted file":       {secret("azure.json", mounted), "azure.json of Secret a/s"},
 		"a token":              {deployment("d", `{containers: [{name: c, image: x/y}], volumes: [{name: v, projected: {sources: [{serviceAccountToken: {audience: sts.amazonaws.com}}]}}]}`), "a token for sts.amazonaws.com"},
 		"kube2iam":             {`{apiVersion: apps/v1, kind: Deployment, metadata: {name: d, namespace: a}, spec: {template: {metadata: {annotations: {iam.amazonaws.com/role: x}}, spec: ` + plain + `}}}`, "iam.amazonaws.com/role of its pods"},
-		"a custom workload":    {`{apiVersion: x.example/v1, kind: Deployment, metadata: {name: d, namespace: a}, spec: {template: {spec: {containers: [{name: c, env: [{name: AWS_ROLE_ARN}]}]}}}}`, "AWS_ROLE_ARN"},
+		"a custom workload":    {`{apiVersion: x.example/v1, kind: Deployment, metadata: {name: d, namespace: a}, spec: {replicas: 2, template: {spec: {containers: [{name: c, env: [{name: AWS_ROLE_ARN}]}]}}}}`, "AWS_ROLE_ARN"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := quarantine.Apply(parse(t, test.in), nil, quarantine.Options{})
@@ -278,6 +278,51 @@ func TestUnknownControllers(t *testing.T) {
 				t.Error("it is not left out")
 			}
 		})
+	}
+}
+
+// TestPlansThatCannotBeFollowed are refused: else something would run that the plan stops.
+func TestPlansThatCannotBeFollowed(t *testing.T) {
+	made := `{apiVersion: x.example/v1, kind: Server, metadata: {name: d, namespace: a}, spec: {template: {spec: {containers: [{name: c}]}}}}`
+	for name, test := range map[string]struct {
+		in   string
+		how  quarantine.How
+		says string
+	}{
+		"a Deployment has no suspend":     {deployment("d", plain), quarantine.Suspend, "write how: ScaleToZero"},
+		"a custom kind without replicas":  {made, quarantine.ScaleToZero, "write how: Omit"},
+		"a custom kind may be suspended":  {made, quarantine.Suspend, ""},
+		"a ConfigMap cannot be suspended": {`{apiVersion: v1, kind: ConfigMap, metadata: {name: d, namespace: a}}`, quarantine.Suspend, "write how: Omit"},
+		"a ConfigMap can be left out":     {`{apiVersion: v1, kind: ConfigMap, metadata: {name: d, namespace: a}}`, quarantine.Omit, ""},
+		"a CronJob is suspended anyway":   {`{apiVersion: batch/v1, kind: CronJob, metadata: {name: d, namespace: a}, spec: {}}`, quarantine.ScaleToZero, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := quarantine.Options{Neutralise: []quarantine.Class{{Pattern: manifests.Pattern{Name: "d"}, How: test.how}}}
+			r, err := quarantine.Apply(parse(t, test.in), nil, o)
+			if (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
+				t.Fatalf("%v, want it to say %q", err, test.says)
+			}
+			if err == nil && !changed(r, "Neutralised") {
+				t.Errorf("nothing was done: %v", r.Changes)
+			}
+		})
+	}
+	r := drill(t, deployment("d", plain), quarantine.Options{Neutralise: []quarantine.Class{{Pattern: manifests.Pattern{Name: "mistyped"}, How: quarantine.Omit}}})
+	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "spec.drill.neutralise[0] of the plan selects no object") {
+		t.Errorf("warnings %v", r.Warnings)
+	}
+}
+
+func TestGatewaysGetNoAddress(t *testing.T) {
+	r := drill(t, `{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g, namespace: a}, spec: {}}
+---
+{apiVersion: gateway.envoyproxy.io/v1alpha1, kind: EnvoyProxy, metadata: {name: e, namespace: a}, spec: {provider: {type: Kubernetes}}}`, quarantine.Options{})
+	g := find(r, "Gateway", "g")
+	if g.Rules == nil || !g.Rules.HealthIgnored || g.GetAnnotations()["networking.istio.io/service-type"] != "ClusterIP" {
+		t.Errorf("somebody waits for its address: %+v", g.Object)
+	}
+	if spec := jsonOf(t, find(r, "EnvoyProxy", "e").Object["spec"]); !strings.Contains(spec, `"envoyService":{"type":"ClusterIP"}`) {
+		t.Errorf("the proxy asks for a load balancer: %s", spec)
 	}
 }
 
