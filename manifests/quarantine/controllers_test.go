@@ -175,6 +175,13 @@ func TestSeedsCount(t *testing.T) {
 	}
 }
 
+func TestDisarmedControllersLoseTheirEnvironment(t *testing.T) {
+	in := deployment("d", `{containers: [{name: c, image: cert-manager-controller, env: [{name: AWS_ACCESS_KEY_ID, value: x}, {name: POD_NAMESPACE, value: y}]}]}`)
+	if pod := jsonOf(t, find(drill(t, in, quarantine.Options{}), "Deployment", "d").Object); strings.Contains(pod, "AWS_") || !strings.Contains(pod, "POD_NAMESPACE") {
+		t.Errorf("its pods are %s", pod)
+	}
+}
+
 // TestIdentities stay only with what runs and needs them.
 func TestIdentities(t *testing.T) {
 	const annotated = `{apiVersion: v1, kind: ServiceAccount, metadata: {name: sa, namespace: a, annotations: {eks.amazonaws.com/role-arn: x, other: z}}}`
