@@ -209,16 +209,14 @@ func (q *quarantine) cloudResource(i int, group string) {
 // observes tells whether the definition of an object's kind has management policies, as
 // far as it is in the state.
 func (q *quarantine) observes(i int) bool {
-	gk := q.objects[i].ID().GroupKind()
-	for _, o := range q.objects {
-		if o.ID().GroupKind() != definitionKind || str(o.Object, "spec", "group") != gk.Group || str(o.Object, "spec", "names", "kind") != gk.Kind {
-			continue
-		}
-		for _, v := range list(o.Object, "spec", "versions") {
-			spec := mapping(v, "schema", "openAPIV3Schema", "properties", "spec", "properties", "managementPolicies")
-			if str(v, "name") == q.objects[i].GroupVersionKind().Version && spec != nil {
-				return true
-			}
+	by, defined := q.defined[q.objects[i].ID().GroupKind()]
+	if !defined {
+		return false
+	}
+	for _, v := range list(q.objects[by].Object, "spec", "versions") {
+		spec := mapping(v, "schema", "openAPIV3Schema", "properties", "spec", "properties", "managementPolicies")
+		if str(v, "name") == q.objects[i].GroupVersionKind().Version && spec != nil {
+			return true
 		}
 	}
 	return false

@@ -63,22 +63,30 @@ type quarantine struct {
 	warnings []string
 	// still are the products of which a controller was stopped.
 	still map[string]*product
-	// defined kinds, by a CustomResourceDefinition of the state.
-	defined map[schema.GroupKind]bool
+	// defined kinds, and which CustomResourceDefinition of the state does it.
+	defined map[schema.GroupKind]int
+	// inNamespace are the workloads of each namespace.
+	inNamespace map[string][]*workload
+	// scalers are objects that give a workload its replicas.
+	scalers []int
 }
 
 func newQuarantine(objects []manifests.Object, o Options) *quarantine {
 	q := &quarantine{
 		o: o, objects: slices.Clone(objects), copied: map[int]bool{}, gone: map[int]bool{}, index: map[manifests.ID]int{},
-		changes: map[int][]Change{}, still: map[string]*product{}, defined: map[schema.GroupKind]bool{},
+		changes: map[int][]Change{}, still: map[string]*product{}, defined: map[schema.GroupKind]int{}, inNamespace: map[string][]*workload{},
 	}
 	for i, obj := range q.objects {
 		q.index[obj.ID()] = i
 		if obj.ID().GroupKind() == definitionKind {
-			q.defined[schema.GroupKind{Group: str(obj.Object, "spec", "group"), Kind: str(obj.Object, "spec", "names", "kind")}] = true
+			q.defined[schema.GroupKind{Group: str(obj.Object, "spec", "group"), Kind: str(obj.Object, "spec", "names", "kind")}] = i
+		}
+		if kind := obj.GetKind(); kind == "HorizontalPodAutoscaler" || kind == "ScaledObject" {
+			q.scalers = append(q.scalers, i)
 		}
 		if w := workloadOf(obj, i); w != nil {
 			q.pods = append(q.pods, w)
+			q.inNamespace[w.id.Namespace] = append(q.inNamespace[w.id.Namespace], w)
 		}
 	}
 	return q

@@ -167,15 +167,12 @@ func (q *quarantine) suspend(w *workload, rule, why string) {
 
 // heldDown leaves out what would give a stopped workload replicas again.
 func (q *quarantine) heldDown(w *workload) {
-	for i, o := range q.objects {
-		id := o.ID()
-		if id.Namespace != w.id.Namespace || str(o.Object, "spec", "scaleTargetRef", "name") != w.id.Name {
+	for _, i := range q.scalers {
+		o := q.objects[i]
+		if o.GetNamespace() != w.id.Namespace || str(o.Object, "spec", "scaleTargetRef", "name") != w.id.Name {
 			continue
 		}
-		if kind := cmp.Or(str(o.Object, "spec", "scaleTargetRef", "kind"), "Deployment"); kind != w.id.Kind {
-			continue
-		}
-		if id.Kind == "HorizontalPodAutoscaler" || id.Kind == "ScaledObject" {
+		if kind := cmp.Or(str(o.Object, "spec", "scaleTargetRef", "kind"), "Deployment"); kind == w.id.Kind {
 			q.omit(i, "KnownController", fmt.Sprintf("it would scale %s, which is stopped", w.id))
 		}
 	}
