@@ -94,6 +94,7 @@ spec:
   source: {url: "file://%s"}
   cluster: {name: %s, path: cluster}
   state: [{path: state}]
+  drill: {profile: None} # what it is compared with is applied as it is
 `, name, repository, name)
 	return plan, os.WriteFile(plan, []byte(content), 0o600)
 }

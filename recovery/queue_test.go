@@ -31,6 +31,8 @@ func TestQueue(t *testing.T) {
 	manual.Spec.Schedule = nil
 	stopped := scheduled("s", "stopped", 1, 9, 0, false)
 	stopped.Spec.Suspend = true
+	drill := scheduled("s", "drill", 1, 9, 0, false)
+	drill.Spec.Operation = v1alpha1.OperationDrill
 	for name, test := range map[string]struct {
 		others []v1alpha1.RecoveryRun
 		run    v1alpha1.RecoveryRun
@@ -45,6 +47,8 @@ func TestQueue(t *testing.T) {
 		"another was due earlier": {others: []v1alpha1.RecoveryRun{scheduled("s", "x", 1, 0, 0, false)}, run: scheduled("s", "a", 1, 0, 1, false), says: "2 of 2"},
 		"another was due later":   {others: []v1alpha1.RecoveryRun{scheduled("s", "x", 1, 0, 2, false)}, run: scheduled("s", "a", 1, 0, 1, false)},
 		"another is urgent":       {others: []v1alpha1.RecoveryRun{scheduled("s", "x", 1, 5, 2, false)}, run: scheduled("s", "a", 1, 0, 1, false), says: "2 of 2"},
+		"a drill goes last":       {others: []v1alpha1.RecoveryRun{drill}, run: scheduled("s", "a", 1, 0, 1, false)},
+		"a drill waits":           {others: []v1alpha1.RecoveryRun{scheduled("s", "x", 1, 0, 2, false)}, run: drill, says: "2 of 2"},
 		"another may start":       {others: []v1alpha1.RecoveryRun{scheduled("s", "x", 1, 0, 2, false)}, run: scheduled("s", "a", 1, 0, 1, false), taken: "x", says: "1 of 1"},
 		"it may start":            {others: []v1alpha1.RecoveryRun{scheduled("s", "x", 1, 0, 0, true)}, run: scheduled("s", "a", 1, 0, 1, false), taken: "a"},
 		"another schedule":        {others: []v1alpha1.RecoveryRun{scheduled("o", "x", 1, 0, 0, true)}, run: scheduled("s", "a", 1, 0, 1, false)},

@@ -287,6 +287,15 @@ func clip(text string, limit int) string {
 	return strings.ToValidUTF8(text[:limit-len(mark)], "") + mark
 }
 
+// saysNothing about the plan: the run ended before, or only a drill cannot be made.
+func saysNothing(reason string) bool {
+	switch reason {
+	case reasonInterrupted, "Cancelled", "RunDeleted", "NameTaken", "DrillRefused", "DrillProfileInvalid":
+		return true
+	}
+	return false
+}
+
 // RecordPlanReady says in the plan's status whether its last preflight found a fault.
 func RecordPlanReady(plan *v1alpha1.RecoveryPlan, run *v1alpha1.RecoveryRun, now time.Time) {
 	pinned := run.Status.Pinned
@@ -299,6 +308,9 @@ func RecordPlanReady(plan *v1alpha1.RecoveryPlan, run *v1alpha1.RecoveryRun, now
 		ObservedGeneration: plan.Generation, LastTransitionTime: metav1.NewTime(now),
 	}
 	if f := run.Status.Failure; f != nil && f.Phase == v1alpha1.PhasePreflight {
+		if saysNothing(f.Reason) {
+			return
+		}
 		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, f.Reason, f.Message
 	}
 	plan.Status.ObservedGeneration = plan.Generation

@@ -188,20 +188,6 @@ type Seed struct {
 	Namespace string `json:"namespace"`
 }
 
-// KnownKind is a kind that somebody else defines.
-type KnownKind struct {
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	Group string `json:"group"`
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	Kind string `json:"kind"`
-	// ClusterScoped objects are in no namespace.
-	//
-	// +optional
-	ClusterScoped bool `json:"clusterScoped,omitempty"`
-}
-
 // ChartMirror says where charts, artifacts and other Git repositories are read instead of
 // where the state says.
 //

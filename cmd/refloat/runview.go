@@ -132,7 +132,11 @@ func outcomeLine(run *v1alpha1.RecoveryRun) string {
 		if succeeded != nil {
 			message = succeeded.Message
 		}
-		return fmt.Sprintf("✗ %s failed: %s", strings.ToLower(string(run.Spec.Operation)), message)
+		how := "failed"
+		if run.Status.Outcome == v1alpha1.DrillInterrupted {
+			how = "interrupted"
+		}
+		return fmt.Sprintf("✗ %s %s: %s", strings.ToLower(string(run.Spec.Operation)), how, message)
 	}
 	line := fmt.Sprintf("✔ %s succeeded", strings.ToLower(string(run.Spec.Operation)))
 	if s := run.Status; s.RecoveredAt != nil && s.StartedAt != nil {

@@ -80,9 +80,9 @@ func (q *quarantine) deadServices() map[manifests.ID]string {
 			continue
 		}
 		by, alive := "", false
-		for _, w := range q.pods {
+		for _, w := range q.inNamespace[id.Namespace] {
 			switch {
-			case w.id.Namespace != id.Namespace || w.id.Kind == "CronJob" || w.id.Kind == "Job" || !selects(selector, w.podLabels):
+			case w.id.Kind == "CronJob" || w.id.Kind == "Job" || !selects(selector, w.podLabels):
 			case w.fate == stopped:
 				by = w.id.String()
 			default:
@@ -139,9 +139,10 @@ func (q *quarantine) unanswered() {
 }
 
 func (q *quarantine) unansweredBy(i int, gk schema.GroupKind, name string) {
+	_, defined := q.defined[gk]
 	switch {
 	case !q.still[name].acts(gk) || q.gone[i]:
-	case !q.defined[gk]:
+	case !defined:
 		q.omit(i, "KnownController", name+", which is stopped, would define its kind")
 	default:
 		if r := q.objects[i].Rules; r == nil || !r.HealthIgnored {

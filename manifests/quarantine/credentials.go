@@ -156,12 +156,33 @@ func (q *quarantine) keys(id manifests.ID) []string {
 	return keys
 }
 
+// disarm takes the credentials out of the environment of a workload's containers.
+func (q *quarantine) disarm(w *workload) {
+	q.edit(w.at)
+	pod := workloadOf(q.objects[w.at], w.at).pod
+	for _, kind := range []string{"initContainers", "containers"} {
+		for _, c := range list(pod, kind) {
+			all, _ := c["env"].([]any)
+			kept := slices.DeleteFunc(slices.Clone(all), func(e any) bool {
+				entry, _ := e.(map[string]any)
+				return telling(str(entry, "name"))
+			})
+			if len(kept) < len(all) {
+				c["env"] = kept
+			}
+		}
+	}
+}
+
 // accounts takes the identities from ServiceAccounts that nothing needs which runs as the
 // repository has it: those of stopped and disarmed controllers, and those that nobody uses
 // here, which an operator may give to pods that no rule sees.
 func (q *quarantine) accounts() {
 	needed := map[manifests.ID]bool{}
 	for _, w := range q.pods {
+		if w.fate == disarmed {
+			q.disarm(w)
+		}
 		if w.fate == allowed || w.fate == serves {
 			needed[w.account()] = true
 		}

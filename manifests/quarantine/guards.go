@@ -171,9 +171,13 @@ var private = []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.
 // nodeCache is where the name server of a node listens, if there is one.
 const nodeCache = "169.254.20.10/32"
 
+// kubelet is the port of each node's agent, which serves metrics.
+const kubelet = 10250
+
 // destinations are what pods may connect to: each other, name servers, the API server and
 // what the plan says. A connection to the API server's Service is judged, by most networks,
-// by the address behind it, which is not known yet: so its port is open on private networks.
+// by the address behind it, which is not known yet: so its port is open on private networks,
+// and that of the nodes' agents, too.
 func (q *quarantine) destinations() []any {
 	ports := q.o.APIPorts
 	if len(ports) == 0 {
@@ -182,7 +186,7 @@ func (q *quarantine) destinations() []any {
 	rules := []any{
 		map[string]any{"to": []any{map[string]any{"namespaceSelector": map[string]any{}}}},
 		map[string]any{"to": blocks(nodeCache), "ports": append(portList("UDP", 53), portList("TCP", 53)...)},
-		map[string]any{"to": blocks(private...), "ports": portList("TCP", ports...)},
+		map[string]any{"to": blocks(private...), "ports": append(portList("TCP", ports...), portList("TCP", kubelet)...)},
 	}
 	if len(q.o.Networks) > 0 {
 		rules = append(rules, map[string]any{"to": blocks(q.o.Networks...)})

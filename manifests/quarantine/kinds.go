@@ -1,10 +1,13 @@
 package quarantine
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/refloat-dev/refloat/manifests/builtin"
 )
 
 // kindRule changes the objects of a kind.
@@ -36,6 +39,8 @@ var kindRules = map[schema.GroupKind]kindRule{
 	{Group: "crd.projectcalico.org", Kind: "GlobalNetworkPolicy"}:   otherPolicy,
 	{Group: "policy.networking.k8s.io", Kind: "AdminNetworkPolicy"}: otherPolicy,
 
+	{Group: "gateway.networking.k8s.io", Kind: "Gateway"}:        gateway,
+	{Group: "gateway.envoyproxy.io", Kind: "EnvoyProxy"}:         envoyProxy,
 	{Group: "monitoring.coreos.com", Kind: "AlertmanagerConfig"}: alertmanagerConfig,
 	{Group: "monitoring.coreos.com", Kind: "Prometheus"}:         prometheus,
 	{Group: "monitoring.coreos.com", Kind: "PrometheusAgent"}:    prometheus,
@@ -121,13 +126,21 @@ func (q *quarantine) byKind() {
 // classified is an object without pods that the plan names.
 func (q *quarantine) classified(i int, how How) {
 	const why = "the plan says so (spec.drill.neutralise)"
-	if how == Suspend {
+	o := q.objects[i]
+	switch {
+	case how == Omit:
+		q.omit(i, byPlan, why)
+	case how == Suspend && builtin.Lookup(o.ID().GroupKind()) == nil:
 		if q.set(i, true, "spec", "suspend") {
-			q.record(i, "Neutralised", "is suspended", why)
+			q.record(i, byPlan, "is suspended", why)
 		}
-		return
+		q.rules(i).HealthIgnored = true
+	case how == ScaleToZero && mapping(o.Object, "spec")["replicas"] != nil:
+		q.set(i, int64(0), "spec", "replicas")
+		q.record(i, byPlan, "has 0 replicas", why)
+	default:
+		q.refuse(i, fmt.Sprintf("cannot be neutralised by %s, as spec.drill.neutralise of the plan has it", how), "write how: Omit")
 	}
-	q.omit(i, "Neutralised", why)
 }
 
 func leftOut(rule, why string) kindRule {
@@ -196,16 +209,14 @@ func (q *quarantine) cloudResource(i int, group string) {
 // observes tells whether the definition of an object's kind has management policies, as
 // far as it is in the state.
 func (q *quarantine) observes(i int) bool {
-	gk := q.objects[i].ID().GroupKind()
-	for _, o := range q.objects {
-		if o.ID().GroupKind() != definitionKind || str(o.Object, "spec", "group") != gk.Group || str(o.Object, "spec", "names", "kind") != gk.Kind {
-			continue
-		}
-		for _, v := range list(o.Object, "spec", "versions") {
-			spec := mapping(v, "schema", "openAPIV3Schema", "properties", "spec", "properties", "managementPolicies")
-			if str(v, "name") == q.objects[i].GroupVersionKind().Version && spec != nil {
-				return true
-			}
+	by, defined := q.defined[q.objects[i].ID().GroupKind()]
+	if !defined {
+		return false
+	}
+	for _, v := range list(q.objects[by].Object, "spec", "versions") {
+		spec := mapping(v, "schema", "openAPIV3Schema", "properties", "spec", "properties", "managementPolicies")
+		if str(v, "name") == q.objects[i].GroupVersionKind().Version && spec != nil {
+			return true
 		}
 	}
 	return false

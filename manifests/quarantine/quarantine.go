@@ -2,6 +2,7 @@ package quarantine
 
 import (
 	"cmp"
+	"fmt"
 	"reflect"
 	"slices"
 
@@ -21,6 +22,10 @@ func Apply(objects []manifests.Object, units []manifests.Unit, o Options) (*Resu
 	}
 	q.accounts()
 	q.byKind()
+	if len(q.refusals) > 0 {
+		return nil, &RefusedError{Refusals: q.refusals}
+	}
+	q.unused()
 	q.backends()
 	q.unanswered()
 	guards := q.guards()
@@ -58,22 +63,30 @@ type quarantine struct {
 	warnings []string
 	// still are the products of which a controller was stopped.
 	still map[string]*product
-	// defined kinds, by a CustomResourceDefinition of the state.
-	defined map[schema.GroupKind]bool
+	// defined kinds, and which CustomResourceDefinition of the state does it.
+	defined map[schema.GroupKind]int
+	// inNamespace are the workloads of each namespace.
+	inNamespace map[string][]*workload
+	// scalers are objects that give a workload its replicas.
+	scalers []int
 }
 
 func newQuarantine(objects []manifests.Object, o Options) *quarantine {
 	q := &quarantine{
 		o: o, objects: slices.Clone(objects), copied: map[int]bool{}, gone: map[int]bool{}, index: map[manifests.ID]int{},
-		changes: map[int][]Change{}, still: map[string]*product{}, defined: map[schema.GroupKind]bool{},
+		changes: map[int][]Change{}, still: map[string]*product{}, defined: map[schema.GroupKind]int{}, inNamespace: map[string][]*workload{},
 	}
 	for i, obj := range q.objects {
 		q.index[obj.ID()] = i
 		if obj.ID().GroupKind() == definitionKind {
-			q.defined[schema.GroupKind{Group: str(obj.Object, "spec", "group"), Kind: str(obj.Object, "spec", "names", "kind")}] = true
+			q.defined[schema.GroupKind{Group: str(obj.Object, "spec", "group"), Kind: str(obj.Object, "spec", "names", "kind")}] = i
+		}
+		if kind := obj.GetKind(); kind == "HorizontalPodAutoscaler" || kind == "ScaledObject" {
+			q.scalers = append(q.scalers, i)
 		}
 		if w := workloadOf(obj, i); w != nil {
 			q.pods = append(q.pods, w)
+			q.inNamespace[w.id.Namespace] = append(q.inNamespace[w.id.Namespace], w)
 		}
 	}
 	return q
@@ -99,6 +112,23 @@ func (q *quarantine) class(id manifests.ID) *Class {
 		}
 	}
 	return nil
+}
+
+// unused patterns of the plan may be misspelt, and then something runs that should not.
+func (q *quarantine) unused() {
+	matches := func(p manifests.Pattern) bool {
+		return slices.ContainsFunc(q.objects, func(o manifests.Object) bool { return p.Matches(o.ID()) })
+	}
+	for i, c := range q.o.Neutralise {
+		if !matches(c.Pattern) {
+			q.warnings = append(q.warnings, fmt.Sprintf("spec.drill.neutralise[%d] of the plan selects no object of the state", i))
+		}
+	}
+	for i, e := range q.o.Allow {
+		if !matches(e.Pattern) {
+			q.warnings = append(q.warnings, fmt.Sprintf("spec.drill.allow[%d] of the plan selects no object of the state", i))
+		}
+	}
 }
 
 // edit gives an object that may be changed.

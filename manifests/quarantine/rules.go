@@ -34,6 +34,20 @@ func service(q *quarantine, i int) {
 	q.record(i, "LoadBalancer", "is of type ClusterIP instead of LoadBalancer", "a load balancer costs money, and may take the address of the real one")
 }
 
+// gateway controllers ask for a load balancer each. Those that can be told ask for an inner
+// Service; the others are refused by the guard, and the Gateway never gets an address.
+func gateway(q *quarantine, i int) {
+	q.annotate(i, "networking.istio.io/service-type", "ClusterIP")
+	q.rules(i).HealthIgnored = true
+	q.record(i, "LoadBalancer", "is not asked how it is", "it gets no address where there are no load balancers")
+}
+
+func envoyProxy(q *quarantine, i int) {
+	if q.set(i, "ClusterIP", "spec", "provider", "kubernetes", "envoyService", "type") {
+		q.record(i, "LoadBalancer", "asks for a Service of type ClusterIP", "a load balancer costs money, and may take the address of the real one")
+	}
+}
+
 // issuer signs by itself, so that Certificates become ready without any authority. An
 // issuer that signs with a key of the cluster does so already.
 func issuer(q *quarantine, i int) {

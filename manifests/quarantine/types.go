@@ -102,12 +102,17 @@ type Refusal struct {
 	Origin manifests.Origin
 	// Why it is dangerous.
 	Why string
+	// Instead of what to write into the plan, what is wrong with what it says.
+	Instead string
 }
 
 func (r Refusal) String() string {
 	at := r.Origin.String()
 	if at != "" {
 		at += ": "
+	}
+	if r.Instead != "" {
+		return fmt.Sprintf("%s%s %s: %s", at, r.Object, r.Why, r.Instead)
 	}
 	return fmt.Sprintf("%s%s %s, and no rule of the drill profile knows it; say in the plan what becomes of it in a drill: "+
 		"spec.drill.neutralise with {kind: %s, namespace: %s, name: %s, how: ScaleToZero}, or spec.drill.allow with a reason",

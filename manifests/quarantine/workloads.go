@@ -83,7 +83,7 @@ func (q *quarantine) judge(w *workload) {
 		return
 	}
 	if c := q.class(w.id); c != nil {
-		q.neutralise(w, c.How, "Neutralised", "the plan says so (spec.drill.neutralise)")
+		q.neutralise(w, c.How, byPlan, "the plan says so (spec.drill.neutralise)")
 		return
 	}
 	switch p := w.product; {
@@ -112,14 +112,29 @@ func (q *quarantine) neutralise(w *workload, how How, rule, why string) {
 	if w.product != nil && w.product.fate == stopped {
 		q.still[w.product.name] = w.product
 	}
+	_, known := podPaths[w.id.GroupKind()]
 	switch {
 	case how == Omit:
 		q.omit(w.at, rule, why)
-	case how == Suspend, w.id.Kind == "CronJob":
+	case w.id.Group == "batch" || how == Suspend && !known:
 		q.suspend(w, rule, why)
-	default:
+	case how == Suspend:
+		q.refuse(w.at, "cannot be suspended, as spec.drill.neutralise of the plan has it", "its kind has no spec.suspend; write how: ScaleToZero, or Omit")
+	case known || mapping(q.objects[w.at].Object, "spec")["replicas"] != nil:
 		q.scaleToZero(w, rule, why)
+	case rule == byPlan:
+		q.refuse(w.at, "cannot be scaled to zero, as spec.drill.neutralise of the plan has it", "it has no spec.replicas; write how: Omit, or Suspend if its kind has spec.suspend")
+	default:
+		q.omit(w.at, rule, why)
 	}
+}
+
+// byPlan is the rule of what the plan neutralises.
+const byPlan = "Neutralised"
+
+func (q *quarantine) refuse(i int, why, instead string) {
+	o := q.objects[i]
+	q.refusals = append(q.refusals, Refusal{Object: o.ID(), Origin: o.Origin, Why: why, Instead: instead})
 }
 
 // scaleToZero stops a workload whose kind counts pods. A DaemonSet is sent to nodes that
@@ -152,15 +167,12 @@ func (q *quarantine) suspend(w *workload, rule, why string) {
 
 // heldDown leaves out what would give a stopped workload replicas again.
 func (q *quarantine) heldDown(w *workload) {
-	for i, o := range q.objects {
-		id := o.ID()
-		if id.Namespace != w.id.Namespace || str(o.Object, "spec", "scaleTargetRef", "name") != w.id.Name {
+	for _, i := range q.scalers {
+		o := q.objects[i]
+		if o.GetNamespace() != w.id.Namespace || str(o.Object, "spec", "scaleTargetRef", "name") != w.id.Name {
 			continue
 		}
-		if kind := cmp.Or(str(o.Object, "spec", "scaleTargetRef", "kind"), "Deployment"); kind != w.id.Kind {
-			continue
-		}
-		if id.Kind == "HorizontalPodAutoscaler" || id.Kind == "ScaledObject" {
+		if kind := cmp.Or(str(o.Object, "spec", "scaleTargetRef", "kind"), "Deployment"); kind == w.id.Kind {
 			q.omit(i, "KnownController", fmt.Sprintf("it would scale %s, which is stopped", w.id))
 		}
 	}

@@ -1,6 +1,7 @@
 package capi
 
 import (
+	"net/netip"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -24,17 +25,19 @@ func NetworkOf(sources []Source) Network {
 		}
 		for _, of := range []string{"pods", "services"} {
 			blocks, _, _ := unstructured.NestedStringSlice(src.Object.Object, "spec", "clusterNetwork", of, "cidrBlocks")
-			n.CIDRs = append(n.CIDRs, blocks...)
+			for _, block := range blocks {
+				if _, err := netip.ParsePrefix(block); err == nil {
+					n.CIDRs = append(n.CIDRs, block)
+				}
+			}
 		}
 		// Clouds that run control planes serve the API like any web site.
 		if kind, _, _ := unstructured.NestedString(src.Object.Object, "spec", "controlPlaneRef", "kind"); strings.Contains(kind, "Managed") {
 			n.APIPort = 443
 		}
 		port, _, _ := unstructured.NestedFieldNoCopy(src.Object.Object, "spec", "clusterNetwork", "apiServerPort")
-		switch p := port.(type) {
-		case int64:
-			n.APIPort = int32(p)
-		case float64:
+		const highest = 65535
+		if p, ok := port.(int64); ok && p > 0 && p <= highest {
 			n.APIPort = int32(p)
 		}
 	}

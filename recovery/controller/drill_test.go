@@ -99,6 +99,33 @@ func TestDrillEndedInAnyPhaseCleansUp(t *testing.T) {
 	}
 }
 
+// TestInterruptedDrillKilledAtEveryWrite kills the controller at each write between the
+// interruption and the end, before and after it takes effect.
+func TestInterruptedDrillKilledAtEveryWrite(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		for k := 1; ; k++ {
+			w := newWorld(t)
+			w.plan(nil)
+			inc := w.existing(earlier)
+			w.order("run", v1alpha1.OperationDrill)
+			w.stopIn("run", v1alpha1.PhaseWaves)
+			w.order("urgent", v1alpha1.OperationRebuild)
+			w.killAt, w.after = w.writes+k, after
+			run := w.finish("run")
+			if run.Status.Outcome != v1alpha1.DrillInterrupted || !meta.IsStatusConditionTrue(run.Status.Conditions, v1alpha1.ConditionCleanedUp) {
+				t.Fatalf("killed at write %d, after=%t: outcome %q, conditions %+v", k, after, run.Status.Outcome, run.Status.Conditions)
+			}
+			if left := w.clusters(); len(left) != 1 || w.uid("dev") != inc.UID {
+				t.Fatalf("killed at write %d, after=%t: clusters %v", k, after, left)
+			}
+			if w.killAt != 0 { // the end came before
+				t.Logf("%d writes, killed at each, after=%t", k-1, after)
+				break
+			}
+		}
+	}
+}
+
 // TestUrgentRunNeedNotWaitForCleanup takes the lock while a drill still deletes its cluster.
 func TestUrgentRunNeedNotWaitForCleanup(t *testing.T) {
 	w := newWorld(t)

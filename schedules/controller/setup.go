@@ -214,7 +214,7 @@ func ofPlan(cached client.Reader) handler.MapFunc {
 func ofRun(cached client.Reader) handler.MapFunc {
 	return func(ctx context.Context, o client.Object) []reconcile.Request {
 		run, ok := o.(*v1alpha1.RecoveryRun)
-		if !ok || run.Spec.Operation == v1alpha1.OperationDrill {
+		if !ok || run.Spec.Operation == v1alpha1.OperationDrill && run.Status.FinishedAt == nil {
 			return nil
 		}
 		return schedulesOfNamed(ctx, cached, client.ObjectKey{Namespace: run.Namespace, Name: run.Spec.PlanRef.Name})
