@@ -126,7 +126,9 @@ func TestPolicyProposes(t *testing.T) {
 
 	revive = keepDead(t, primary)
 	second := awaitPolicy(t, primary, "another proposal", func(p *v1alpha1.FailoverPolicy) bool { return proposes(p) && p.Status.Outage.Run != first }).Status.Outage.Run
-	run := await(t, second, "the approval", func(r *v1alpha1.RecoveryRun) bool { return inPhase(v1alpha1.PhaseApproval)(r) && r.Status.Waiting != nil })
+	run := await(t, second, "the approval", func(r *v1alpha1.RecoveryRun) bool {
+		return inPhase(v1alpha1.PhaseApproval)(r) && r.Status.Waiting != nil
+	})
 	if e := run.Spec.Proposal.Evidence; len(e) != 2 || e[0].State != v1alpha1.SignalFailing || e[1].Name != "observer/b" || run.Spec.Proposal.ClusterUID != run.Status.Previous.UID {
 		t.Errorf("the evidence is %+v", e)
 	}

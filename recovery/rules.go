@@ -53,11 +53,9 @@ func whenQueued(o Observation) *Decision {
 		return &Decision{Action: Wait, Waiting: suspended}
 	case !hasFinalizer(o.Run):
 		return &Decision{Action: AddFinalizer}
-	case o.Stopped != "" && Automated(o.Run) && o.Lock.State != LockMine:
-		return &Decision{Action: Wait, Waiting: "the gate to open: " + o.Stopped, Until: o.Run.CreationTimestamp.Add(queuePatience), Again: lookInQueue}
-	case o.Behind != "" && o.Lock.State != LockMine:
+	case notItsTurn(o) != "" && o.Lock.State != LockMine:
 		until := o.Run.CreationTimestamp.Add(queuePatience)
-		return &Decision{Action: Wait, Waiting: o.Behind, Until: until, Again: lookInQueue}
+		return &Decision{Action: Wait, Waiting: notItsTurn(o), Until: until, Again: lookInQueue}
 	case o.Lock.State == LockFree:
 		return &Decision{Action: TakeLock}
 	case o.Lock.State == LockUnreadable:
@@ -71,6 +69,14 @@ func whenQueued(o Observation) *Decision {
 		}
 	}
 	return &Decision{Action: Start}
+}
+
+// notItsTurn says what a run waits for that may not start yet; empty when it may.
+func notItsTurn(o Observation) string {
+	if o.Stopped != "" && Automated(o.Run) {
+		return "the gate to open: " + o.Stopped
+	}
+	return o.Behind
 }
 
 // unqueued tidies up behind a run that was deleted before it started.

@@ -66,6 +66,12 @@ func (r *Report) asked(run *v1alpha1.RecoveryRun) {
 			r.Schedule.ReadyBy = &at
 		}
 	}
+	if p := run.Spec.Proposal; p != nil {
+		r.Proposal = &Proposal{Policy: p.PolicyRef.Name, OutageSince: p.OutageSince.UTC()}
+		for _, e := range p.Evidence {
+			r.Proposal.Evidence = append(r.Proposal.Evidence, Said{Signal: e.Name, State: string(e.State), Since: e.Since.UTC(), Message: e.Message})
+		}
+	}
 	if a := run.Status.Approval; a != nil {
 		r.Approval = &Approval{RequestedAt: a.RequestedAt.UTC(), By: a.ApprovedBy, At: timeOf(a.ApprovedAt), Reason: a.Reason}
 	}

@@ -8,6 +8,7 @@ package report
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -27,10 +28,12 @@ type Report struct {
 	Cluster   string                `json:"cluster,omitempty"`
 	Reason    string                `json:"reason,omitempty"`
 	// RequestedBy is the user who ordered the run, and Schedule what ordered it if nobody did.
-	RequestedBy string     `json:"requestedBy,omitempty"`
-	Schedule    *Schedule  `json:"schedule,omitempty"`
-	Approval    *Approval  `json:"approval,omitempty"`
-	OrderedAt   *time.Time `json:"orderedAt,omitempty"`
+	RequestedBy string    `json:"requestedBy,omitempty"`
+	Schedule    *Schedule `json:"schedule,omitempty"`
+	// Proposal is the outage that the run was ordered for, if it was.
+	Proposal  *Proposal  `json:"proposal,omitempty"`
+	Approval  *Approval  `json:"approval,omitempty"`
+	OrderedAt *time.Time `json:"orderedAt,omitempty"`
 	// OverridesHolds says that the run was to heed no hold; HoldsOverridden were in force.
 	OverridesHolds  bool   `json:"overridesHolds,omitempty"`
 	HoldsOverridden []Hold `json:"holdsOverridden,omitempty"`
@@ -143,6 +146,29 @@ type Approval struct {
 	By          string     `json:"by,omitempty"`
 	At          *time.Time `json:"at,omitempty"`
 	Reason      string     `json:"reason,omitempty"`
+}
+
+// Proposal of a failover policy, with what each signal said.
+type Proposal struct {
+	Policy      string    `json:"policy"`
+	OutageSince time.Time `json:"outageSince"`
+	Evidence    []Said    `json:"evidence,omitempty"`
+}
+
+// Said is what one signal said of the cluster.
+type Said struct {
+	Signal  string    `json:"signal"`
+	State   string    `json:"state"`
+	Since   time.Time `json:"since"`
+	Message string    `json:"message,omitempty"`
+}
+
+func (s Said) String() string {
+	text := fmt.Sprintf("%s was %s since %s", s.Signal, s.State, s.Since.Format(time.RFC3339))
+	if s.Message != "" {
+		text += ": " + s.Message
+	}
+	return text
 }
 
 // Hold that was in force when the cluster was deleted.

@@ -144,6 +144,12 @@ func (r *Report) orders(row func(name, value string)) {
 	if s := r.Schedule; s != nil {
 		row("by schedule", fmt.Sprintf("%s, for %s", s.Name, s.Nominal))
 	}
+	if p := r.Proposal; p != nil {
+		row("by policy", fmt.Sprintf("%s, for an outage since %s", p.Policy, p.OutageSince.Format(time.RFC3339)))
+		for _, e := range p.Evidence {
+			row("evidence", e.String())
+		}
+	}
 	if a := r.Approval; a != nil && a.At != nil {
 		row("approved by", fmt.Sprintf("%s at %s", a.By, a.At.Format(time.RFC3339)))
 		row("approved because", a.Reason)

@@ -175,6 +175,12 @@ func asked(r *report.Report) []fact {
 			add("ready by", stamp(*s.ReadyBy))
 		}
 	}
+	if p := r.Proposal; p != nil {
+		add("by policy", fmt.Sprintf("%s, for an outage since %s", p.Policy, stamp(p.OutageSince)))
+		for _, e := range p.Evidence {
+			add("evidence", e.String())
+		}
+	}
 	if a := r.Approval; a != nil {
 		value := "asked for at " + stamp(a.RequestedAt) + ", and not given"
 		if a.At != nil {

@@ -56,6 +56,12 @@ func head(b *bytes.Buffer, r *report.Report) {
 	if s := r.Schedule; s != nil {
 		row("by schedule", fmt.Sprintf("%s for %s", code(s.Name), code(s.Nominal)))
 	}
+	if p := r.Proposal; p != nil {
+		row("by policy", fmt.Sprintf("%s, for an outage since %s", code(p.Policy), stamp(p.OutageSince)))
+		for _, e := range p.Evidence {
+			row("evidence", code(e.String()))
+		}
+	}
 	if a := r.Approval; a != nil && a.At != nil {
 		row("approved by", fmt.Sprintf("%s at %s %s", code(a.By), stamp(*a.At), code(a.Reason)))
 	}
