@@ -175,6 +175,24 @@ func TestSeedsCount(t *testing.T) {
 	}
 }
 
+// TestCustomObjectsWithCredentials become pods by the hand of operators.
+func TestCustomObjectsWithCredentials(t *testing.T) {
+	workflow := `{apiVersion: argoproj.io/v1alpha1, kind: Workflow, metadata: {name: w, namespace: a}, spec: {templates: [{container: {env: [{name: AWS_SECRET_ACCESS_KEY, value: geheim}]}}]}}`
+	_, err := quarantine.Apply(parse(t, workflow), nil, quarantine.Options{})
+	if err == nil || !strings.Contains(err.Error(), "s/all.yaml:1: Workflow.argoproj.io a/w has cloud credentials in AWS_SECRET_ACCESS_KEY") || strings.Contains(err.Error(), "geheim") {
+		t.Errorf("not refused, or not well: %v", err)
+	}
+	pattern := manifests.Pattern{Kind: "Workflow"}
+	if r := drill(t, workflow, quarantine.Options{Neutralise: []quarantine.Class{{Pattern: pattern, How: quarantine.Omit}}}); find(r, "Workflow", "w") != nil {
+		t.Error("it is not left out")
+	}
+	if r := drill(t, workflow, quarantine.Options{Allow: []quarantine.Exception{{Pattern: pattern, Reason: "reads only"}}}); find(r, "Workflow", "w") == nil {
+		t.Error("it is left out though the plan allows it")
+	}
+	// What a stopped tool reads does nothing.
+	drill(t, `{apiVersion: helm.toolkit.fluxcd.io/v2, kind: HelmRelease, metadata: {name: h, namespace: a}, spec: {values: {env: [{name: AWS_REGION}]}}}`, quarantine.Options{})
+}
+
 func TestDisarmedControllersLoseTheirEnvironment(t *testing.T) {
 	in := deployment("d", `{containers: [{name: c, image: cert-manager-controller, env: [{name: AWS_ACCESS_KEY_ID, value: x}, {name: POD_NAMESPACE, value: y}]}]}`)
 	if pod := jsonOf(t, find(drill(t, in, quarantine.Options{}), "Deployment", "d").Object); strings.Contains(pod, "AWS_") || !strings.Contains(pod, "POD_NAMESPACE") {

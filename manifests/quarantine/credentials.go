@@ -2,10 +2,12 @@ package quarantine
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/builtin"
 )
 
 // identities are annotations by which a ServiceAccount or a pod gets an identity in a cloud.
@@ -172,6 +174,54 @@ func (q *quarantine) disarm(w *workload) {
 			}
 		}
 	}
+}
+
+// deepest nesting that is searched; the API server takes no deeper one either.
+const deepest = 64
+
+// armed names an environment variable with credentials somewhere in a custom object, from
+// which an operator makes pods that no rule sees; empty when there is none, or when nothing
+// acts on the object.
+func (q *quarantine) armed(i int) string {
+	o := q.objects[i]
+	gk := o.ID().GroupKind()
+	if builtin.Lookup(gk) != nil || workloadOf(o, i) != nil {
+		return ""
+	}
+	for _, p := range q.still {
+		if p.acts(gk) {
+			return ""
+		}
+	}
+	return armedIn(o.Object, deepest)
+}
+
+func armedIn(v any, depth int) string {
+	if depth == 0 {
+		return ""
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			if key == "env" || key == "extraEnv" || key == "extraEnvs" {
+				for _, e := range list(v, key) {
+					if name := str(e, "name"); telling(name) {
+						return name
+					}
+				}
+			}
+			if found := armedIn(v[key], depth-1); found != "" {
+				return found
+			}
+		}
+	case []any:
+		for _, item := range v {
+			if found := armedIn(item, depth-1); found != "" {
+				return found
+			}
+		}
+	}
+	return ""
 }
 
 // accounts takes the identities from ServiceAccounts that nothing needs which runs as the

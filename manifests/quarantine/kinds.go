@@ -117,6 +117,10 @@ func (q *quarantine) byKind() {
 			rule(q, i)
 		case suspends != nil:
 			suspends(q, i)
+		case q.armed(i) != "":
+			q.refuse(i, "has cloud credentials in "+q.armed(i)+" of what its operator starts, and no rule of the drill profile knows it",
+				fmt.Sprintf("say in the plan what becomes of it in a drill: spec.drill.neutralise with {kind: %s, namespace: %s, name: %s, how: Omit}, or spec.drill.allow with a reason",
+					id.Kind, quoted(id.Namespace), id.Name))
 		default:
 			q.cloudResource(i, id.Group)
 		}
