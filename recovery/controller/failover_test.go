@@ -325,7 +325,9 @@ func TestFenceHookIsMended(t *testing.T) {
 	w.plan(byHook)
 	w.other()
 	w.existing(earlier)
-	w.hook = func(outbound.Message) (string, error) { return "", outbound.Refusal("power.example.com answers 403 Forbidden") }
+	w.hook = func(outbound.Message) (string, error) {
+		return "", outbound.Refusal("power.example.com answers 403 Forbidden")
+	}
 	w.order("over", v1alpha1.OperationFailover)
 	w.until("over", "the question", recovery.AskedUnfenced)
 	for range 10 {

@@ -32,9 +32,6 @@ func goesOn(f *v1alpha1.Failure) bool {
 // remedies of a failure, by its reason.
 func remedies(run *v1alpha1.RecoveryRun) []string {
 	f := run.Status.Failure
-	if do := ofTakeover(run); do != nil {
-		return do
-	}
 	fix := func(what ...string) []string { return append(what, again(run)) }
 	switch f.Reason {
 	case "PlanNotFound":
@@ -99,6 +96,9 @@ func aboutLoss(reason, plan string) []string {
 
 // byPhase is what to do about reasons that say less than the place.
 func byPhase(run *v1alpha1.RecoveryRun, f *v1alpha1.Failure) []string {
+	if do := ofTakeover(run); do != nil {
+		return do
+	}
 	target := ""
 	if run.Status.Target != nil {
 		target = run.Status.Target.Name
