@@ -54,7 +54,7 @@ func Post(ctx context.Context, m Message) (answer string, err error) {
 	request.Header.Set("Idempotency-Key", m.Key)
 	m.Credentials.Sign(request.Header, body, m.Now)
 	host, last := request.URL.Host, error(nil)
-	c, err := hookClient(request.URL.Hostname(), m.Credentials.CA, &last)
+	c, err := hookClient(request.URL.Hostname(), m, &last)
 	if err != nil {
 		return "", err
 	}
@@ -83,8 +83,13 @@ func Post(ctx context.Context, m Message) (answer string, err error) {
 
 // hookClient repeats until the context ends, keeps the last problem, and follows no
 // redirect.
-func hookClient(host string, ca []byte, last *error) (*retryablehttp.Client, error) {
+func hookClient(host string, m Message, last *error) (*retryablehttp.Client, error) {
 	c := Client(host)
+	transport, ok := c.HTTPClient.Transport.(*http.Transport)
+	if !ok {
+		return nil, errors.New("the HTTP client has no transport of its own")
+	}
+	transport.ResponseHeaderTimeout = 0 // to power a machine off takes a while; the message has a limit
 	c.RetryMax = tries
 	c.HTTPClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	policy := c.CheckRetry
@@ -100,16 +105,14 @@ func hookClient(host string, ca []byte, last *error) (*retryablehttp.Client, err
 		}
 		return policy(ctx, response, err)
 	}
-	if len(ca) == 0 {
+	if len(m.Credentials.CA) == 0 {
 		return c, nil
 	}
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(ca) {
+	if !pool.AppendCertsFromPEM(m.Credentials.CA) {
 		return nil, Refusal("ca.crt of its Secret holds no certificate in PEM")
 	}
-	if transport, ok := c.HTTPClient.Transport.(*http.Transport); ok {
-		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-	}
+	transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	return c, nil
 }
 

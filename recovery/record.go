@@ -181,7 +181,7 @@ func RecordWaiting(run *v1alpha1.RecoveryRun, d Decision, now time.Time) bool {
 	if since.IsZero() {
 		since = now
 	}
-	if until.IsZero() {
+	if until.IsZero() && !AskedUnfenced(run) { // a person has no limit
 		until = Deadline(run)
 	}
 	s.Waiting = &v1alpha1.Waiting{For: text, Since: *micro(since)}

@@ -116,6 +116,9 @@ func (r *Reconciler) actOnFailover(ctx context.Context, o recovery.Observation, 
 		err := r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) { recovery.RecordAskUnfenced(run, d.Message, now) })
 		if err == nil {
 			r.event(o.Run, "CouldNotFence", "%s", d.Message)
+			if call := recovery.PendingCall(o.Run); call != nil {
+				r.work.used(callKey(o.Run.UID, call)) // it is tried again meanwhile
+			}
 		}
 		return err
 	case recovery.TakeUnfenced:

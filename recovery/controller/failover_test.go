@@ -319,6 +319,30 @@ func TestCouldNotFence(t *testing.T) {
 	}
 }
 
+// TestFenceHookIsMended goes on by itself when the hook answers after all.
+func TestFenceHookIsMended(t *testing.T) {
+	w := newWorld(t)
+	w.plan(byHook)
+	w.other()
+	w.existing(earlier)
+	w.hook = func(outbound.Message) (string, error) {
+		return "", outbound.Refusal("power.example.com answers 403 Forbidden")
+	}
+	w.order("over", v1alpha1.OperationFailover)
+	w.until("over", "the question", recovery.AskedUnfenced)
+	for range 10 {
+		w.step("over")
+	}
+	if len(w.posts) < 3 || len(w.calls()) != 1 {
+		t.Errorf("%d messages with the keys %v, want the same again", len(w.posts), w.calls())
+	}
+	w.hook = nil
+	run := w.succeeds("over")
+	if f := run.Status.Failover.Fence; f.Outcome != v1alpha1.FenceDone || !meta.IsStatusConditionTrue(run.Status.Conditions, v1alpha1.ConditionFenced) {
+		t.Errorf("fence %+v", f)
+	}
+}
+
 // TestFenceTakesTooLong asks a person, and goes on by itself when the deletion ends after all.
 func TestFenceTakesTooLong(t *testing.T) {
 	w := newWorld(t)

@@ -66,7 +66,7 @@ func (r *Reconciler) actOnHooks(ctx context.Context, o recovery.Observation, ste
 }
 
 // call a hook, unless somebody else has the run by now. No good answer within the time-out
-// is a Fault.
+// is a Fault, unless people know already and may mend it: then it is tried again.
 func (r *Reconciler) call(ctx context.Context, o recovery.Observation, call *recovery.Call) (string, error) {
 	if err := r.inCharge(ctx, o); err != nil {
 		return "", err
@@ -85,7 +85,7 @@ func (r *Reconciler) call(ctx context.Context, o recovery.Observation, call *rec
 		m.Credentials = outbound.CredentialsOf(s.Data)
 	}
 	answer, err := r.Post(ctx, m)
-	if refused, ok := errors.AsType[outbound.Refusal](err); ok {
+	if refused, ok := errors.AsType[outbound.Refusal](err); ok && !recovery.AskedUnfenced(o.Run) {
 		return "", recovery.Faultf("HookFailed", "hook %s: %s", call.Name, refused)
 	}
 	return answer, err

@@ -6,12 +6,16 @@ import (
 	"strings"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/recovery"
 )
 
 // again is the last step of most remedies.
 func again(run *v1alpha1.RecoveryRun) string {
 	if f, target := run.Status.Failure, run.Status.Target; f != nil && target != nil && target.UID != "" && run.Spec.Operation == v1alpha1.OperationRebuild && goesOn(f) {
 		return fmt.Sprintf("then go on with the cluster that is there: refloat retry %s; or make it anew: refloat rebuild %s", run.Name, run.Spec.PlanRef.Name)
+	}
+	if recovery.FailsOver(run) {
+		return "then order it again: " + takeover(run)
 	}
 	return fmt.Sprintf("then order another run: refloat %s %s", strings.ToLower(string(run.Spec.Operation)), run.Spec.PlanRef.Name)
 }
@@ -92,6 +96,9 @@ func aboutLoss(reason, plan string) []string {
 
 // byPhase is what to do about reasons that say less than the place.
 func byPhase(run *v1alpha1.RecoveryRun, f *v1alpha1.Failure) []string {
+	if do := ofTakeover(run); do != nil {
+		return do
+	}
 	target := ""
 	if run.Status.Target != nil {
 		target = run.Status.Target.Name
@@ -121,6 +128,9 @@ func advice(run *v1alpha1.RecoveryRun, waiting string) []string {
 	phase := v1alpha1.Phase("")
 	if n := len(run.Status.Phases); n > 0 {
 		phase = run.Status.Phases[n-1].Name
+	}
+	if do := duringTakeover(run, phase); do != nil {
+		return do
 	}
 	has := func(text string) bool { return strings.Contains(waiting, text) }
 	switch {

@@ -113,6 +113,8 @@ func failed(run *v1alpha1.RecoveryRun, a Answer) Answer {
 func whatIsLeft(run *v1alpha1.RecoveryRun) string {
 	s := run.Status
 	switch {
+	case recovery.FailsOver(run):
+		return afterTakeover(run)
 	case run.Spec.Operation == v1alpha1.OperationDrill && s.Target != nil && s.Target.UID != "" && !meta.IsStatusConditionTrue(s.Conditions, v1alpha1.ConditionCleanedUp):
 		return fmt.Sprintf("; Cluster %s of the drill may still be there", s.Target.Name)
 	case run.Spec.Operation == v1alpha1.OperationDrill:

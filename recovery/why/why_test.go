@@ -59,6 +59,19 @@ func fails(run *v1alpha1.RecoveryRun, reason, message string) *v1alpha1.Recovery
 	return run
 }
 
+// takesOver is a failover from plan dev to plan other, in a phase.
+func takesOver(phase v1alpha1.Phase, change func(*v1alpha1.RecoveryRun)) *v1alpha1.RecoveryRun {
+	run := in(v1alpha1.OperationFailover, phase)
+	run.Spec.Failover = &v1alpha1.FailoverOrder{To: v1alpha1.PlanReference{Name: "other"}}
+	run.Status.Failover = &v1alpha1.FailoverRecord{
+		From: v1alpha1.FailoverSide{Plan: "dev", Cluster: "dev"}, To: v1alpha1.FailoverSide{Plan: "other", Cluster: "spare"}, Epoch: 1,
+	}
+	if change != nil {
+		change(run)
+	}
+	return run
+}
+
 const (
 	rebuild  = v1alpha1.OperationRebuild
 	teardown = v1alpha1.OperationTeardown
@@ -145,6 +158,13 @@ func TestExplain(t *testing.T) {
 		}(), "Cluster API to delete Cluster dev"), why.Cleaning, "the drill failed in Waves: Deployment shop/web failed", "Cluster dev of the drill is deleted", "every object"},
 		"a drill stays": {fails(in(drill, v1alpha1.PhaseCleanup), "TimedOut", "Cleanup did not end within 30m0s"), why.Failed, "30m", "Cluster dev of the drill may still be there", "holds the deletion up"},
 		"a defect":      {fails(notDeleted(in(rebuild, v1alpha1.PhasePreflight)), "InternalError", "a defect of Refloat: index out of range"), why.Failed, "defect", "", "report the defect"},
+		"no fence": {waits(takesOver(v1alpha1.PhaseFence, func(run *v1alpha1.RecoveryRun) {
+			run.Status.Failover.Fence = &v1alpha1.FenceRecord{Asked: &v1alpha1.ApprovalRecord{}}
+		}), "a person, since Cluster dev could not be fenced"), why.Waiting, "could not be fenced", "goes on as soon as", "refloat approve dev-1 --unfenced"},
+		"nobody commits": {waits(takesOver(v1alpha1.PhaseCommit, nil), "somebody to decide"), why.Waiting, "somebody to decide", "fails in", "refloat commit dev-1"},
+		"a switch hook":  {fails(takesOver(v1alpha1.PhaseSwitch, nil), "SwitchFailed", "hook switch-dns answers 500"), why.Failed, "500", "Cluster spare of plan other is there and does not serve", "refloat failover dev --to other"},
+		"a standby":      {fails(takesOver(v1alpha1.PhasePreflight, func(run *v1alpha1.RecoveryRun) { run.Status.Failover.Epoch = 0 }), "StandbyDiffers", "1 of 9"), why.Failed, "1 of 9", "nothing was fenced", "refloat teardown PLAN"},
+		"the back door":  {fails(in(rebuild), "NotServing", "plan other serves"), why.Failed, "plan other serves", "has finished", "refloat failback dev"},
 		"done": {func() *v1alpha1.RecoveryRun {
 			run := in(teardown, v1alpha1.PhaseTeardown)
 			recovery.RecordFinish(run, t0)
