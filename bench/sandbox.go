@@ -81,6 +81,7 @@ spec:
   source: {url: "file://%s"}
   cluster: {name: %s, path: cluster}
   state: [{path: state}]
+  evaluate: {every: 0s}
 `, name, repository, name)
 	if err := os.WriteFile(plan, []byte(content), 0o600); err != nil {
 		return r, err
