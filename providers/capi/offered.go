@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -27,7 +28,7 @@ func (c *Clusters) Offered(ctx context.Context, m *Manifests) (*Offer, error) {
 	name, _, _ := unstructured.NestedString(topology, "classRef", "name")
 	namespace, _, _ := unstructured.NestedString(topology, "classRef", "namespace")
 	wanted, _, _ := unstructured.NestedString(topology, "version")
-	if name == "" || wanted == "" {
+	if name == "" || wanted == "" || m.holds("ClusterClass", name) {
 		return nil, nil
 	}
 	key := types.NamespacedName{Namespace: cmp.Or(namespace, m.Namespace), Name: name}
@@ -43,4 +44,9 @@ func (c *Clusters) Offered(ctx context.Context, m *Manifests) (*Offer, error) {
 		return nil, nil
 	}
 	return &Offer{Class: key.String(), Wanted: wanted, Versions: class.Spec.KubernetesVersions}, nil
+}
+
+// holds an object besides the Cluster.
+func (m *Manifests) holds(kind, name string) bool {
+	return slices.ContainsFunc(m.others, func(s Source) bool { return s.Object.GetKind() == kind && s.Object.GetName() == name })
 }

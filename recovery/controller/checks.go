@@ -29,8 +29,9 @@ type evaluation struct {
 
 	access    Access
 	materials *materials
-	// blind says that what rendering needs is not there.
-	blind bool
+	// locked says that the credentials for the repository are not there, and blind that
+	// something is not there that rendering needs.
+	locked, blind bool
 }
 
 // facts about a plan.
@@ -97,7 +98,7 @@ func promises(plan *v1alpha1.RecoveryPlan, now time.Time) recoverability.Facts {
 func (e *evaluation) lookUpSecrets(ctx context.Context) error {
 	var err error
 	if e.access, err = e.Reconciler.access(ctx, e.run, e.run.Status.Pinned.Plan.Source); err != nil {
-		e.blind = true
+		e.blind, e.locked = true, true
 		e.fault(err, recoverability.CheckSecrets)
 	}
 	if _, err := e.chartMirrors(ctx, e.run); err != nil {
@@ -121,7 +122,7 @@ func (e *evaluation) lookUpSeeds(ctx context.Context) error {
 // probe each place of the repository, unless its credentials are not there.
 func (e *evaluation) probe(ctx context.Context) error {
 	plan := e.run.Status.Pinned.Plan
-	if e.blind && len(e.access.Mirrors) < len(plan.Source.Mirrors) {
+	if e.locked {
 		return nil
 	}
 	answers, err := e.Engine.Probe(ctx, renderRequest(plan, e.run.Namespace, plan.Cluster.Name, "", e.access), probeEach)

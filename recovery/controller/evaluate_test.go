@@ -87,7 +87,7 @@ func TestEvaluation(t *testing.T) {
 			w.must(w.store.Store.Create(w.t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "age"}}))
 		}, status: "False", found: []string{"Seeds"}, says: "is empty"},
 		"credentials are gone": {plan: func(p *v1alpha1.RecoveryPlan) { p.Spec.Source.SecretRef = &v1alpha1.LocalSecretReference{Name: "git"} },
-			status: "False", found: []string{"Secrets"}, says: "spec.source.secretRef"},
+			world: probing(dead), status: "False", found: []string{"Secrets"}, says: "spec.source.secretRef"},
 		"the signing key is gone": {plan: func(p *v1alpha1.RecoveryPlan) {
 			p.Spec.Verify.Certificate = &v1alpha1.CertificatePolicy{SecretRef: v1alpha1.LocalSecretReference{Name: "key"}}
 		}, status: "False", found: []string{"Secrets"}, says: "spec.verify.certificate.secretRef"},

@@ -366,7 +366,7 @@ func (s *scripted) Probe(_ context.Context, request RenderRequest, _ time.Durati
 
 func (s *scripted) Lint(*Rendered, []v1alpha1.Seed) (*lint.Report, error) {
 	if s.panicsOnLint {
-		panic("canary")
+		s.findings = s.findings[len(s.findings)+1:]
 	}
 	return &lint.Report{Findings: s.findings}, nil
 }
