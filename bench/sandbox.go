@@ -95,6 +95,7 @@ spec:
   cluster: {name: %s, path: cluster}
   state: [{path: state}]
   drill: {profile: None} # what it is compared with is applied as it is
+  evaluate: {every: 0s}
 `, name, repository, name)
 	return plan, os.WriteFile(plan, []byte(content), 0o600)
 }

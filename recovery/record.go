@@ -296,6 +296,15 @@ func saysNothing(reason string) bool {
 	return false
 }
 
+// LastDrill is the last rebuild or drill of a plan that succeeded, nil when there was none.
+func LastDrill(plan *v1alpha1.RecoveryPlan) *v1alpha1.LastRun {
+	last := plan.Status.LastRun
+	if last != nil && last.Result == v1alpha1.ResultSucceeded && last.Operation != v1alpha1.OperationTeardown {
+		return last
+	}
+	return plan.Status.LastDrill
+}
+
 // RecordPlanReady says in the plan's status whether its last preflight found a fault.
 func RecordPlanReady(plan *v1alpha1.RecoveryPlan, run *v1alpha1.RecoveryRun, now time.Time) {
 	pinned := run.Status.Pinned

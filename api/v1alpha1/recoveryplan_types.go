@@ -12,6 +12,7 @@ import (
 // +kubebuilder:resource:shortName=rplan,categories=dr
 // +kubebuilder:printcolumn:name="Cluster",type=string,JSONPath=`.spec.cluster.name`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Recoverable",type=string,JSONPath=`.status.conditions[?(@.type=="Recoverable")].status`
 // +kubebuilder:printcolumn:name="Last run",type=string,JSONPath=`.status.lastRun.name`
 // +kubebuilder:printcolumn:name="Result",type=string,JSONPath=`.status.lastRun.result`
 // +kubebuilder:printcolumn:name="Recovery time",type=string,JSONPath=`.status.lastRun.recoveryTime`
@@ -101,6 +102,11 @@ type RecoveryPlanSpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Drill DrillPolicy `json:"drill,omitzero"`
+	// Evaluate says how often it is looked whether the cluster could be rebuilt.
+	//
+	// +optional
+	// +kubebuilder:default={}
+	Evaluate EvaluatePolicy `json:"evaluate,omitzero"`
 }
 
 // ClusterTemplate says how the cluster is made through Cluster API.
@@ -384,6 +390,14 @@ type RecoveryPlanStatus struct {
 	//
 	// +optional
 	Serving *ServingStatus `json:"serving,omitempty"`
+	// LastDrill is the rebuild or drill that succeeded last: the proof that it works.
+	//
+	// +optional
+	LastDrill *LastRun `json:"lastDrill,omitempty"`
+	// Recoverability is what the last evaluation found.
+	//
+	// +optional
+	Recoverability *Recoverability `json:"recoverability,omitempty"`
 }
 
 // LastRun summarises the run of a plan that finished last.

@@ -94,13 +94,14 @@ func getPlans(ctx context.Context, t terminal, c client.Client, o getOptions) er
 	if o.output.structured() {
 		return writeObjects(t, o, items)
 	}
-	return printRows(t, o, "NAME\tCLUSTER\tREADY\tLAST RUN\tRESULT\tRECOVERY TIME\tAGE", items, func(p v1alpha1.RecoveryPlan) (string, string) {
+	return printRows(t, o, "NAME\tCLUSTER\tREADY\tRECOVERABLE\tLAST RUN\tRESULT\tRECOVERY TIME\tAGE", items, func(p v1alpha1.RecoveryPlan) (string, string) {
 		last := v1alpha1.LastRun{Name: "<none>", Result: "<none>", RecoveryTime: "<none>"}
 		if p.Status.LastRun != nil {
 			last = *p.Status.LastRun
 		}
-		return p.Namespace, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s", p.Name, p.Spec.Cluster.Name,
+		return p.Namespace, fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", p.Name, p.Spec.Cluster.Name,
 			statusOf(meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionReady), meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionReady) != nil),
+			recoverable(&p, time.Now()),
 			last.Name, cmp.Or(string(last.Outcome), string(last.Result)), cmp.Or(last.RecoveryTime, "<none>"), age(p.CreationTimestamp.Time))
 	})
 }

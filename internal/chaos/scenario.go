@@ -152,6 +152,7 @@ func order(ctx context.Context, c client.Client, namespace, repository string, o
 			State:     []v1alpha1.StatePath{{Path: "state"}},
 			Seeds:     []v1alpha1.Seed{{SecretRef: v1alpha1.LocalSecretReference{Name: seedName}, Namespace: "flux-system"}},
 			Objective: v1alpha1.Objective{RecoveryTime: &metav1.Duration{Duration: time.Hour}},
+			Evaluate:  v1alpha1.EvaluatePolicy{Every: &metav1.Duration{}}, // its write would be counted
 		},
 	}
 	seed := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: seedName}, StringData: map[string]string{"age.key": seedCanary}}

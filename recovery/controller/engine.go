@@ -11,8 +11,10 @@ import (
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/expand"
+	"github.com/refloat-dev/refloat/manifests/lint"
 	"github.com/refloat-dev/refloat/manifests/loss"
 	"github.com/refloat-dev/refloat/manifests/quarantine"
+	"github.com/refloat-dev/refloat/manifests/source"
 	"github.com/refloat-dev/refloat/providers/capi"
 	"github.com/refloat-dev/refloat/recovery"
 	"github.com/refloat-dev/refloat/recovery/report"
@@ -35,6 +37,11 @@ type Engine interface {
 	// Loss tells, from fresh reads, what would be lost with a cluster that is to be what the
 	// state says. It changes nothing and asks for no Guard.
 	Loss(ctx context.Context, rendered *Rendered, target Target, settings LossSettings) (*loss.Preview, error)
+	// Probe asks each place of the repository by itself where the reference leads. It
+	// downloads nothing.
+	Probe(ctx context.Context, request RenderRequest, each time.Duration) ([]source.Probed, error)
+	// Lint applies the cold-start rules to a rendering.
+	Lint(rendered *Rendered, seeds []v1alpha1.Seed) (*lint.Report, error)
 }
 
 // RenderRequest says what to render.

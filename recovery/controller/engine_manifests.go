@@ -180,14 +180,23 @@ func orderOptions(seedNamespaces []string, kinds KnownKinds, units []manifests.U
 }
 
 // inputFault makes an error final, unless the same request may end well later: a
-// repository that cannot be reached now, or a context that ended.
+// repository that cannot be reached now, or a context that ended. What it was stays known.
 func inputFault(reason string, err error) error {
 	var unreachable *source.UnreachableError
 	if errors.As(err, &unreachable) || chart.Temporary(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return recovery.Faultf(reason, "%v", err)
+	return &inputError{Fault: recovery.Faultf(reason, "%v", err), cause: err}
 }
+
+// inputError is a fault whose cause can be told, for those who sort faults.
+type inputError struct {
+	*recovery.Fault
+	cause error
+}
+
+// Unwrap gives the fault first.
+func (e *inputError) Unwrap() []error { return []error{e.Fault, e.cause} }
 
 // Apply implements Engine.
 func (e *engine) Apply(ctx context.Context, rendered *Rendered, target Target, limits ApplyLimits, tell func(ApplyProgress)) ([]report.Object, error) {

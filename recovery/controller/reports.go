@@ -180,6 +180,9 @@ func (r *Reconciler) informPlan(ctx context.Context, o recovery.Observation) err
 	if took := recovery.RecoveryTime(o.Run); took > 0 {
 		plan.Status.LastRun.RecoveryTime = took.Round(100 * time.Millisecond).String()
 	}
+	if proof := recovery.LastDrill(plan); proof != nil {
+		plan.Status.LastDrill = proof.DeepCopy()
+	}
 	recovery.RecordPlanReady(plan, o.Run, o.Now)
 	err := r.Client.Status().Update(ctx, plan)
 	if err != nil && !apierrors.IsNotFound(err) {

@@ -40,18 +40,27 @@ func unlessDestroyed(run *v1alpha1.RecoveryRun, fault *recovery.Fault) error {
 // seeds reads the Secrets that Git cannot hold.
 func (r *Reconciler) seeds(ctx context.Context, run *v1alpha1.RecoveryRun) ([]SeedSecret, error) {
 	var seeds []SeedSecret
-	for i, seed := range run.Status.Pinned.Plan.Seeds {
-		field := fmt.Sprintf("spec.seeds[%d]", i)
-		s, err := r.secret(ctx, run, seed.SecretRef.Name, field)
+	for i := range run.Status.Pinned.Plan.Seeds {
+		seed, err := r.seedAt(ctx, run, i)
 		if err != nil {
 			return nil, err
 		}
-		if len(s.Data) == 0 {
-			return nil, unlessDestroyed(run, recovery.Faultf("SeedEmpty", "Secret %s/%s, which the plan names in %s, is empty", run.Namespace, s.Name, field))
-		}
-		seeds = append(seeds, SeedSecret{Namespace: seed.Namespace, Secret: s})
+		seeds = append(seeds, seed)
 	}
 	return seeds, nil
+}
+
+// seedAt reads one of them.
+func (r *Reconciler) seedAt(ctx context.Context, run *v1alpha1.RecoveryRun, i int) (SeedSecret, error) {
+	seed, field := run.Status.Pinned.Plan.Seeds[i], fmt.Sprintf("spec.seeds[%d]", i)
+	s, err := r.secret(ctx, run, seed.SecretRef.Name, field)
+	if err != nil {
+		return SeedSecret{}, err
+	}
+	if len(s.Data) == 0 {
+		return SeedSecret{}, unlessDestroyed(run, recovery.Faultf("SeedEmpty", "Secret %s/%s, which the plan names in %s, is empty", run.Namespace, s.Name, field))
+	}
+	return SeedSecret{Namespace: seed.Namespace, Secret: s}, nil
 }
 
 // seed writes them to the new cluster and ends the phase.

@@ -85,7 +85,10 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 	if err != nil {
 		return fmt.Errorf("set up the controller of runs: %w", err)
 	}
-	return setupBudgets(mgr, r)
+	if err := setupBudgets(mgr, r); err != nil {
+		return err
+	}
+	return setupEvaluations(mgr, r)
 }
 
 // NewClusters is the access to clusters that runs use, for others who watch them.

@@ -31,8 +31,10 @@ import (
 	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/certificate"
 	"github.com/refloat-dev/refloat/manifests/expand"
+	"github.com/refloat-dev/refloat/manifests/lint"
 	"github.com/refloat-dev/refloat/manifests/loss"
 	"github.com/refloat-dev/refloat/manifests/quarantine"
+	"github.com/refloat-dev/refloat/manifests/source"
 	"github.com/refloat-dev/refloat/manifests/verify"
 	"github.com/refloat-dev/refloat/outbound"
 	"github.com/refloat-dev/refloat/providers/capi"
@@ -396,11 +398,37 @@ type scripted struct {
 	pinned []expand.SourcePin
 	asked  RenderRequest // of the last rendering
 
-	drilled []quarantine.Change
+	drilled      []quarantine.Change
+	renderings   int
+	onRender     func(n int) error // before each rendering, counted from 1
+	origin       *v1alpha1.CommitOrigin
+	probed       []source.Probed // one that answers when nil
+	findings     []lint.Finding
+	panicsOnLint bool
+}
+
+func (s *scripted) Probe(_ context.Context, request RenderRequest, _ time.Duration) ([]source.Probed, error) {
+	if s.probed == nil {
+		return []source.Probed{{URL: request.Source.URL, Tip: strings.Repeat("a", 40)}}, nil
+	}
+	return s.probed, nil
+}
+
+func (s *scripted) Lint(*Rendered, []v1alpha1.Seed) (*lint.Report, error) {
+	if s.panicsOnLint {
+		s.findings = s.findings[len(s.findings)+1:]
+	}
+	return &lint.Report{Findings: s.findings}, nil
 }
 
 func (s *scripted) Render(_ context.Context, request RenderRequest) (*Rendered, error) {
 	s.asked = request
+	s.renderings++
+	if s.onRender != nil {
+		if err := s.onRender(s.renderings); err != nil {
+			return nil, err
+		}
+	}
 	if err := errors.Join(s.w.read(), s.renderErr); err != nil {
 		return nil, s.renderErr
 	}
@@ -410,7 +438,7 @@ func (s *scripted) Render(_ context.Context, request RenderRequest) (*Rendered, 
 	}
 	r := &Rendered{
 		Commit: strings.Repeat("a", 40), Digest: s.digest, ClusterDigest: gocmp.Or(s.clusterDigest, "cluster"), Waves: 2, Cluster: sources(request.ClusterName),
-		Charts: s.charts, Frozen: s.frozen, Sources: s.pinned, Drilled: s.drilled,
+		Charts: s.charts, Frozen: s.frozen, Sources: s.pinned, Drilled: s.drilled, Origin: s.origin,
 	}
 	for i := range s.objects {
 		u := &unstructured.Unstructured{}
