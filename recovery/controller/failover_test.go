@@ -18,6 +18,7 @@ import (
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/manifests"
+	"github.com/refloat-dev/refloat/manifests/expand"
 	"github.com/refloat-dev/refloat/manifests/loss"
 	"github.com/refloat-dev/refloat/outbound"
 	"github.com/refloat-dev/refloat/providers/capi"
@@ -684,5 +685,32 @@ func TestSwitchDirectoryRefused(t *testing.T) {
 				t.Errorf("something was touched in %s", run.Status.Failure.Phase)
 			}
 		})
+	}
+}
+
+// TestLossOfTheOldState compares the old side with the state of its own plan, which is
+// rendered once when both plans ask for the same.
+func TestLossOfTheOldState(t *testing.T) {
+	plan := v1alpha1.RecoveryPlanSpec{Source: v1alpha1.GitSource{URL: "https://git.example.com/a.git"}, State: []v1alpha1.StatePath{{Path: "state"}}}
+	for name, test := range map[string]struct {
+		change   func(*v1alpha1.RecoveryPlanSpec)
+		rendered Rendered
+		same     bool
+	}{
+		"another cluster": {func(p *v1alpha1.RecoveryPlanSpec) {
+			p.Cluster.Name = "spare"
+			p.Teardown.Policy = v1alpha1.TeardownForbidden
+		}, Rendered{}, true},
+		"another directory":  {func(p *v1alpha1.RecoveryPlanSpec) { p.State = []v1alpha1.StatePath{{Path: "other"}} }, Rendered{}, false},
+		"another repository": {func(p *v1alpha1.RecoveryPlanSpec) { p.Source.URL = "https://git.example.com/b.git" }, Rendered{}, false},
+		"another branch":     {func(p *v1alpha1.RecoveryPlanSpec) { p.Source.Ref.Branch = "b" }, Rendered{}, false},
+		"other seeds":        {func(p *v1alpha1.RecoveryPlanSpec) { p.Seeds = []v1alpha1.Seed{{Namespace: "b"}} }, Rendered{}, false},
+		"charts":             {func(*v1alpha1.RecoveryPlanSpec) {}, Rendered{Charts: []expand.ChartPin{{}}}, false},
+	} {
+		other := *plan.DeepCopy()
+		test.change(&other)
+		if got := sameState(plan, other, &test.rendered); got != test.same {
+			t.Errorf("%s: the same state: %t, want %t", name, got, test.same)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -204,11 +205,14 @@ func (r *Reconciler) lossOfOld(ctx context.Context, run *v1alpha1.RecoveryRun, f
 		bounded, cancel = context.WithTimeout(ctx, ungracefulLook)
 	}
 	defer cancel()
-	old := &findings{previous: f.previous}
-	as := run.DeepCopy()
-	as.Status.Pinned.Plan, as.Status.Failover = run.Status.Failover.FromPlan, nil
+	old := &findings{previous: f.previous, materials: f.materials}
 	var err error
-	if old.materials, err = r.render(bounded, as, ""); err == nil {
+	if !sameState(run.Status.Pinned.Plan, run.Status.Failover.FromPlan, f.materials.rendered) {
+		as := run.DeepCopy()
+		as.Status.Pinned.Plan, as.Status.Failover = run.Status.Failover.FromPlan, nil
+		old.materials, err = r.render(bounded, as, "")
+	}
+	if err == nil {
 		err = r.lossBefore(bounded, run, old, first)
 	}
 	f.loss, f.notes = old.loss, append(f.notes, old.notes...)
@@ -223,4 +227,16 @@ func (r *Reconciler) lossOfOld(ctx context.Context, run *v1alpha1.RecoveryRun, f
 	}
 	f.notes = append(f.notes, note)
 	return nil
+}
+
+// sameState tells whether two plans ask for the same objects, so that one rendering is that of
+// the other. What charts make may depend on the version of the cluster.
+func sameState(a, b v1alpha1.RecoveryPlanSpec, rendered *Rendered) bool {
+	asks := func(p v1alpha1.RecoveryPlanSpec) v1alpha1.RecoveryPlanSpec {
+		return v1alpha1.RecoveryPlanSpec{
+			Source: p.Source, State: p.State, Seeds: p.Seeds, KnownKinds: p.KnownKinds, ArgoCD: p.ArgoCD,
+			ChartMirrors: p.ChartMirrors, Waves: v1alpha1.WavePolicy{Optional: p.Waves.Optional},
+		}
+	}
+	return len(rendered.Charts) == 0 && apiequality.Semantic.DeepEqual(asks(a), asks(b))
 }
