@@ -22,7 +22,7 @@ const DefaultApprovalTimeout = 24 * time.Hour
 func needsApproval(run *v1alpha1.RecoveryRun) bool {
 	s := run.Status
 	return s.Pinned != nil && (DoomedPlan(run).Teardown.Policy == v1alpha1.TeardownNeedsApproval || proposed(run)) &&
-		run.Spec.Operation != v1alpha1.OperationDrill && s.Previous != nil && s.Previous.UID != ""
+		run.Spec.Operation != v1alpha1.OperationDrill && (s.Previous != nil && s.Previous.UID != "" || proposed(run) && FailsOver(run))
 }
 
 // approvalDigest covers everything that a person says yes to. Whatever of it changes, an
@@ -82,7 +82,11 @@ func approval(o Observation) Decision {
 	if len(refused) > 0 {
 		waiting += " (" + some(refused) + ")"
 	}
-	return Decision{Action: Wait, Waiting: waiting}
+	d := Decision{Action: Wait, Waiting: waiting}
+	if o.Run.Spec.Proposal != nil {
+		d.Again = lookInQueue // that its policy is gone, or sees it otherwise, nobody tells
+	}
+	return d
 }
 
 // whyNot tells why an approval does not count for the run; empty when it does.
@@ -131,7 +135,7 @@ func heldBack(o Observation) *Decision {
 		return nil
 	}
 	for _, rule := range []func(Observation) *Decision{calledOff, stopped, asserted} {
-		if d := rule(o); d != nil {
+		if d := rule(o); d != nil && !Leaves(o.Run) { // a fence that began is ended
 			return d
 		}
 	}

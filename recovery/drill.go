@@ -70,7 +70,7 @@ func MoreUrgent(drill *v1alpha1.RecoveryRun, all []v1alpha1.RecoveryRun) string 
 		other := &all[i]
 		switch {
 		case drill.Spec.Operation != v1alpha1.OperationDrill || other.Spec.Operation == v1alpha1.OperationDrill:
-		case other.Namespace != drill.Namespace || other.Spec.PlanRef != drill.Spec.PlanRef:
+		case other.Namespace != drill.Namespace || other.Spec.PlanRef != drill.Spec.PlanRef && (other.Spec.Failover == nil || other.Spec.Failover.To != drill.Spec.PlanRef):
 		case other.Status.FinishedAt != nil || other.Status.Failure != nil || other.DeletionTimestamp != nil:
 		case other.Spec.Cancel != nil || other.Spec.Suspend:
 		case other.Spec.Schedule != nil && drill.Spec.Schedule == nil:

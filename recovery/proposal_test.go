@@ -70,10 +70,19 @@ func TestOutageOverSays(t *testing.T) {
 		"another outage":   {policy(func(f *v1alpha1.FailoverPolicy) { f.Status.Outage.Since = ended }), "knows nothing"},
 		"another cluster":  {policy(func(f *v1alpha1.FailoverPolicy) { f.Status.Outage.ClusterUID = "new" }), "knows nothing"},
 		"no outage at all": {policy(func(f *v1alpha1.FailoverPolicy) { f.Status.Outage = nil }), "knows nothing"},
+		"seen alive":       {policy(armedBy("SeenAlive")), "because of SeenAlive"},
+		"the breaker":      {policy(armedBy("BreakerOpen")), "because of BreakerOpen"},
+		"cooling down":     {policy(armedBy("CoolingDown")), ""},
 	} {
 		if got := OutageOver(p, c.policy); got == "" != (c.says == "") || !strings.Contains(got, c.says) {
 			t.Errorf("%s: %q, want %q", name, got, c.says)
 		}
+	}
+}
+
+func armedBy(reason string) func(*v1alpha1.FailoverPolicy) {
+	return func(f *v1alpha1.FailoverPolicy) {
+		f.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionArmed, Status: metav1.ConditionFalse, Reason: reason, Message: "because of " + reason}}
 	}
 }
 

@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	outages "github.com/refloat-dev/refloat/recovery/failover"
 )
 
 // proposed runs wait for a person, whatever the plan says.
@@ -25,17 +28,27 @@ func OutageOver(p *v1alpha1.Proposal, policy *v1alpha1.FailoverPolicy) string {
 	case outage.OverAt != nil:
 		return fmt.Sprintf("FailoverPolicy %s says that it is over since %s", policy.Name, outage.OverAt.UTC().Format(time.RFC3339))
 	}
+	// What came up since the run was ordered. A person who approves decides about the breaker,
+	// but does not see better than who sees the cluster alive.
+	armed := meta.FindStatusCondition(policy.Status.Conditions, v1alpha1.ConditionArmed)
+	if armed != nil && (armed.Reason == outages.ReasonSeenAlive || armed.Reason == outages.ReasonBreakerOpen && !p.NeedsApproval) {
+		return armed.Message
+	}
 	return ""
 }
 
 // calledOff fails a run whose reason is gone, as long as nothing was fenced or deleted.
 func calledOff(o Observation) *Decision {
 	p, f := o.Run.Spec.Proposal, o.Run.Status.Failover
-	if p == nil || f != nil && f.Epoch != 0 {
+	if p == nil {
 		return nil
 	}
 	why := o.OutageOver
-	if previous := o.Run.Status.Previous; previous != nil && previous.UID != p.ClusterUID {
+	previous := o.Run.Status.Previous
+	switch {
+	case previous == nil && f != nil:
+		why = "it is gone"
+	case previous != nil && previous.UID != p.ClusterUID:
 		why = fmt.Sprintf("another cluster took the place of the one that died (UID %s, not %s)", previous.UID, p.ClusterUID)
 	}
 	if why == "" {
@@ -64,32 +77,36 @@ func StoppedBy(rules []v1alpha1.SafetyRule) string {
 	return ""
 }
 
-// Asserted is what is known of the clusters of an assertion.
+// Asserted is what is known of the clusters of an assertion that names a run's plan.
 type Asserted struct {
 	Rule      string
 	Assertion v1alpha1.Assertion
-	// Serving are the plans whose clusters serve.
-	Serving []string
+	// Serves is false when the cluster that the run deletes surely does not serve: then
+	// nothing changes by its deletion.
+	Serves bool
+	// Others are the other plans whose clusters serve, and go on to.
+	Others []string
 }
 
-// asserted fails a run whose deletion would break an assertion. A cluster that does not
-// serve may go: nothing changes.
+// Holds tells whether the assertion holds once the run's cluster is deleted.
+func (a Asserted) Holds() bool {
+	return !a.Serves || len(a.Others) >= int(a.Assertion.AtLeast)
+}
+
+// Leaves tells whether a run is past the point where it takes a cluster out of service.
+func Leaves(run *v1alpha1.RecoveryRun) bool {
+	s := run.Status
+	return s.Previous != nil && s.Previous.DeleteRequestedAt != nil || s.Failover != nil && s.Failover.Epoch != 0
+}
+
+// asserted fails a run whose deletion would break an assertion.
 func asserted(o Observation) *Decision {
-	plan := DoomedSide(o.Run).Plan
-	for _, s := range o.Assertions {
-		mine, others := false, 0
-		for _, name := range s.Serving {
-			if name == plan {
-				mine = true
-			} else {
-				others++
-			}
-		}
-		if !mine || others >= int(s.Assertion.AtLeast) {
+	for _, a := range o.Assertions {
+		if a.Holds() {
 			continue
 		}
 		d := failed(o, Faultf("AssertionBroken", "SafetyRule %s keeps at least %d of the clusters of %s serving, and without this one %d would; nothing was deleted. Bring another one up first, or change the rule",
-			s.Rule, s.Assertion.AtLeast, some(s.Assertion.Plans), others))
+			a.Rule, a.Assertion.AtLeast, some(a.Assertion.Plans), len(a.Others)))
 		return &d
 	}
 	return nil

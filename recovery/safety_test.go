@@ -41,11 +41,11 @@ func TestStoppedBy(t *testing.T) {
 func byTimetable(o *Observation) { o.Run.Spec.Schedule = &v1alpha1.ScheduledTime{Name: "nightly"} }
 func closedGate(o *Observation)  { o.Stopped = StoppedBy([]v1alpha1.SafetyRule{gate(true)}) }
 
-// serving asserts that so many of plan, b and c serve, of which some do.
-func serving(atLeast int32, plans ...string) change {
+// keeps asserts that so many of plan, b and c serve, of which the others named do.
+func keeps(atLeast int32, serves bool, others ...string) change {
 	return func(o *Observation) {
 		o.Assertions = append(o.Assertions, Asserted{
-			Rule: "keep", Assertion: v1alpha1.Assertion{Plans: []string{"plan", "b", "c"}, AtLeast: atLeast}, Serving: plans,
+			Rule: "keep", Assertion: v1alpha1.Assertion{Plans: []string{"plan", "b", "c"}, AtLeast: atLeast}, Serves: serves, Others: others,
 		})
 	}
 }
@@ -58,18 +58,17 @@ func TestRulesBeforeDeletion(t *testing.T) {
 		want   Action
 		reason string
 	}{
-		"a gate, and a schedule":              {in(teardown, v1alpha1.PhaseTeardown, byTimetable, closedGate), Fail, "AutomationStopped"},
-		"a gate, and a proposal":              {in(rebuild, v1alpha1.PhaseTeardown, proposal, closedGate), Fail, "AutomationStopped"},
-		"a gate, and a person":                {in(teardown, v1alpha1.PhaseTeardown, closedGate), RecordDelete, ""},
-		"a gate, too late":                    {in(teardown, v1alpha1.PhaseTeardown, byTimetable, closedGate, sent), Delete, ""},
-		"the last one that serves":            {in(teardown, v1alpha1.PhaseTeardown, serving(1, "plan")), Fail, "AssertionBroken"},
-		"another one serves":                  {in(teardown, v1alpha1.PhaseTeardown, serving(1, "plan", "b")), RecordDelete, ""},
-		"two have to":                         {in(teardown, v1alpha1.PhaseTeardown, serving(2, "plan", "b")), Fail, "AssertionBroken"},
-		"it does not serve itself":            {in(rebuild, v1alpha1.PhaseTeardown, serving(1)), RecordDelete, ""},
-		"broken already, by others":           {in(rebuild, v1alpha1.PhaseTeardown, serving(3, "b")), RecordDelete, ""},
-		"it is in no assertion that is short": {in(rebuild, v1alpha1.PhaseTeardown, serving(1, "b", "c")), RecordDelete, ""},
-		"an assertion, too late":              {in(teardown, v1alpha1.PhaseTeardown, serving(1, "plan"), sent), Delete, ""},
-		"a hold may be overridden, a rule not": {in(teardown, v1alpha1.PhaseTeardown, serving(1, "plan"), func(o *Observation) { o.Run.Spec.OverrideHolds = true }),
+		"a gate, and a schedule":    {in(teardown, v1alpha1.PhaseTeardown, byTimetable, closedGate), Fail, "AutomationStopped"},
+		"a gate, and a proposal":    {in(rebuild, v1alpha1.PhaseTeardown, proposal, closedGate), Fail, "AutomationStopped"},
+		"a gate, and a person":      {in(teardown, v1alpha1.PhaseTeardown, closedGate), RecordDelete, ""},
+		"a gate, too late":          {in(teardown, v1alpha1.PhaseTeardown, byTimetable, closedGate, sent), Delete, ""},
+		"the last one that serves":  {in(teardown, v1alpha1.PhaseTeardown, keeps(1, true)), Fail, "AssertionBroken"},
+		"another one serves":        {in(teardown, v1alpha1.PhaseTeardown, keeps(1, true, "b")), RecordDelete, ""},
+		"two have to":               {in(teardown, v1alpha1.PhaseTeardown, keeps(2, true, "b")), Fail, "AssertionBroken"},
+		"it does not serve itself":  {in(rebuild, v1alpha1.PhaseTeardown, keeps(1, false)), RecordDelete, ""},
+		"broken already, by others": {in(rebuild, v1alpha1.PhaseTeardown, keeps(3, false, "b")), RecordDelete, ""},
+		"an assertion, too late":    {in(teardown, v1alpha1.PhaseTeardown, keeps(1, true), sent), Delete, ""},
+		"a hold may be overridden, a rule not": {in(teardown, v1alpha1.PhaseTeardown, keeps(1, true), func(o *Observation) { o.Run.Spec.OverrideHolds = true }),
 			Fail, "AssertionBroken"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -107,6 +107,7 @@ type FailoverPolicySpec struct {
 // UnhealthyRule says when a cluster counts as dead.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.quorum) || !has(self.signals) || self.quorum <= size(self.signals)",message="quorum must not be greater than the number of signals"
+// +kubebuilder:validation:XValidation:rule="!has(self.signals) || !has(self.__for__) || self.signals.all(s, (!has(s.apiServer) || !has(s.apiServer.interval) || duration(s.apiServer.interval) <= duration(self.__for__)) && (!has(s.http) || !has(s.http.interval) || duration(s.http.interval) <= duration(self.__for__)))",message="interval of a signal must not be longer than for: within that time it has to fail more than once"
 // +kubebuilder:validation:XValidation:rule="!has(self.quorum) || has(self.signals) || self.quorum == 1",message="without signals only the API server is asked, so quorum can only be 1"
 type UnhealthyRule struct {
 	// For is how long at least quorum signals have to fail, without a break.
@@ -161,7 +162,7 @@ type Signal struct {
 	//
 	// +optional
 	Heartbeat *HeartbeatSignal `json:"heartbeat,omitempty"`
-	// Webhook is what others report; see docs/failover.md.
+	// Webhook is what others report; see docs/failover-policies.md.
 	//
 	// +optional
 	Webhook *WebhookSignal `json:"webhook,omitempty"`
@@ -380,6 +381,8 @@ type WebhookReport struct {
 	Healthy bool   `json:"healthy"`
 	// At is the signed time. An older report, or this one again, is refused.
 	At metav1.MicroTime `json:"at"`
+	// Since when reports have said the same without a gap.
+	Since metav1.MicroTime `json:"since"`
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	ID string `json:"id,omitempty"`

@@ -119,10 +119,11 @@ func (r *Reconciler) moreUrgent(ctx context.Context, run *v1alpha1.RecoveryRun) 
 func (r *Reconciler) consent(ctx context.Context, o *recovery.Observation, phase v1alpha1.Phase) error {
 	previous := o.Run.Status.Previous
 	asks := phase == v1alpha1.PhaseApproval || phase == v1alpha1.PhaseFence && recovery.AskedUnfenced(o.Run)
-	if !asks && (!deletes(phase) || previous == nil || previous.DeleteRequestedAt != nil) {
+	begun := previous == nil && phase != v1alpha1.PhaseFence || previous != nil && previous.DeleteRequestedAt != nil
+	if !asks && (!deletes(phase) || begun) {
 		return nil
 	}
-	if err := r.wanted(ctx, o); err != nil {
+	if err := r.wanted(ctx, o, phase); err != nil {
 		return err
 	}
 	holds := &v1alpha1.HoldList{}

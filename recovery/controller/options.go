@@ -11,6 +11,7 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
@@ -106,6 +107,8 @@ type Reconciler struct {
 	// System of Options.
 	System string
 
+	reserved *reservations
+
 	work   *workers
 	claims *claims
 	turns  *turns
@@ -115,7 +118,8 @@ type Reconciler struct {
 func newReconciler(c client.Client, reader client.Reader, clusters *capi.Clusters, o Options, recorder events.EventRecorder, spawn func(func()), notify func(run client.ObjectKey)) *Reconciler {
 	return &Reconciler{
 		Client: c, Reader: reader, Clusters: clusters, Engine: o.Engine, Drainer: o.Drainer, Post: o.Post, Clock: o.Clock, Events: recorder, System: o.System,
-		work: newWorkers(o.Clock, spawn, notify), claims: newClaims(), turns: newTurns(o.MaxActive),
+		reserved: &reservations{runs: map[types.UID]string{}},
+		work:     newWorkers(o.Clock, spawn, notify), claims: newClaims(), turns: newTurns(o.MaxActive),
 	}
 }
 

@@ -3,10 +3,13 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -16,13 +19,16 @@ import (
 
 // wanted reads what may call a run off before it deletes anything: the outage that it was
 // ordered for, and the rules.
-func (r *Reconciler) wanted(ctx context.Context, o *recovery.Observation) error {
+func (r *Reconciler) wanted(ctx context.Context, o *recovery.Observation, phase v1alpha1.Phase) error {
 	if proposal := o.Run.Spec.Proposal; proposal != nil {
 		policy, err := r.policy(ctx, o.Run.Namespace, proposal.PolicyRef.Name)
 		if err != nil {
 			return err
 		}
 		o.OutageOver = recovery.OutageOver(proposal, policy)
+		if deletes(phase) && o.OutageOver == "" && !recovery.Leaves(o.Run) {
+			o.OutageOver = r.answers(ctx, o.Run)
+		}
 	}
 	if err := r.gates(ctx, o); err != nil {
 		return err
@@ -32,15 +38,127 @@ func (r *Reconciler) wanted(ctx context.Context, o *recovery.Observation) error 
 		return err
 	}
 	for i := range rules {
-		if a := rules[i].Spec.Assertion; a != nil && rules[i].DeletionTimestamp == nil {
-			serving, err := r.servingOf(ctx, o.Run.Namespace, a.Plans)
-			if err != nil {
-				return err
-			}
-			o.Assertions = append(o.Assertions, recovery.Asserted{Rule: rules[i].Name, Assertion: *a, Serving: serving})
+		a := rules[i].Spec.Assertion
+		if a == nil || rules[i].DeletionTimestamp != nil || !slices.Contains(a.Plans, recovery.DoomedSide(o.Run).Plan) {
+			continue
 		}
+		held, err := r.assert(ctx, o.Run, rules[i].Name, *a, deletes(phase))
+		if err != nil {
+			return err
+		}
+		o.Assertions = append(o.Assertions, held)
 	}
 	return nil
+}
+
+// answers tells that a cluster that is about to go as a dead one answers after all. What was
+// recorded of it may be old: this process, or another one, may have stood still since.
+func (r *Reconciler) answers(ctx context.Context, run *v1alpha1.RecoveryRun) string {
+	previous := run.Status.Previous
+	if previous == nil || previous.UID == "" {
+		return ""
+	}
+	inc := incarnation(run, previous)
+	config, err := r.Clusters.Connect(ctx, inc)
+	if err != nil {
+		return ""
+	}
+	health, err := r.Clusters.Probe(ctx, config, 0)
+	if err != nil {
+		return ""
+	}
+	pinned, err := r.pinnedSystem(ctx, inc)
+	if err == nil && pinned != "" && pinned != health.KubeSystemUID {
+		return "" // it lost its data: what answers is not what died
+	}
+	return "its API server answers"
+}
+
+// reservations are the plans whose clusters runs are about to delete, so that two runs do not
+// count on each other's cluster. Once the deletion is recorded the run itself says so.
+type reservations struct {
+	mu   sync.Mutex
+	runs map[types.UID]string
+}
+
+// assert looks what would serve without the cluster of a run, and keeps it from being counted
+// by others when the run is about to delete it.
+func (r *Reconciler) assert(ctx context.Context, run *v1alpha1.RecoveryRun, rule string, a v1alpha1.Assertion, about bool) (recovery.Asserted, error) {
+	r.reserved.mu.Lock()
+	defer r.reserved.mu.Unlock()
+	runs := &v1alpha1.RecoveryRunList{}
+	leaving := map[string]bool{}
+	unfinished := map[types.UID]bool{}
+	err := r.pages(ctx, run.Namespace, runs, func() {
+		for i := range runs.Items {
+			other := &runs.Items[i]
+			if other.Status.FinishedAt != nil || other.UID == run.UID {
+				continue
+			}
+			unfinished[other.UID] = true
+			if recovery.Leaves(other) {
+				leaving[recovery.DoomedSide(other).Plan] = true
+			}
+		}
+	})
+	if err != nil {
+		return recovery.Asserted{}, err
+	}
+	for other, plan := range r.reserved.runs {
+		if unfinished[other] {
+			leaving[plan] = true
+		} else if other != run.UID {
+			delete(r.reserved.runs, other)
+		}
+	}
+	held := recovery.Asserted{Rule: rule, Assertion: a}
+	mine := recovery.DoomedSide(run)
+	seen := map[string]bool{mine.Cluster: true}
+	for _, name := range a.Plans {
+		cluster, serves, err := r.serves(ctx, run.Namespace, name)
+		if err != nil {
+			return held, err
+		}
+		switch {
+		case name == mine.Plan:
+			held.Serves = serves != metav1.ConditionFalse && run.Spec.Proposal == nil
+		case serves == metav1.ConditionTrue && !leaving[name] && !seen[cluster]:
+			seen[cluster] = true
+			held.Others = append(held.Others, name)
+		}
+	}
+	if about && held.Holds() {
+		r.reserved.runs[run.UID] = mine.Plan
+	}
+	return held, nil
+}
+
+// serves tells whether the cluster of a plan serves: False when it surely does not.
+func (r *Reconciler) serves(ctx context.Context, namespace, name string) (string, metav1.ConditionStatus, error) {
+	plan := &v1alpha1.RecoveryPlan{}
+	err := r.Reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, plan)
+	if apierrors.IsNotFound(err) {
+		return "", metav1.ConditionFalse, nil
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("read plan %s: %w", name, err)
+	}
+	cluster := plan.Spec.Cluster.Name
+	if s := plan.Status.Serving; s != nil && s.Plan != name {
+		return cluster, metav1.ConditionFalse, nil
+	}
+	obs, err := r.Clusters.Observe(ctx, namespace, cluster)
+	if err != nil {
+		return cluster, "", err
+	}
+	available := meta.FindStatusCondition(obs.Conditions, clusterv1.ClusterAvailableCondition)
+	switch {
+	case !obs.Exists || !obs.DeletingSince.IsZero():
+		return cluster, metav1.ConditionFalse, nil
+	case available == nil:
+		return cluster, metav1.ConditionUnknown, nil
+	}
+	return cluster, available.Status, nil
 }
 
 // gates that stop what machines order.
@@ -66,30 +184,6 @@ func (r *Reconciler) rules(ctx context.Context, namespace string) ([]v1alpha1.Sa
 	var all []v1alpha1.SafetyRule
 	err := r.pages(ctx, namespace, list, func() { all = append(all, list.Items...) })
 	return all, err
-}
-
-// servingOf plans are those whose clusters are Available and not being deleted.
-func (r *Reconciler) servingOf(ctx context.Context, namespace string, plans []string) ([]string, error) {
-	var serving []string
-	for _, name := range plans {
-		plan := &v1alpha1.RecoveryPlan{}
-		err := r.Reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, plan)
-		if apierrors.IsNotFound(err) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read plan %s: %w", name, err)
-		}
-		obs, err := r.Clusters.Observe(ctx, namespace, plan.Spec.Cluster.Name)
-		if err != nil {
-			return nil, err
-		}
-		available := meta.FindStatusCondition(obs.Conditions, clusterv1.ClusterAvailableCondition)
-		if obs.Exists && obs.DeletingSince.IsZero() && available != nil && available.Status == metav1.ConditionTrue {
-			serving = append(serving, name)
-		}
-	}
-	return serving, nil
 }
 
 // policy of a proposal, nil when it does not exist.

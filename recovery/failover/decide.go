@@ -48,7 +48,11 @@ type Observation struct {
 }
 
 // Barrier stands between an outage and a run.
-type Barrier struct{ Reason, Message string }
+type Barrier struct {
+	Reason, Message string
+	// Until it goes away by itself; zero when it does not.
+	Until time.Time
+}
 
 // Sighting of an observer.
 type Sighting struct {
@@ -66,6 +70,8 @@ type Run struct {
 	Finished, Succeeded bool
 	// Untouched runs did nothing to the cluster yet.
 	Untouched, Cancelled bool
+	// Gone runs were deleted by somebody.
+	Gone bool
 }
 
 // Action is the next thing to do.
@@ -105,6 +111,10 @@ func Decide(o Observation) Decision {
 		d.Again = sooner(d.Again, s.Changes)
 	}
 	d.Again = sooner(d.Again, o.Breaker.Again(o.Now))
+	d.Again = sooner(d.Again, o.Barrier.Until)
+	if at := cooledDown(o); o.Now.Before(at) {
+		d.Again = sooner(d.Again, at)
+	}
 	if outage := Current(o.Policy); outage != nil {
 		return during(o, outage, verdict, d)
 	}
@@ -122,21 +132,27 @@ func Current(policy *v1alpha1.FailoverPolicy) *v1alpha1.Outage {
 // watching for an outage.
 func watching(o Observation, v Verdict, d Decision) Decision {
 	d.Armed = armed(o, nil, v.Dead)
-	if d.Armed.Reason == seenAlive {
+	if d.Armed.Reason == ReasonSeenAlive {
 		d.Again = sooner(d.Again, o.Now.Add(SightingLook))
 		return d
 	}
 	if !v.Dead || o.Problem != "" || o.Policy.Spec.Suspend || o.Cluster == "" || o.Barrier.Reason != "" || o.Breaker.Open() {
 		return d
 	}
-	since := later(v.Since, later(o.From, o.Breaker.Thawed))
-	if due := since.Add(orDefault(o.Policy.Spec.Unhealthy.For, DefaultFor)); o.Now.Before(due) {
+	if due := confirmable(o, v); o.Now.Before(due) {
 		d.Again = sooner(d.Again, due)
 		return d
 	}
-	d.Action, d.Since = Confirm, since
+	d.Action, d.Since = Confirm, v.Since
 	d.Message = fmt.Sprintf("the cluster counts as dead: %s", Told(o.Samples))
 	return d
+}
+
+// confirmable is when a cluster has been dead for long enough, counted from when nothing
+// stood in the way any more.
+func confirmable(o Observation, v Verdict) time.Time {
+	since := later(v.Since, later(o.From, o.Breaker.Thawed))
+	return since.Add(orDefault(o.Policy.Spec.Unhealthy.For, DefaultFor))
 }
 
 // during an outage.
@@ -150,13 +166,15 @@ func during(o Observation, outage *v1alpha1.Outage, v Verdict, d Decision) Decis
 		return d
 	}
 	d.Armed = armed(o, outage, true)
-	if r := d.Armed.Reason; r == seenAlive || r == noSecondOpinion {
+	if r := d.Armed.Reason; r == ReasonSeenAlive || r == noSecondOpinion {
 		d.Again = sooner(d.Again, o.Now.Add(SightingLook))
 	}
-	if d.Armed.Status != metav1.ConditionTrue || o.Run != nil && (!o.Run.Finished || o.Run.Succeeded) || v.Alive || !v.Dead {
-		if at := cooledDown(o); o.Now.Before(at) {
-			d.Again = sooner(d.Again, at)
-		}
+	// What stood in the way a moment ago lets the time begin anew.
+	due := confirmable(o, v)
+	if v.Dead && o.Now.Before(due) {
+		d.Again = sooner(d.Again, due)
+	}
+	if d.Armed.Status != metav1.ConditionTrue || o.Run != nil && (!o.Run.Finished || o.Run.Succeeded) || !v.Dead || o.Now.Before(due) {
 		return d
 	}
 	d.Action = Order
@@ -167,6 +185,8 @@ func during(o Observation, outage *v1alpha1.Outage, v Verdict, d Decision) Decis
 // isOver tells why an outage is over; empty when it is not.
 func isOver(o Observation, outage *v1alpha1.Outage, v Verdict, d *Decision) string {
 	switch {
+	case o.Problem != "":
+		return "the policy cannot be followed any more: " + o.Problem
 	case o.Policy.Spec.Suspend:
 		return "the policy is suspended"
 	case o.Cluster == "":
@@ -206,10 +226,11 @@ func healthy(o Observation, v Verdict) metav1.Condition {
 	return c
 }
 
-// Reasons that observers give.
+// Reasons of the condition Armed that others look at.
 const (
-	seenAlive       = "SeenAlive"
-	noSecondOpinion = "NoSecondOpinion"
+	ReasonBreakerOpen = "BreakerOpen"
+	ReasonSeenAlive   = "SeenAlive"
+	noSecondOpinion   = "NoSecondOpinion"
 )
 
 // SightingLook is how often observers are asked while one of them stands in the way.
@@ -234,11 +255,13 @@ func armed(o Observation, outage *v1alpha1.Outage, sick bool) metav1.Condition {
 	case o.Barrier.Reason != "":
 		c.Reason, c.Message = o.Barrier.Reason, o.Barrier.Message
 	case o.Breaker.Open():
-		c.Reason, c.Message = "BreakerOpen", o.Breaker.Why
+		c.Reason, c.Message = ReasonBreakerOpen, o.Breaker.Why
+	case outage != nil && o.Run != nil && o.Run.Finished && (o.Run.Cancelled || o.Run.Gone):
+		c.Reason, c.Message = "CalledOff", fmt.Sprintf("somebody cancelled or deleted run %s; this outage is left to people", o.Run.Name)
 	case outage != nil && outage.Attempts >= attempts:
 		c.Reason, c.Message = "AttemptsUsedUp", fmt.Sprintf("this outage caused %d runs already; a person has to go on", outage.Attempts)
 	case sick && seesAlive != "":
-		c.Reason, c.Message = seenAlive, fmt.Sprintf("%s sees the cluster alive: the fault is between it and this controller", seesAlive)
+		c.Reason, c.Message = ReasonSeenAlive, fmt.Sprintf("%s sees the cluster alive: the fault is between it and this controller", seesAlive)
 	case outage != nil && o.Policy.Spec.Mode == v1alpha1.FailoverAutomatic && len(o.Sightings) > 0 && seesDead == "":
 		c.Reason, c.Message = noSecondOpinion, "no observer says that the cluster is dead, and the policy decides without a person"
 	case o.Now.Before(cooledDown(o)):
@@ -247,6 +270,12 @@ func armed(o Observation, outage *v1alpha1.Outage, sick bool) metav1.Condition {
 		c.Status, c.Reason, c.Message = metav1.ConditionTrue, "Watching", "an outage would be followed by a run"
 	}
 	return c
+}
+
+// SeenAlive tells whether an observer sees the cluster alive.
+func SeenAlive(all []Sighting) bool {
+	alive, _ := sightings(all)
+	return alive != ""
 }
 
 func sightings(all []Sighting) (alive, dead string) {

@@ -87,20 +87,29 @@ func TestDecide(t *testing.T) {
 			o.Policy.Spec.Mode = v1alpha1.FailoverAutomatic
 			o.Sightings = []failover.Sighting{{Observer: "b", State: v1alpha1.SignalFailing}}
 		}), failover.Order, "Watching", metav1.ConditionFalse, 0},
-		"the run waits":                  {orderedAt(outage(dead(20), 1), 12, untouched), failover.Rest, "CoolingDown", metav1.ConditionFalse, 3612},
-		"the run works":                  {orderedAt(outage(dead(20), 1), 12, working), failover.Rest, "CoolingDown", metav1.ConditionFalse, 3612},
-		"it failed; not again at once":   {orderedAt(outage(dead(3611), 1), 12, failed), failover.Rest, "CoolingDown", metav1.ConditionFalse, 3612},
-		"it failed; again":               {orderedAt(outage(dead(3612), 1), 12, failed), failover.Order, "Watching", metav1.ConditionFalse, 0},
-		"attempts are used up":           {orderedAt(outage(dead(9999), 2), 12, failed), failover.Rest, "AttemptsUsedUp", metav1.ConditionFalse, 0},
-		"it succeeded, and yet":          {orderedAt(outage(dead(9999), 1), 12, succeeded), failover.Rest, "Watching", metav1.ConditionFalse, 0},
-		"alive again, not for long":      {orderedAt(outage(alive(59, 30), 1), 12, untouched), failover.Rest, "CoolingDown", metav1.ConditionFalse, 60},
-		"alive again: withdraw":          {orderedAt(outage(alive(60, 30), 1), 12, untouched), failover.Withdraw, "", metav1.ConditionFalse, 0},
-		"withdrawn: over":                {orderedAt(outage(alive(60, 30), 1), 12, failover.Run{Untouched: true, Cancelled: true}), failover.End, "", metav1.ConditionFalse, 0},
-		"alive again, nothing ordered":   {outage(alive(60, 30), 0), failover.End, "", metav1.ConditionFalse, 0},
-		"alive again, the run is at it":  {orderedAt(outage(alive(60, 30), 1), 12, working), failover.End, "", metav1.ConditionFalse, 0},
-		"not dead, not alive: no order":  {with(outage(dead(60), 0), func(o *failover.Observation) { o.Samples = []failover.Sample{sample(v1alpha1.SignalSilent, 50)} }), failover.Rest, "Watching", metav1.ConditionFalse, 0},
-		"another cluster took its place": {with(outage(dead(60), 1), func(o *failover.Observation) { o.Cluster = "other" }), failover.End, "", metav1.ConditionFalse, 0},
-		"the cluster went":               {with(outage(dead(60), 1), func(o *failover.Observation) { o.Cluster = "" }), failover.End, "", metav1.ConditionUnknown, 0},
+		"the run waits":                      {orderedAt(outage(dead(20), 1), 12, untouched), failover.Rest, "CoolingDown", metav1.ConditionFalse, 3612},
+		"the run works":                      {orderedAt(outage(dead(20), 1), 12, working), failover.Rest, "CoolingDown", metav1.ConditionFalse, 3612},
+		"it failed; not again at once":       {orderedAt(outage(dead(3611), 1), 12, failed), failover.Rest, "CoolingDown", metav1.ConditionFalse, 3612},
+		"it failed; again":                   {orderedAt(outage(dead(3612), 1), 12, failed), failover.Order, "Watching", metav1.ConditionFalse, 0},
+		"attempts are used up":               {orderedAt(outage(dead(9999), 2), 12, failed), failover.Rest, "AttemptsUsedUp", metav1.ConditionFalse, 0},
+		"it succeeded, and yet":              {orderedAt(outage(dead(9999), 1), 12, succeeded), failover.Rest, "Watching", metav1.ConditionFalse, 0},
+		"alive again, not for long":          {orderedAt(outage(alive(59, 30), 1), 12, untouched), failover.Rest, "CoolingDown", metav1.ConditionFalse, 60},
+		"alive again: withdraw":              {orderedAt(outage(alive(60, 30), 1), 12, untouched), failover.Withdraw, "", metav1.ConditionFalse, 0},
+		"withdrawn: over":                    {orderedAt(outage(alive(60, 30), 1), 12, failover.Run{Untouched: true, Cancelled: true}), failover.End, "", metav1.ConditionFalse, 0},
+		"alive again, nothing ordered":       {outage(alive(60, 30), 0), failover.End, "", metav1.ConditionFalse, 0},
+		"alive again, the run is at it":      {orderedAt(outage(alive(60, 30), 1), 12, working), failover.End, "", metav1.ConditionFalse, 0},
+		"not dead, not alive: no order":      {with(outage(dead(60), 0), func(o *failover.Observation) { o.Samples = []failover.Sample{sample(v1alpha1.SignalSilent, 50)} }), failover.Rest, "Watching", metav1.ConditionFalse, 0},
+		"a barrier that went a moment ago":   {with(outage(dead(100), 0), func(o *failover.Observation) { o.From = at(95) }), failover.Rest, "Watching", metav1.ConditionFalse, 107},
+		"a breaker that closed a moment ago": {with(outage(dead(100), 0), func(o *failover.Observation) { o.Breaker.Thawed = at(95) }), failover.Rest, "Watching", metav1.ConditionFalse, 107},
+		"a barrier that ends by itself": {with(dead(100), func(o *failover.Observation) {
+			o.Barrier = failover.Barrier{Reason: "Held", Message: "m", Until: at(200)}
+		}), failover.Rest, "Held", metav1.ConditionUnknown, 200},
+		"somebody cancelled the run":      {orderedAt(outage(dead(9999), 1), 12, failover.Run{Name: "r", Finished: true, Cancelled: true}), failover.Rest, "CalledOff", metav1.ConditionFalse, 0},
+		"somebody deleted the run":        {orderedAt(outage(dead(9999), 1), 12, failover.Run{Name: "r", Finished: true, Gone: true}), failover.Rest, "CalledOff", metav1.ConditionFalse, 0},
+		"suspended with an open proposal": {with(orderedAt(outage(dead(20), 1), 12, untouched), func(o *failover.Observation) { o.Policy.Spec.Suspend = true }), failover.Withdraw, "", metav1.ConditionUnknown, 0},
+		"a problem with an open proposal": {with(orderedAt(outage(dead(20), 1), 12, untouched), func(o *failover.Observation) { o.Problem, o.ProblemReason = "none", "PlanNotFound" }), failover.Withdraw, "", metav1.ConditionUnknown, 0},
+		"another cluster took its place":  {with(outage(dead(60), 1), func(o *failover.Observation) { o.Cluster = "other" }), failover.End, "", metav1.ConditionFalse, 0},
+		"the cluster went":                {with(outage(dead(60), 1), func(o *failover.Observation) { o.Cluster = "" }), failover.End, "", metav1.ConditionUnknown, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := failover.Decide(c.o)
@@ -140,42 +149,43 @@ func TestRunNames(t *testing.T) {
 
 func TestReports(t *testing.T) {
 	key, body := []byte("0123456789abcdef"), []byte(`{"healthy": false, "reason": "canary"}`)
-	good := failover.Sign(key, "id", body, t0)
-	if at, err := failover.CheckSignature(key, "id", good, body, t0.Add(time.Minute)); err != nil || !at.Equal(t0) {
+	good := failover.Sign(key, "id", "a", body, t0)
+	if at, err := failover.CheckSignature(key, "id", "a", good, body, t0.Add(time.Minute)); err != nil || !at.Equal(t0) {
 		t.Fatalf("%s, %v", at, err)
 	}
 	for name, try := range map[string]func() error{
-		"another body": func() error { _, err := failover.CheckSignature(key, "id", good, []byte("{}"), t0); return err },
-		"another id":   func() error { _, err := failover.CheckSignature(key, "other", good, body, t0); return err },
+		"another body": func() error { _, err := failover.CheckSignature(key, "id", "a", good, []byte("{}"), t0); return err },
+		"another id":   func() error { _, err := failover.CheckSignature(key, "other", "a", good, body, t0); return err },
 		"no id": func() error {
-			_, err := failover.CheckSignature(key, "", failover.Sign(key, "", body, t0), body, t0)
+			_, err := failover.CheckSignature(key, "", "a", failover.Sign(key, "", "a", body, t0), body, t0)
 			return err
 		},
 		"another key": func() error {
-			_, err := failover.CheckSignature([]byte("fedcba9876543210"), "id", good, body, t0)
+			_, err := failover.CheckSignature([]byte("fedcba9876543210"), "id", "a", good, body, t0)
 			return err
 		},
 		"a short key": func() error {
-			_, err := failover.CheckSignature(key[:4], "id", failover.Sign(key[:4], "id", body, t0), body, t0)
+			_, err := failover.CheckSignature(key[:4], "id", "a", failover.Sign(key[:4], "id", "a", body, t0), body, t0)
 			return err
 		},
 		"no key": func() error {
-			_, err := failover.CheckSignature(nil, "id", failover.Sign(nil, "id", body, t0), body, t0)
+			_, err := failover.CheckSignature(nil, "id", "a", failover.Sign(nil, "id", "a", body, t0), body, t0)
 			return err
 		},
 		"an old one": func() error {
-			_, err := failover.CheckSignature(key, "id", good, body, t0.Add(6*time.Minute))
+			_, err := failover.CheckSignature(key, "id", "a", good, body, t0.Add(6*time.Minute))
 			return err
 		},
+		"about another": func() error { _, err := failover.CheckSignature(key, "id", "b", good, body, t0); return err },
 		"of the future": func() error {
-			_, err := failover.CheckSignature(key, "id", good, body, t0.Add(-6*time.Minute))
+			_, err := failover.CheckSignature(key, "id", "a", good, body, t0.Add(-6*time.Minute))
 			return err
 		},
 		"another time": func() error {
-			_, err := failover.CheckSignature(key, "id", strings.Replace(good, "t=1", "t=2", 1), body, t0)
+			_, err := failover.CheckSignature(key, "id", "a", strings.Replace(good, "t=1", "t=2", 1), body, t0)
 			return err
 		},
-		"nonsense": func() error { _, err := failover.CheckSignature(key, "id", "v1", body, t0); return err },
+		"nonsense": func() error { _, err := failover.CheckSignature(key, "id", "a", "v1", body, t0); return err },
 	} {
 		if try() == nil {
 			t.Errorf("%s is taken", name)

@@ -40,11 +40,12 @@ func WriteSighting(lease *coordinationv1.Lease, s Sighting, cluster types.UID, n
 	lease.Spec.LeaseDurationSeconds = ptr.To(int32(SightingFresh / time.Second))
 }
 
-// ReadSighting of an observer. One that is old, or about another incarnation, says nothing.
+// ReadSighting of an observer. One that is old, of the future, or about another incarnation,
+// says nothing.
 func ReadSighting(observer string, lease *coordinationv1.Lease, cluster types.UID, now time.Time) Sighting {
 	s := Sighting{Observer: observer, State: v1alpha1.SignalUnknown, Message: "it said nothing lately"}
 	about := lease.Annotations
-	if lease.Spec.RenewTime == nil || now.Sub(lease.Spec.RenewTime.Time) > SightingFresh || about[annotationCluster] != string(cluster) {
+	if lease.Spec.RenewTime == nil || now.Sub(lease.Spec.RenewTime.Time).Abs() > SightingFresh || about[annotationCluster] != string(cluster) {
 		return s
 	}
 	switch state := v1alpha1.SignalState(about[annotationSees]); state {

@@ -27,7 +27,14 @@ func said(seconds int, kind failover.Kind) failover.Reading {
 }
 
 func TestTrack(t *testing.T) {
-	const patience = 45 * time.Second
+	how := failover.Asking{Every: 2 * time.Second, Timeout: 10 * time.Second, Patience: 45 * time.Second}
+	const alive, dead, no, unknown = failover.Alive, failover.Dead, failover.NoAnswer, failover.Unknown
+	every := func(from, to, step int, kinds ...failover.Kind) (all []failover.Reading) {
+		for at, i := from, 0; at <= to; at, i = at+step, i+1 {
+			all = append(all, said(at, kinds[i%len(kinds)]))
+		}
+		return all
+	}
 	for name, c := range map[string]struct {
 		readings []failover.Reading
 		now      int
@@ -35,21 +42,26 @@ func TestTrack(t *testing.T) {
 		since    int
 		changes  int // 0 for never
 	}{
-		"alive":                               {[]failover.Reading{said(0, failover.Alive), said(2, failover.Alive)}, 3, v1alpha1.SignalHealthy, 0, 0},
-		"refused":                             {[]failover.Reading{said(0, failover.Alive), said(2, failover.Dead), said(4, failover.Dead)}, 5, v1alpha1.SignalFailing, 2, 0},
-		"one success starts anew":             {[]failover.Reading{said(0, failover.Dead), said(2, failover.Alive), said(4, failover.Dead)}, 5, v1alpha1.SignalFailing, 4, 0},
-		"silent":                              {[]failover.Reading{said(0, failover.Alive), said(10, failover.NoAnswer)}, 20, v1alpha1.SignalSilent, 10, 55},
-		"silent for too long":                 {[]failover.Reading{said(0, failover.Alive), said(10, failover.NoAnswer), said(50, failover.NoAnswer)}, 60, v1alpha1.SignalFailing, 55, 0},
-		"just not long enough":                {[]failover.Reading{said(10, failover.NoAnswer)}, 54, v1alpha1.SignalSilent, 10, 55},
-		"refused, then silent, is silent":     {[]failover.Reading{said(0, failover.Dead), said(2, failover.NoAnswer)}, 10, v1alpha1.SignalSilent, 0, 45},
-		"refused long ago, silent since":      {[]failover.Reading{said(0, failover.Dead), said(100, failover.NoAnswer)}, 101, v1alpha1.SignalFailing, 100, 0},
-		"silence is broken by an unknown":     {[]failover.Reading{said(0, failover.NoAnswer), said(40, failover.Unknown), said(42, failover.NoAnswer)}, 60, v1alpha1.SignalSilent, 42, 87},
-		"nobody knows":                        {[]failover.Reading{said(0, failover.Dead), said(2, failover.Unknown)}, 3, v1alpha1.SignalUnknown, 2, 0},
-		"a slow server's silence does end":    {[]failover.Reading{said(0, failover.NoAnswer), said(30, failover.Alive), said(40, failover.NoAnswer)}, 60, v1alpha1.SignalSilent, 40, 85},
-		"silent, then refused, fails at once": {[]failover.Reading{said(0, failover.NoAnswer), said(3, failover.Dead)}, 4, v1alpha1.SignalFailing, 3, 0},
+		"alive":                               {every(0, 2, 2, alive), 3, v1alpha1.SignalHealthy, 0, 0},
+		"refused":                             {append(every(0, 0, 1, alive), every(2, 4, 2, dead)...), 5, v1alpha1.SignalFailing, 2, 0},
+		"refused once":                        {append(every(0, 0, 1, alive), said(2, dead)), 3, v1alpha1.SignalSilent, 2, 0},
+		"one success starts anew":             {[]failover.Reading{said(0, dead), said(2, alive), said(4, dead), said(6, dead)}, 7, v1alpha1.SignalFailing, 4, 0},
+		"silent":                              {every(10, 20, 10, no), 21, v1alpha1.SignalSilent, 10, 55},
+		"silent for too long":                 {every(10, 60, 10, no), 61, v1alpha1.SignalFailing, 55, 0},
+		"just not long enough":                {every(10, 50, 10, no), 54, v1alpha1.SignalSilent, 10, 55},
+		"refused, then silent, is silent":     {[]failover.Reading{said(0, dead), said(2, no)}, 10, v1alpha1.SignalSilent, 0, 45},
+		"refused long ago, silent since":      {append(every(0, 98, 2, dead), said(100, no)), 101, v1alpha1.SignalFailing, 45, 0},
+		"refused and silent by turns":         {every(0, 3600, 8, dead, no), 3601, v1alpha1.SignalFailing, 45, 0},
+		"silence is broken by an unknown":     {[]failover.Reading{said(0, no), said(40, unknown), said(42, no)}, 50, v1alpha1.SignalSilent, 42, 87},
+		"nobody knows":                        {[]failover.Reading{said(0, dead), said(2, unknown)}, 3, v1alpha1.SignalUnknown, 2, 0},
+		"a slow server's silence does end":    {[]failover.Reading{said(0, no), said(30, alive), said(40, no)}, 50, v1alpha1.SignalSilent, 40, 85},
+		"silent, then refused, fails at once": {[]failover.Reading{said(0, no), said(3, dead)}, 4, v1alpha1.SignalFailing, 3, 0},
+		"nobody asked since it was refused":   {every(0, 2, 2, dead), 20, v1alpha1.SignalUnknown, 19, 0},
+		"nobody asked since it was silent":    {every(0, 10, 10, no), 60, v1alpha1.SignalUnknown, 27, 0},
+		"nobody asked since it lived":         {every(0, 2, 2, alive), 20, v1alpha1.SignalUnknown, 19, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := read(c.readings...).Sample("s", patience, at(c.now))
+			s := read(c.readings...).Sample("s", how, at(c.now))
 			if s.State != c.state || !s.Since.Equal(at(c.since)) {
 				t.Errorf("%s since %s, want %s since %s", s.State, s.Since, c.state, at(c.since))
 			}
@@ -58,8 +70,11 @@ func TestTrack(t *testing.T) {
 			}
 		})
 	}
-	if s := (failover.Track{}).Sample("s", patience, t0); s.State != v1alpha1.SignalUnknown || !s.Pending {
+	if s := (failover.Track{}).Sample("s", how, t0); s.State != v1alpha1.SignalUnknown || !s.Pending {
 		t.Errorf("without a reading: %+v", s)
+	}
+	if track := read(said(0, alive)); how.Late(track, at(3)) || !how.Late(track, at(4)) || how.Late(failover.Track{}, at(4)) {
+		t.Error("an answer is late at the wrong time")
 	}
 }
 

@@ -153,7 +153,7 @@ func TestSecondOpinion(t *testing.T) {
 		s.Mode = v1alpha1.FailoverAutomatic
 		s.Observers = []v1alpha1.Observer{{Name: "b"}}
 	})
-	w.until(p, "refused", has(v1alpha1.ConditionReady, "RebuildForbidden"))
+	w.until(p, "refused", has(v1alpha1.ConditionReady, "CannotAct"))
 	plan := &v1alpha1.RecoveryPlan{}
 	w.must(w.c.Get(t.Context(), client.ObjectKeyFromObject(p), plan))
 	plan.Spec.Teardown.Loss.Unreachable = v1alpha1.UnreachableAllowRebuild
@@ -335,12 +335,15 @@ func TestReports(t *testing.T) {
 	}
 	good, bad := []byte(`{"healthy": true}`), []byte(`{"healthy": false, "reason": "smoke"}`)
 	now := time.Now()
-	sign := func(id string, body []byte, at time.Time) string { return failover.Sign(key, id, body, at) }
+	sign := func(id string, body []byte, at time.Time) string {
+		return failover.Sign(key, id, failover.About(w.ns, "prod", "told"), body, at)
+	}
 	first := sign("1", good, now)
 	for name, c := range map[string]struct{ got, want int }{
 		"another signal": {send("other", good, "1", sign("1", good, now)), http.StatusUnauthorized},
 		"unsigned":       {send("told", good, "1", ""), http.StatusUnauthorized},
-		"wrong key":      {send("told", good, "1", failover.Sign([]byte("another-key-0123456"), "1", good, now)), http.StatusUnauthorized},
+		"wrong key":      {send("told", good, "1", failover.Sign([]byte("another-key-0123456"), "1", failover.About(w.ns, "prod", "told"), good, now)), http.StatusUnauthorized},
+		"for another":    {send("told", good, "1", failover.Sign(key, "1", failover.About(w.ns, "other", "told"), good, now)), http.StatusUnauthorized},
 		"old":            {send("told", good, "1", sign("1", good, now.Add(-time.Hour))), http.StatusUnauthorized},
 		"no report":      {send("told", []byte("{}"), "1", sign("1", []byte("{}"), now)), http.StatusBadRequest},
 	} {

@@ -25,6 +25,13 @@ func init() { //nolint:gochecknoinits // the registry of controller-runtime is g
 	metrics.Registry.MustRegister(clusterDead, policyArmed, runsOrdered)
 }
 
+// unobserve a policy that is gone.
+func unobserve(namespace, name string) {
+	clusterDead.DeleteLabelValues(namespace, name)
+	policyArmed.DeleteLabelValues(namespace, name)
+	runsOrdered.DeleteLabelValues(namespace, name)
+}
+
 func observe(policy *v1alpha1.FailoverPolicy, d failover.Decision) {
 	set := func(g *prometheus.GaugeVec, on bool) {
 		value := 0.0

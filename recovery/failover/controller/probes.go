@@ -77,25 +77,11 @@ func (r *Reconciler) runner(policy *v1alpha1.FailoverPolicy, signal *v1alpha1.Si
 func (r *Reconciler) access(inc capi.Incarnation) probe.Access {
 	return probe.Access{
 		Connect:  func(ctx context.Context) (*rest.Config, error) { return r.Clusters.Connect(ctx, inc) },
-		Identity: func(ctx context.Context) (types.UID, error) { return r.identity(ctx, inc) },
+		Identity: func(ctx context.Context) (types.UID, error) { return probe.Identity(ctx, r.Client, inc) },
 		Lend: func(ctx context.Context, admin *rest.Config) (*rest.Config, error) {
 			return r.Clusters.Lend(ctx, admin, capi.RoleProber)
 		},
 	}
-}
-
-// identity from inside that runs know of an incarnation; empty when none does.
-func (r *Reconciler) identity(ctx context.Context, inc capi.Incarnation) (types.UID, error) {
-	runs := &v1alpha1.RecoveryRunList{}
-	if err := r.Client.List(ctx, runs, client.InNamespace(inc.Namespace)); err != nil {
-		return "", fmt.Errorf("list the runs that made clusters: %w", err)
-	}
-	for i := range runs.Items {
-		if t := runs.Items[i].Status.Target; t != nil && t.UID == inc.UID && t.KubeSystemUID != "" {
-			return t.KubeSystemUID, nil
-		}
-	}
-	return "", nil
 }
 
 // secretOf an address.
@@ -107,6 +93,9 @@ func (r *Reconciler) secretOf(namespace string, ref *v1alpha1.LocalSecretReferen
 		secret := &corev1.Secret{}
 		if err := r.Reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ref.Name}, secret); err != nil {
 			return "", nil, fmt.Errorf("read Secret %s: %w", ref.Name, err)
+		}
+		if secret.Type == corev1.SecretTypeServiceAccountToken {
+			return "", nil, fmt.Errorf("Secret %s is the token of a service account, which is sent nowhere", ref.Name) //nolint:staticcheck // a kind's name
 		}
 		return string(secret.Data["token"]), secret.Data["ca.crt"], nil
 	}
@@ -167,17 +156,33 @@ func (r *Reconciler) samples(policy *v1alpha1.FailoverPolicy, seen capi.Observat
 		case signal.Webhook != nil:
 			out = append(out, ofReport(policy, signal, now))
 		default:
-			patience := failover.DefaultUnreachableAfter
-			if s := signal.APIServer; s != nil {
-				patience = orDefault(s.UnreachableAfter, patience)
-			}
-			if s := signal.HTTP; s != nil {
-				patience = orDefault(s.UnreachableAfter, patience)
-			}
-			out = append(out, r.board.track(key, signal.Name).Sample(signal.Name, patience, now))
+			out = append(out, r.board.track(key, signal.Name).Sample(signal.Name, askingOf(&signal), now))
 		}
 	}
 	return out
+}
+
+// askingOf a signal.
+func askingOf(signal *v1alpha1.Signal) failover.Asking {
+	how := failover.Asking{Every: leaseEvery, Timeout: probe.Timeout, Patience: failover.DefaultUnreachableAfter}
+	if s := signal.APIServer; s != nil {
+		how.Every, how.Patience = orDefault(s.Interval, failover.DefaultInterval), orDefault(s.UnreachableAfter, how.Patience)
+	}
+	if s := signal.HTTP; s != nil {
+		how.Every, how.Patience = orDefault(s.Interval, failover.DefaultHTTPInterval), orDefault(s.UnreachableAfter, how.Patience)
+	}
+	return how
+}
+
+// asked signals of a policy; the others are told.
+func asked(policy *v1alpha1.FailoverPolicy) map[string]failover.Asking {
+	all := map[string]failover.Asking{}
+	for _, signal := range Signals(policy) {
+		if signal.APIServer != nil || signal.HTTP != nil {
+			all[signal.Name] = askingOf(&signal)
+		}
+	}
+	return all
 }
 
 // ofCondition of Cluster API. Only False is a failure: Unknown is what it says before it
@@ -211,7 +216,7 @@ func ofReport(policy *v1alpha1.FailoverPolicy, signal v1alpha1.Signal, now time.
 		if !now.Before(until) {
 			return s
 		}
-		s.State, s.Since, s.Message, s.Changes = v1alpha1.SignalFailing, report.At.Time, report.Reason, until
+		s.State, s.Since, s.Message, s.Changes = v1alpha1.SignalFailing, report.Since.Time, report.Reason, until
 		if report.Healthy {
 			s.State = v1alpha1.SignalHealthy
 		}

@@ -81,9 +81,13 @@ func (v *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 
 // take a report.
 func (v *receiver) take(ctx context.Context, key client.ObjectKey, name string, header http.Header, body []byte) (int, string) {
-	const refused = "the signature does not fit"
+	refused := failover.ErrSignature.Error()
+	id, signature := header.Get(failover.HeaderID), header.Get(failover.HeaderSignature)
+	if !failover.Signed(id, signature) {
+		return http.StatusUnauthorized, refused
+	}
 	policy := &v1alpha1.FailoverPolicy{}
-	if err := v.r.Reader.Get(ctx, key, policy); err != nil {
+	if err := v.r.Client.Get(ctx, key, policy); err != nil { // from the cache: anybody may ask
 		return refusedUnless(err, refused)
 	}
 	i := slices.IndexFunc(policy.Spec.Unhealthy.Signals, func(s v1alpha1.Signal) bool { return s.Name == name && s.Webhook != nil })
@@ -94,8 +98,7 @@ func (v *receiver) take(ctx context.Context, key client.ObjectKey, name string, 
 	if err := v.r.Reader.Get(ctx, client.ObjectKey{Namespace: key.Namespace, Name: policy.Spec.Unhealthy.Signals[i].Webhook.SecretRef.Name}, secret); err != nil {
 		return refusedUnless(err, refused)
 	}
-	id := header.Get(failover.HeaderID)
-	at, err := failover.CheckSignature(secret.Data["key"], id, header.Get(failover.HeaderSignature), body, v.r.Clock.Now())
+	at, err := failover.CheckSignature(secret.Data["key"], id, failover.About(key.Namespace, key.Name, name), signature, body, v.r.Clock.Now())
 	if err != nil {
 		return http.StatusUnauthorized, err.Error()
 	}
@@ -104,7 +107,7 @@ func (v *receiver) take(ctx context.Context, key client.ObjectKey, name string, 
 		return http.StatusBadRequest, err.Error()
 	}
 	err = retry.RetryOnConflict(retry.DefaultBackoff, func() error {
-		return v.keep(ctx, key, v1alpha1.WebhookReport{Name: name, Healthy: *report.Healthy, At: metav1.NewMicroTime(at), ID: id, Reason: failover.Clip(report.Reason)})
+		return v.keep(ctx, key, v1alpha1.WebhookReport{Name: name, Healthy: *report.Healthy, At: metav1.NewMicroTime(at), Since: metav1.NewMicroTime(at), ID: id, Reason: failover.Clip(report.Reason)})
 	})
 	switch {
 	case errors.Is(err, errReplayed):
@@ -126,6 +129,16 @@ func refusedUnless(err error, refused string) (int, string) {
 
 var errReplayed = errors.New("a report as new as this one was taken already")
 
+// validUntil is how long a report counts.
+func validUntil(policy *v1alpha1.FailoverPolicy, report *v1alpha1.WebhookReport) time.Time {
+	for _, s := range policy.Spec.Unhealthy.Signals {
+		if s.Name == report.Name && s.Webhook != nil {
+			return report.At.Add(orDefault(s.Webhook.ValidFor, failover.DefaultValidFor))
+		}
+	}
+	return time.Time{}
+}
+
 // keep a report in the policy's status, where it survives this process, unless it is not
 // newer than the one that is there.
 func (v *receiver) keep(ctx context.Context, key client.ObjectKey, report v1alpha1.WebhookReport) error {
@@ -137,6 +150,10 @@ func (v *receiver) keep(ctx context.Context, key client.ObjectKey, report v1alph
 	if i >= 0 {
 		if !policy.Status.Reports[i].At.Before(&report.At) {
 			return errReplayed
+		}
+		before := policy.Status.Reports[i]
+		if before.Healthy == report.Healthy && !report.At.After(validUntil(policy, &before)) {
+			report.Since = before.Since
 		}
 		policy.Status.Reports[i] = report
 	} else {

@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/providers/capi"
+	"github.com/refloat-dev/refloat/recovery"
 	"github.com/refloat-dev/refloat/recovery/failover"
 )
 
@@ -64,6 +66,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		err := r.Reader.Get(ctx, request.NamespacedName, policy)
 		if apierrors.IsNotFound(err) || err == nil && policy.DeletionTimestamp != nil {
 			r.board.forget(request.NamespacedName)
+			unobserve(request.Namespace, request.Name)
 			return ctrl.Result{}, nil
 		}
 		if err != nil {
@@ -140,7 +143,7 @@ func (r *Reconciler) act(ctx context.Context, o failover.Observation, plan *v1al
 func opened(o failover.Observation, policy *v1alpha1.FailoverPolicy) *news {
 	was := meta.FindStatusCondition(o.Policy.Status.Conditions, v1alpha1.ConditionArmed)
 	is := meta.FindStatusCondition(policy.Status.Conditions, v1alpha1.ConditionArmed)
-	if is.Reason != "BreakerOpen" || was != nil && was.Reason == is.Reason {
+	if is.Reason != failover.ReasonBreakerOpen || was != nil && was.Reason == is.Reason {
 		return nil
 	}
 	return &news{corev1.EventTypeWarning, is.Reason, is.Message}
@@ -219,7 +222,8 @@ func (r *Reconciler) ours(ctx context.Context, policy *v1alpha1.FailoverPolicy, 
 	return nil
 }
 
-// withdraw a run that has touched nothing. The run itself makes sure of that.
+// withdraw a run that has touched nothing. If it begins meanwhile, it was written to and the
+// update is refused.
 func (r *Reconciler) withdraw(ctx context.Context, namespace, name, reason string) error {
 	run := &v1alpha1.RecoveryRun{}
 	err := r.Reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, run)
@@ -228,6 +232,9 @@ func (r *Reconciler) withdraw(ctx context.Context, namespace, name, reason strin
 	}
 	if err != nil {
 		return fmt.Errorf("read run %s: %w", name, err)
+	}
+	if !recovery.Untouched(run) || run.Spec.Cancel != nil {
+		return nil // it began meanwhile, and has to come to its end
 	}
 	run.Spec.Cancel = &v1alpha1.Cancellation{Reason: failover.Clip(reason)}
 	if err := r.Client.Update(ctx, run); err != nil {
@@ -266,5 +273,9 @@ func (r *Reconciler) tell(policy *v1alpha1.FailoverPolicy, plan *v1alpha1.Recove
 	if n == nil {
 		return
 	}
-	r.Recorder.Eventf(policy, plan, n.kind, n.reason, "Failover", "%s", failover.Clip(n.note))
+	var about runtime.Object
+	if plan != nil {
+		about = plan
+	}
+	r.Recorder.Eventf(policy, about, n.kind, n.reason, "Failover", "%s", failover.Clip(n.note))
 }

@@ -104,9 +104,9 @@ func (r *Reconciler) setup(mgr ctrl.Manager, called chan event.GenericEvent) err
 			builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.RecoveryRun{}, handler.EnqueueRequestsFromMapFunc(watching(cached, planOfRun)), builder.WithPredicates(moved)).
 		Watches(&v1alpha1.Hold{}, handler.EnqueueRequestsFromMapFunc(watching(cached, planOfHold))).
-		Watches(&v1alpha1.FailoverPolicy{}, handler.EnqueueRequestsFromMapFunc(sibling(cached)), builder.WithPredicates(comesOrGoes)).
+		Watches(&v1alpha1.FailoverPolicy{}, handler.EnqueueRequestsFromMapFunc(sibling(cached)), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.SafetyRule{}, handler.EnqueueRequestsFromMapFunc(under(cached, r.System))).
-		Watches(&clusterv1.Cluster{}, handler.EnqueueRequestsFromMapFunc(ofCluster(cached))).
+		Watches(&clusterv1.Cluster{}, handler.EnqueueRequestsFromMapFunc(madeBy(cached))).
 		WatchesRawSource(source.Channel(called, &handler.EnqueueRequestForObject{})).
 		WithOptions(crcontroller.Options{
 			MaxConcurrentReconciles: concurrent,
@@ -142,8 +142,6 @@ var moved = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		(before.Status.FinishedAt == nil) != (after.Status.FinishedAt == nil) || before.Generation != after.Generation)
 }}
 
-var comesOrGoes = predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { return false }}
-
 // watching maps what has to do with a plan to the policies that watch it.
 func watching(cached client.Reader, plan func(client.Object) string) handler.MapFunc {
 	return func(ctx context.Context, o client.Object) []reconcile.Request {
@@ -154,7 +152,7 @@ func watching(cached client.Reader, plan func(client.Object) string) handler.Map
 	}
 }
 
-// sibling maps a policy to the others of its plan.
+// sibling maps a policy to the others: it may have left their plan, or come to it.
 func sibling(cached client.Reader) handler.MapFunc {
 	return func(ctx context.Context, o client.Object) []reconcile.Request {
 		policy, ok := o.(*v1alpha1.FailoverPolicy)
@@ -162,7 +160,7 @@ func sibling(cached client.Reader) handler.MapFunc {
 			return nil
 		}
 		return policiesWhere(ctx, cached, o.GetNamespace(), func(p *v1alpha1.FailoverPolicy) bool {
-			return p.Name != policy.Name && p.Spec.PlanRef == policy.Spec.PlanRef
+			return p.Name != policy.Name
 		})
 	}
 }
@@ -178,8 +176,8 @@ func under(cached client.Reader, system string) handler.MapFunc {
 	}
 }
 
-// ofCluster maps a Cluster to the policies whose plans name it.
-func ofCluster(cached client.Reader) handler.MapFunc {
+// madeBy maps a Cluster to the policies whose plans name it.
+func madeBy(cached client.Reader) handler.MapFunc {
 	return func(ctx context.Context, o client.Object) []reconcile.Request {
 		return policiesWhere(ctx, cached, o.GetNamespace(), func(p *v1alpha1.FailoverPolicy) bool {
 			plan := &v1alpha1.RecoveryPlan{}

@@ -213,7 +213,7 @@ func (w *world) noRunFor(d time.Duration) {
 			return
 		case e, open := <-events.ResultChan():
 			if !open {
-				return
+				w.t.Fatal("the watch ended before the time was up")
 			}
 			if run, ok := e.Object.(*v1alpha1.RecoveryRun); ok {
 				w.t.Fatalf("run %s was ordered: %s", run.Name, run.Spec.Reason)

@@ -123,7 +123,10 @@ func (o *Observer) see(ctx context.Context, l *look, changed chan struct{}) (fai
 		return failover.Sighting{Observer: o.Name, State: v1alpha1.SignalUnknown, Since: o.Clock.Now(), Message: "there is no cluster"}, nil
 	}
 	l.begin(o, obs.Incarnation, changed)
-	seen := l.sighting(o)
+	seen, pending := l.sighting(o)
+	if pending { // what the process before this one saw counts as long as it is fresh
+		return seen, nil
+	}
 	return seen, o.write(ctx, seen, obs.UID)
 }
 
@@ -142,7 +145,7 @@ func (l *look) begin(o *Observer, inc capi.Incarnation, changed chan struct{}) {
 	asks := &probe.APIServer{
 		Access: probe.Access{
 			Connect:  func(ctx context.Context) (*rest.Config, error) { return o.Clusters.Connect(ctx, inc) },
-			Identity: func(context.Context) (types.UID, error) { return "", nil },
+			Identity: func(ctx context.Context) (types.UID, error) { return probe.Identity(ctx, o.Client, inc) },
 			Lend: func(ctx context.Context, admin *rest.Config) (*rest.Config, error) {
 				return o.Clusters.Lend(ctx, admin, capi.RoleProber)
 			},
@@ -172,15 +175,15 @@ func (l *look) take(r failover.Reading) bool {
 	return before.Pending() || before.Last.Kind != r.Kind
 }
 
-func (l *look) sighting(o *Observer) failover.Sighting {
+func (l *look) sighting(o *Observer) (failover.Sighting, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := o.Clock.Now()
-	s := l.track.Sample(o.Name, failover.DefaultUnreachableAfter, now)
+	s := l.track.Sample(o.Name, failover.Asking{Every: failover.DefaultInterval, Timeout: probe.Timeout, Patience: failover.DefaultUnreachableAfter}, now)
 	if s.Pending {
 		s.Since, s.Message = now, "it has just begun to look"
 	}
-	return failover.Sighting{Observer: o.Name, State: s.State, Since: s.Since, Message: s.Message}
+	return failover.Sighting{Observer: o.Name, State: s.State, Since: s.Since, Message: s.Message}, s.Pending
 }
 
 func (l *look) end() {

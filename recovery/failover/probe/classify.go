@@ -57,9 +57,13 @@ func unanswered(err error) (failover.Kind, string) {
 		return failover.Dead, "it refuses connections"
 	case errors.As(err, &verification), errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid), errors.As(err, &record):
 		return failover.Unknown, "what answers cannot prove that it is the cluster"
+	case errors.As(err, &name) && !name.IsNotFound:
+		return failover.Unknown, "no name server answers, so nobody can tell where it is"
 	case errors.As(err, &name):
-		return failover.NoAnswer, "its name cannot be resolved"
-	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return failover.NoAnswer, "its name does not exist"
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.ENETDOWN):
+		return failover.Unknown, "this machine has no network to it"
+	case errors.Is(err, syscall.EHOSTUNREACH):
 		return failover.NoAnswer, "there is no way to it"
 	case isTimeout(err):
 		return failover.NoAnswer, "it does not answer in time"
@@ -72,10 +76,18 @@ func isTimeout(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timed) && timed.Timeout()
 }
 
-// cause of an error of net/http, without the address, which may hold secrets.
+// cause of an error of net/http, without addresses: they may hold secrets, and the port on
+// this side is another one each time.
 func cause(err error) error {
+	var number syscall.Errno
+	var operation *net.OpError
 	var at *url.Error
-	if errors.As(err, &at) {
+	switch {
+	case errors.As(err, &number):
+		return number
+	case errors.As(err, &operation):
+		return operation.Err
+	case errors.As(err, &at):
 		return at.Err
 	}
 	return err

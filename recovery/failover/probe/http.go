@@ -68,6 +68,9 @@ func (h *HTTP) ask(ctx context.Context) (failover.Kind, string) {
 		return failover.Unknown, "its address cannot be used"
 	}
 	request.Header.Set("User-Agent", "refloat")
+	if token != "" && request.URL.Scheme != "https" {
+		return failover.Unknown, "its Secret has a token, which is sent over https only"
+	}
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}

@@ -55,6 +55,7 @@ func TestHTTP(t *testing.T) {
 		status int
 		ca     []byte
 		err    error
+		token  bool // although it is not https
 		within time.Duration
 		want   failover.Kind
 	}{
@@ -66,6 +67,7 @@ func TestHTTP(t *testing.T) {
 		"elsewhere":           {url: server.URL + "/elsewhere", ca: ca, want: failover.Dead},
 		"endless":             {url: server.URL + "/endless", ca: ca, want: failover.Alive},
 		"nothing listens":     {url: gone.URL, want: failover.Dead},
+		"a token over http":   {url: gone.URL, token: true, want: failover.Unknown},
 		"bad certificate":     {url: server.URL + "/", want: failover.Unknown},
 		"no certificate":      {url: server.URL + "/", ca: []byte("canary"), want: failover.Unknown},
 		"no secret":           {url: server.URL + "/", err: errors.New("no"), want: failover.Unknown},
@@ -79,6 +81,9 @@ func TestHTTP(t *testing.T) {
 				defer cancel()
 			}
 			h := &HTTP{URL: c.url, Status: c.status, Clock: clock.RealClock{}, Secret: func(context.Context) (string, []byte, error) {
+				if !strings.HasPrefix(c.url, "https:") && !c.token {
+					return "", c.ca, c.err
+				}
 				return "canary-token", c.ca, c.err
 			}}
 			kind, message := h.ask(ctx)
