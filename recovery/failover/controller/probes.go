@@ -41,9 +41,12 @@ func (r *Reconciler) probe(ctx context.Context, policy *v1alpha1.FailoverPolicy,
 	key := client.ObjectKeyFromObject(policy)
 	for _, signal := range Signals(policy) {
 		tell := func(reading failover.Reading) {
+			how := askingOf(&signal)
 			before := r.board.track(key, signal.Name)
+			was := before.Sample(signal.Name, how, reading.At)
 			report(signal.Name, reading)
-			if before.Pending() || before.Last.Kind != reading.Kind || before.Last.Message != reading.Message {
+			is := before.Next(reading).Sample(signal.Name, how, reading.At)
+			if was.Pending || was.State != is.State || was.Message != is.Message {
 				r.call(key)
 			}
 		}
