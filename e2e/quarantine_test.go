@@ -89,6 +89,10 @@ func assertHarmless(t *testing.T, kube kubernetes.Interface) {
 	if err != nil || charge.Spec.Suspend == nil || !*charge.Spec.Suspend {
 		t.Errorf("customers are charged: %v", err)
 	}
+	claim, err := kube.CoreV1().PersistentVolumeClaims("web").Get(ctx, "catalogue", metav1.GetOptions{})
+	if err != nil || claim.Spec.VolumeName == "catalogue" {
+		t.Errorf("the real catalogue is mounted: %v", err)
+	}
 	alerts, err := kube.CoreV1().Secrets("web").Get(ctx, "alertmanager-main", metav1.GetOptions{})
 	if err != nil || strings.Contains(string(alerts.Data["alertmanager.yaml"]), "pager") || len(alerts.Data["alertmanager.yaml"]) == 0 {
 		t.Errorf("somebody is woken up: %v", err)

@@ -29,6 +29,10 @@ func (q *quarantine) backends() {
 				q.omit(i, "Webhook", by+", which is stopped, would answer for it")
 			}
 		case definitionKind:
+			if str(o.Object, "spec", "conversion", "webhook", "clientConfig", "url") != "" {
+				q.set(i, map[string]any{"strategy": "None"}, "spec", "conversion")
+				q.record(i, "Webhook", "converts nothing", "it would be called outside of the cluster")
+			}
 			if by := dead[serviceAt(o.Object, "spec", "conversion", "webhook", "clientConfig", "service")]; by != "" {
 				q.set(i, map[string]any{"strategy": "None"}, "spec", "conversion")
 				q.record(i, "Webhook", "converts nothing", by+", which is stopped, would do it")

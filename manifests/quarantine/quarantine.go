@@ -26,6 +26,7 @@ func Apply(objects []manifests.Object, units []manifests.Unit, o Options) (*Resu
 		return nil, &RefusedError{Refusals: q.refusals}
 	}
 	q.unused()
+	q.storage()
 	q.backends()
 	q.unanswered()
 	guards := q.guards()
