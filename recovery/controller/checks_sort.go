@@ -8,6 +8,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/refloat-dev/refloat/manifests/chart"
+	"github.com/refloat-dev/refloat/manifests/render"
 	"github.com/refloat-dev/refloat/manifests/sops"
 	"github.com/refloat-dev/refloat/manifests/source"
 	"github.com/refloat-dev/refloat/recovery"
@@ -59,7 +60,7 @@ func sorted(err error, remotes []recoverability.Remote, step recoverability.Chec
 
 func ofDecryption(err error) bool {
 	var missing *sops.MissingKeyError
-	return errors.As(err, &missing) || errors.Is(err, sops.ErrDamaged)
+	return errors.As(err, &missing) || errors.Is(err, sops.ErrDamaged) || errors.Is(err, render.ErrEncrypted)
 }
 
 func ofChart(err error) bool {

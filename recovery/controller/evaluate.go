@@ -7,6 +7,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -53,11 +54,20 @@ func setupEvaluations(mgr ctrl.Manager, r *Reconciler) error {
 	return nil
 }
 
-// asks lets a plan through whose request changed.
+// asks lets a plan through whose request changed, or that learned of another run.
 var asks = predicate.Funcs{
 	UpdateFunc: func(e event.UpdateEvent) bool {
-		return e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationEvaluate] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationEvaluate]
+		was, ok := e.ObjectOld.(*v1alpha1.RecoveryPlan)
+		is, also := e.ObjectNew.(*v1alpha1.RecoveryPlan)
+		return ok && also && (recoverability.Asked(was) != recoverability.Asked(is) || lastRun(was) != lastRun(is))
 	},
+}
+
+func lastRun(plan *v1alpha1.RecoveryPlan) types.UID {
+	if last := plan.Status.LastRun; last != nil {
+		return last.UID
+	}
+	return ""
 }
 
 // ends lets a run through that ended or is gone.

@@ -15,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/manifests"
@@ -298,6 +300,43 @@ func TestEvaluationOnRequest(t *testing.T) {
 		}
 		if want := []int{0, 2, 2, 4}[i]; w.engine.renderings != want {
 			t.Errorf("request %d: %d renderings, want %d", i, w.engine.renderings, want)
+		}
+	}
+}
+
+// TestWhatWakesAnEvaluation is a request, a run that ended and a plan that learned of it, and
+// not what the evaluation itself writes.
+func TestWhatWakesAnEvaluation(t *testing.T) {
+	plan := func(request string, run types.UID, evaluated bool) *v1alpha1.RecoveryPlan {
+		p := &v1alpha1.RecoveryPlan{}
+		p.Annotations = map[string]string{v1alpha1.AnnotationEvaluate: request}
+		p.Status.LastRun = &v1alpha1.LastRun{UID: run}
+		if evaluated {
+			p.Status.Recoverability = &v1alpha1.Recoverability{Commit: "a"}
+		}
+		return p
+	}
+	run := func(ended bool) *v1alpha1.RecoveryRun {
+		r := &v1alpha1.RecoveryRun{}
+		if ended {
+			r.Status.FinishedAt = &metav1.MicroTime{}
+		}
+		return r
+	}
+	for name, test := range map[string]struct {
+		p       predicate.Predicate
+		was, is client.Object
+		want    bool
+	}{
+		"a request":            {asks, plan("", "1", false), plan("a", "1", false), true},
+		"a plan learns of it":  {asks, plan("a", "1", true), plan("a", "2", true), true},
+		"an evaluation":        {asks, plan("a", "1", false), plan("a", "1", true), false},
+		"a run ends":           {ends, run(false), run(true), true},
+		"a run goes on":        {ends, run(false), run(false), false},
+		"a run ended long ago": {ends, run(true), run(true), false},
+	} {
+		if got := test.p.Update(event.UpdateEvent{ObjectOld: test.was, ObjectNew: test.is}); got != test.want {
+			t.Errorf("%s: wakes %t", name, got)
 		}
 	}
 }

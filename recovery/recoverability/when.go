@@ -18,6 +18,8 @@ const (
 	// settle is how old a plan has to be before it is first looked at: who makes a plan
 	// often orders a run with the same command.
 	settle = 10 * time.Second
+	// unsureEvery is the longest time until something is tried again that could not be told.
+	unsureEvery = 5 * time.Minute
 	// maxAsked is how much of a request is remembered.
 	maxAsked = 64
 )
@@ -72,11 +74,14 @@ func observed(plan *v1alpha1.RecoveryPlan) int64 {
 
 // Next is when a plan that was evaluated now is looked at again: up to a tenth earlier than
 // its interval says, so that plans that were made together do not stay together. Zero for
-// one that is only looked at when somebody asks.
-func Next(plan *v1alpha1.RecoveryPlan, now time.Time) time.Time {
+// one that is only looked at when somebody asks. What could not be told is tried sooner.
+func Next(plan *v1alpha1.RecoveryPlan, status metav1.ConditionStatus, now time.Time) time.Time {
 	every := Every(plan)
 	if every == 0 {
 		return time.Time{}
+	}
+	if status == metav1.ConditionUnknown {
+		every = min(every, unsureEvery)
 	}
 	const parts = 1000
 	h := fnv.New32a()
@@ -91,7 +96,7 @@ func Record(plan *v1alpha1.RecoveryPlan, v Verdict, generation int64, asked stri
 	if n := len(v.Blockers); n > maxListed {
 		r.Blockers, r.More = v.Blockers[:maxListed], int32(n-maxListed)
 	}
-	if next := Next(plan, now); !next.IsZero() {
+	if next := Next(plan, v.Status, now); !next.IsZero() {
 		at := metav1.NewTime(next)
 		r.NextAt = &at
 	}

@@ -89,7 +89,7 @@ func TestPlansDriftApart(t *testing.T) {
 	for i := range 50 {
 		p := planAt(every(10 * time.Minute))
 		p.UID = types.UID(fmt.Sprint("plan", i))
-		after := Next(p, t0).Sub(t0)
+		after := Next(p, metav1.ConditionTrue, t0).Sub(t0)
 		if after < 9*time.Minute || after > 10*time.Minute {
 			t.Errorf("next after %s", after)
 		}
@@ -97,6 +97,18 @@ func TestPlansDriftApart(t *testing.T) {
 	}
 	if len(seen) < 30 {
 		t.Errorf("50 plans have %d times", len(seen))
+	}
+}
+
+// TestUnsureIsTriedSooner, but not more often than the plan says.
+func TestUnsureIsTriedSooner(t *testing.T) {
+	for often, most := range map[time.Duration]time.Duration{time.Hour: 5 * time.Minute, 2 * time.Minute: 2 * time.Minute} {
+		if after := Next(planAt(every(often)), metav1.ConditionUnknown, t0).Sub(t0); after > most || after < most-most/10 {
+			t.Errorf("every %s: again after %s", often, after)
+		}
+	}
+	if next := Next(planAt(every(0)), metav1.ConditionUnknown, t0); !next.IsZero() {
+		t.Errorf("suspended: %s", next)
 	}
 }
 

@@ -125,6 +125,13 @@ func TestPlanValidation(t *testing.T) {
 		"settled leftover":               {settled("192.0.2.1", "released"), false},
 		"settled without a reason":       {settled("192.0.2.1", ""), true},
 		"settled without an ID":          {settled("", "released"), true},
+		"evaluated only when asked":      {change: func(p *v1alpha1.RecoveryPlanSpec) { p.Evaluate.Every = within(0) }},
+		"evaluated each minute":          {change: func(p *v1alpha1.RecoveryPlanSpec) { p.Evaluate.Every = within(time.Minute) }},
+		"evaluated all the time":         {func(p *v1alpha1.RecoveryPlanSpec) { p.Evaluate.Every = within(time.Second) }, true},
+		"evaluated backwards":            {func(p *v1alpha1.RecoveryPlanSpec) { p.Evaluate.Every = within(-time.Hour) }, true},
+		"evaluated hardly ever":          {func(p *v1alpha1.RecoveryPlanSpec) { p.Evaluate.Every = within(169 * time.Hour) }, true},
+		"a drill each quarter":           {change: func(p *v1alpha1.RecoveryPlanSpec) { p.Evaluate.MaxDrillAge = within(90 * 24 * time.Hour) }},
+		"a drill each minute":            {func(p *v1alpha1.RecoveryPlanSpec) { p.Evaluate.MaxDrillAge = within(time.Minute) }, true},
 		"namespace of seeds":             {func(p *v1alpha1.RecoveryPlanSpec) { p.Seeds[0].Namespace = "Not_one" }, true},
 	} {
 		spec := v1alpha1.RecoveryPlanSpec{
