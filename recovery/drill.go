@@ -70,7 +70,7 @@ func MoreUrgent(drill *v1alpha1.RecoveryRun, all []v1alpha1.RecoveryRun) string 
 		other := &all[i]
 		switch {
 		case drill.Spec.Operation != v1alpha1.OperationDrill || other.Spec.Operation == v1alpha1.OperationDrill:
-		case other.Namespace != drill.Namespace || other.Spec.PlanRef != drill.Spec.PlanRef && (other.Spec.Failover == nil || other.Spec.Failover.To != drill.Spec.PlanRef):
+		case other.Namespace != drill.Namespace || !concerns(other, drill.Spec.PlanRef):
 		case other.Status.FinishedAt != nil || other.Status.Failure != nil || other.DeletionTimestamp != nil:
 		case other.Spec.Cancel != nil || other.Spec.Suspend:
 		case other.Spec.Schedule != nil && drill.Spec.Schedule == nil:
@@ -82,6 +82,11 @@ func MoreUrgent(drill *v1alpha1.RecoveryRun, all []v1alpha1.RecoveryRun) string 
 		return ""
 	}
 	return first.Name
+}
+
+// concerns tells whether a run is one of a plan, or lets the plan's cluster take over.
+func concerns(run *v1alpha1.RecoveryRun, plan v1alpha1.PlanReference) bool {
+	return run.Spec.PlanRef == plan || run.Spec.Failover != nil && run.Spec.Failover.To == plan
 }
 
 func older(a, b *v1alpha1.RecoveryRun) bool {

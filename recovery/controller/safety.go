@@ -86,30 +86,9 @@ type reservations struct {
 func (r *Reconciler) assert(ctx context.Context, run *v1alpha1.RecoveryRun, rule string, a v1alpha1.Assertion, about bool) (recovery.Asserted, error) {
 	r.reserved.mu.Lock()
 	defer r.reserved.mu.Unlock()
-	runs := &v1alpha1.RecoveryRunList{}
-	leaving := map[string]bool{}
-	unfinished := map[types.UID]bool{}
-	err := r.pages(ctx, run.Namespace, runs, func() {
-		for i := range runs.Items {
-			other := &runs.Items[i]
-			if other.Status.FinishedAt != nil || other.UID == run.UID {
-				continue
-			}
-			unfinished[other.UID] = true
-			if recovery.Leaves(other) {
-				leaving[recovery.DoomedSide(other).Plan] = true
-			}
-		}
-	})
+	leaving, err := r.leaving(ctx, run)
 	if err != nil {
 		return recovery.Asserted{}, err
-	}
-	for other, plan := range r.reserved.runs {
-		if unfinished[other] {
-			leaving[plan] = true
-		} else if other != run.UID {
-			delete(r.reserved.runs, other)
-		}
 	}
 	held := recovery.Asserted{Rule: rule, Assertion: a}
 	mine := recovery.DoomedSide(run)
@@ -131,6 +110,33 @@ func (r *Reconciler) assert(ctx context.Context, run *v1alpha1.RecoveryRun, rule
 		r.reserved.runs[run.UID] = mine.Plan
 	}
 	return held, nil
+}
+
+// leaving are the plans whose clusters other runs take out of service, or are about to.
+func (r *Reconciler) leaving(ctx context.Context, run *v1alpha1.RecoveryRun) (map[string]bool, error) {
+	plans, unfinished := map[string]bool{}, map[types.UID]bool{run.UID: true}
+	runs := &v1alpha1.RecoveryRunList{}
+	err := r.pages(ctx, run.Namespace, runs, func() {
+		for i := range runs.Items {
+			other := &runs.Items[i]
+			if other.Status.FinishedAt != nil || other.UID == run.UID {
+				continue
+			}
+			unfinished[other.UID] = true
+			if recovery.Leaves(other) {
+				plans[recovery.DoomedSide(other).Plan] = true
+			}
+		}
+	})
+	for other, plan := range r.reserved.runs {
+		switch {
+		case !unfinished[other] && err == nil:
+			delete(r.reserved.runs, other)
+		case other != run.UID:
+			plans[plan] = true
+		}
+	}
+	return plans, err
 }
 
 // serves tells whether the cluster of a plan serves: False when it surely does not.

@@ -240,36 +240,59 @@ const SightingLook = 2 * time.Second
 // used up does not count, and what observers see only when the cluster looks sick from here.
 func armed(o Observation, outage *v1alpha1.Outage, sick bool) metav1.Condition {
 	c := metav1.Condition{Type: v1alpha1.ConditionArmed, Status: metav1.ConditionFalse}
-	seesAlive, seesDead := sightings(o.Sightings)
-	attempts := o.Policy.Spec.MaxAttempts
-	if attempts <= 0 {
-		attempts = DefaultMaxAttempts
+	c.Reason, c.Message = disarmed(o, sick)
+	if c.Reason == "" && outage != nil {
+		c.Reason, c.Message = spent(o, outage)
 	}
 	switch {
-	case o.Problem != "":
-		c.Reason, c.Message = o.ProblemReason, o.Problem
-	case o.Policy.Spec.Suspend:
-		c.Reason, c.Message = "Suspended", "the policy is suspended"
-	case o.Cluster == "":
-		c.Reason, c.Message = "NoCluster", "there is no cluster to watch"
-	case o.Barrier.Reason != "":
-		c.Reason, c.Message = o.Barrier.Reason, o.Barrier.Message
-	case o.Breaker.Open():
-		c.Reason, c.Message = ReasonBreakerOpen, o.Breaker.Why
-	case outage != nil && o.Run != nil && o.Run.Finished && (o.Run.Cancelled || o.Run.Gone):
-		c.Reason, c.Message = "CalledOff", fmt.Sprintf("somebody cancelled or deleted run %s; this outage is left to people", o.Run.Name)
-	case outage != nil && outage.Attempts >= attempts:
-		c.Reason, c.Message = "AttemptsUsedUp", fmt.Sprintf("this outage caused %d runs already; a person has to go on", outage.Attempts)
-	case sick && seesAlive != "":
-		c.Reason, c.Message = ReasonSeenAlive, fmt.Sprintf("%s sees the cluster alive: the fault is between it and this controller", seesAlive)
-	case outage != nil && o.Policy.Spec.Mode == v1alpha1.FailoverAutomatic && len(o.Sightings) > 0 && seesDead == "":
-		c.Reason, c.Message = noSecondOpinion, "no observer says that the cluster is dead, and the policy decides without a person"
+	case c.Reason != "":
 	case o.Now.Before(cooledDown(o)):
 		c.Reason, c.Message = "CoolingDown", fmt.Sprintf("the policy ordered a run lately; the next may come at %s", cooledDown(o).UTC().Format(time.RFC3339))
 	default:
 		c.Status, c.Reason, c.Message = metav1.ConditionTrue, "Watching", "an outage would be followed by a run"
 	}
 	return c
+}
+
+// disarmed tells what stands in the way of any run; empty when nothing does. That the
+// breaker is not sure matters only when there is something to be sure of.
+func disarmed(o Observation, sick bool) (reason, message string) {
+	alive, _ := sightings(o.Sightings)
+	switch {
+	case o.Problem != "":
+		return o.ProblemReason, o.Problem
+	case o.Policy.Spec.Suspend:
+		return "Suspended", "the policy is suspended"
+	case o.Cluster == "":
+		return "NoCluster", "there is no cluster to watch"
+	case o.Barrier.Reason != "":
+		return o.Barrier.Reason, o.Barrier.Message
+	case !o.Breaker.Since.IsZero():
+		return ReasonBreakerOpen, o.Breaker.Why
+	case sick && o.Breaker.Unsure:
+		return "FleetNotKnown", o.Breaker.Why
+	case sick && alive != "":
+		return ReasonSeenAlive, fmt.Sprintf("%s sees the cluster alive: the fault is between it and this controller", alive)
+	}
+	return "", ""
+}
+
+// spent tells why an outage is followed by no more runs, or by none yet; empty when it may be.
+func spent(o Observation, outage *v1alpha1.Outage) (reason, message string) {
+	attempts := o.Policy.Spec.MaxAttempts
+	if attempts <= 0 {
+		attempts = DefaultMaxAttempts
+	}
+	_, dead := sightings(o.Sightings)
+	switch {
+	case o.Run != nil && o.Run.Finished && (o.Run.Cancelled || o.Run.Gone):
+		return "CalledOff", fmt.Sprintf("somebody cancelled or deleted run %s; this outage is left to people", o.Run.Name)
+	case outage.Attempts >= attempts:
+		return "AttemptsUsedUp", fmt.Sprintf("this outage caused %d runs already; a person has to go on", outage.Attempts)
+	case o.Policy.Spec.Mode == v1alpha1.FailoverAutomatic && len(o.Sightings) > 0 && dead == "":
+		return noSecondOpinion, "no observer says that the cluster is dead, and the policy decides without a person"
+	}
+	return "", ""
 }
 
 // SeenAlive tells whether an observer sees the cluster alive.

@@ -98,7 +98,7 @@ func (r *Reconciler) secretOf(namespace string, ref *v1alpha1.LocalSecretReferen
 			return "", nil, fmt.Errorf("read Secret %s: %w", ref.Name, err)
 		}
 		if secret.Type == corev1.SecretTypeServiceAccountToken {
-			return "", nil, fmt.Errorf("Secret %s is the token of a service account, which is sent nowhere", ref.Name) //nolint:staticcheck // a kind's name
+			return "", nil, fmt.Errorf("Secret %s is the token of a service account, which is sent nowhere", ref.Name)
 		}
 		return string(secret.Data["token"]), secret.Data["ca.crt"], nil
 	}
