@@ -57,6 +57,7 @@ func (a *APIServer) Run(ctx context.Context) {
 	a.broken = make(chan struct{}, 1)
 	watching := func() {}
 	defer func() { watching() }()
+	last := failover.Unknown
 	for {
 		asked := a.Clock.Now()
 		access := a.lent
@@ -69,16 +70,21 @@ func (a *APIServer) Run(ctx context.Context) {
 			watching()
 			watching = a.watch(ctx, a.lent)
 		}
-		if !a.pause(ctx, asked) {
+		wait := a.Interval
+		if last == failover.Alive && kind != failover.Alive {
+			wait = soonest // a connection that broke hides what a new one would meet
+		}
+		last = kind
+		if !a.pause(ctx, asked, wait) {
 			return
 		}
 	}
 }
 
 // pause until the next question is due, or the watch breaks.
-func (a *APIServer) pause(ctx context.Context, asked time.Time) bool {
+func (a *APIServer) pause(ctx context.Context, asked time.Time, wait time.Duration) bool {
 	spent := a.Clock.Since(asked)
-	timer := a.Clock.NewTimer(max(a.Interval-spent, 0))
+	timer := a.Clock.NewTimer(max(wait-spent, 0))
 	defer timer.Stop()
 	least := a.Clock.NewTimer(max(soonest-spent, 0))
 	defer least.Stop()
