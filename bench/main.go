@@ -30,7 +30,7 @@ func main() {
 	flag.IntVar(&s.schedules, "schedules", 1000, "schedules that are due in the same second")
 	flag.IntVar(&s.idleSchedules, "idle-schedules", 10000, "schedules that are not due while the use of a core is measured")
 	flag.IntVar(&s.reportObjects, "report-objects", 10000, "objects of the report that is rendered")
-	flag.StringVar(&s.only, "only", "", "measure only apply, waves, chain, large, plan, loss, schedule, report, overhead, takeover, git or memory")
+	flag.StringVar(&s.only, "only", "", "measure only apply, waves, chain, large, plan, loss, schedule, report, overhead, takeover, detect, git or memory")
 	flag.StringVar(&s.fetch, "fetch", "", "fetch this repository and say what it took, for the benchmark of sources")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -51,7 +51,7 @@ func run(ctx context.Context, out io.Writer, s settings) error {
 		measure func(context.Context, io.Writer, settings) error
 	}{
 		{"apply", benchApply}, {"waves", benchWaves}, {"chain", benchChain}, {"large", benchLarge}, {"plan", benchPlan},
-		{"loss", benchLoss}, {"schedule", benchSchedule}, {"report", benchReport}, {"overhead", benchOverhead}, {"takeover", benchTakeover},
+		{"loss", benchLoss}, {"schedule", benchSchedule}, {"report", benchReport}, {"overhead", benchOverhead}, {"takeover", benchTakeover}, {"detect", benchDetect},
 		{"git", benchGit}, {"memory", benchMemory},
 	} {
 		if s.only != "" && s.only != part.name {

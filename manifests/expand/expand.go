@@ -11,7 +11,6 @@ import (
 	"context"
 	"fmt"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/refloat-dev/refloat/manifests"
@@ -138,8 +137,7 @@ func Expand(ctx context.Context, snap *source.Snapshot, paths []string, o Option
 	o.Bounds = o.Bounds.withDefaults()
 	first := o.Options
 	if first.Decrypt == nil {
-		// A unit that renders the same file may have the key; the result is checked.
-		first.Decrypt = closed{}
+		first.Decrypt = withKeysOf(o.Seeds)
 	}
 	if o.Decryption == nil {
 		o.Decryption = withSOPS{}
@@ -183,15 +181,6 @@ func Expand(ctx context.Context, snap *source.Snapshot, paths []string, o Option
 	}
 	return result, nil
 }
-
-// closed leaves what is encrypted as it is.
-type closed struct{}
-
-// File implements render.Decrypter.
-func (closed) File(_ string, content []byte) ([]byte, bool, error) { return content, false, nil }
-
-// Object implements render.Decrypter.
-func (closed) Object(*unstructured.Unstructured) (bool, error) { return false, nil }
 
 // withSOPS is the decryption of Flux.
 type withSOPS struct{}

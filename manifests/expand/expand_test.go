@@ -300,7 +300,7 @@ func TestAnEncryptedStatePathIsOpenedByItsUnit(t *testing.T) {
 	}
 	refused(t, repo, Options{}, "s", "s/sealed.yaml:1: ")
 	delete(repo, "s/self.yaml")
-	refused(t, repo, Options{Decryption: opening{}}, "s", "s/sealed.yaml:1: is encrypted with SOPS, and no keys are given")
+	refused(t, repo, Options{Decryption: opening{}}, "s", "s/sealed.yaml:1: is encrypted with SOPS, and no key is given")
 }
 
 func TestKnownKindsAreApplied(t *testing.T) {

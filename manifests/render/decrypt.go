@@ -17,7 +17,7 @@ type Decrypter interface {
 
 // ErrEncrypted is wrapped by the error about a document that is encrypted while
 // Options.Decrypt is not set.
-var ErrEncrypted = errors.New("is encrypted with SOPS, and no keys are given: add the Secret with the age or OpenPGP key to the plan's seeds")
+var ErrEncrypted = errors.New("is encrypted with SOPS, and no key is given that opens it: add the Secret with the age or OpenPGP key to the plan's seeds")
 
 // sealed tells whether a document is encrypted as a whole.
 func sealed(content map[string]any) bool {

@@ -157,7 +157,7 @@ func TestBadInput(t *testing.T) {
 		"a scalar":             {"just text\n", []string{"f.yaml:1", `"just text"`}},
 		"item is no object":    {"apiVersion: v1\nkind: List\nitems:\n- 1\n", []string{"f.yaml:4", "item 0"}},
 		"items are no list":    {"apiVersion: v1\nkind: List\nitems: {}\n", []string{"not a list"}},
-		"sops":                 {thing + "sops:\n  mac: ENC[x]\n", []string{"f.yaml:1", "is encrypted with SOPS, and no keys are given"}},
+		"sops":                 {thing + "sops:\n  mac: ENC[x]\n", []string{"f.yaml:1", "is encrypted with SOPS, and no key is given"}},
 		"lfs":                  {"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 1\n", []string{"LFS pointer"}},
 		"nul byte":             {thing + "a: \"\x00\"\n", []string{"f.yaml:4", "NUL"}},
 		"not utf-8":            {thing + "a: \"\xff\xfa\"\n", []string{"f.yaml:4", "UTF-8"}},

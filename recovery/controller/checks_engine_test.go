@@ -90,7 +90,7 @@ func TestEvaluationWithTheRealEngine(t *testing.T) {
 	}{
 		{plainObject, cluster, "True", "", ""},
 		{"kind: [", cluster, "False", "Rendering", "state/all.yaml"},
-		{sealed, cluster, "False", "Decryption", "no keys are given"},
+		{sealed, cluster, "False", "Decryption", "no key is given"},
 		{opens, cluster, "False", "Decryption", "age1ql3z7"},
 		{release, cluster, "False", "Charts", "127.0.0.1:1"},
 		{elsewhere, cluster, "False", "Sources", "127.0.0.1:1/lib.git"},
