@@ -162,7 +162,7 @@ func (m mask) of(u *unstructured.Unstructured) (any, error) {
 	u = u.DeepCopy()
 	for _, path := range [][]string{
 		{"metadata", "uid"}, {"metadata", "resourceVersion"}, {"metadata", "creationTimestamp"}, {"metadata", "managedFields"}, {"metadata", "generation"},
-		{"status", "epoch"}, {"status", "pinned", "clusterDigest"}, {"status", "lastRun", "recoveryTime"}, {"status", "phase"},
+		{"status", "epoch"}, {"status", "pinned", "clusterDigest"}, {"status", "lastRun", "recoveryTime"}, {"status", "lastDrill", "recoveryTime"}, {"status", "phase"},
 		{"spec", "controlPlaneEndpoint", "port"}, {"metadata", "annotations", capi.AnnotationEpoch},
 	} {
 		unstructured.RemoveNestedField(u.Object, path...)
