@@ -108,9 +108,13 @@ var products = []product{
 		why: "it would take real jobs", groups: []string{"actions.github.com", "actions.summerwind.dev"},
 	},
 	{
-		name:   "cloud controller manager",
-		images: []string{"*cloud-controller-manager", "cloud-controller-manager*", "*cloud-node-manager", "cpi*/manager"}, names: []string{"cloud-controller-manager"}, fate: serves, open: true,
-		why: "nodes do not become ready without it, and no Service asks it for a load balancer",
+		name: "cloud node manager", images: []string{"*cloud-node-manager"}, names: []string{"cloud-node-manager"}, fate: serves, open: true,
+		why: "it tells each node who it is, and changes nothing in the cloud",
+	},
+	{
+		name: "cloud controller manager", images: []string{"*cloud-controller-manager", "cloud-controller-manager*", "cloud-provider-*", "cpi*/manager"},
+		names: []string{"cloud-controller-manager", "vsphere-cpi"}, flags: [][]string{{"--configure-cloud-routes", "--allocate-node-cidrs", "--route-reconciliation-period", "--cloud-config"}, {"--cloud-provider"}, {"--cluster-name"}}, fate: stopped,
+		why: "it has the name of the real cluster, and would remove its routes and load balancers; where nodes wait for it to be ready, allow it in the plan, with nothing of the real cluster in its flags",
 	},
 	{
 		name: "storage or network driver", images: []string{
