@@ -101,6 +101,14 @@ func fluxRule(gk schema.GroupKind) kindRule {
 // bringsBack is why tools that keep a cluster as Git has it do not run in a drill.
 const bringsBack = "it would bring back what the drill takes out"
 
+// ruleOf a kind; nil when there is none.
+func ruleOf(gk schema.GroupKind) kindRule {
+	if rule := kindRules[gk]; rule != nil {
+		return rule
+	}
+	return announceRule(gk)
+}
+
 // byKind changes what is left, by its kind, and cloud resources by the group of theirs.
 func (q *quarantine) byKind() {
 	for i, o := range q.objects {
@@ -112,7 +120,9 @@ func (q *quarantine) byKind() {
 			q.classified(i, c.How)
 			continue
 		}
-		switch rule, suspends := kindRules[id.GroupKind()], fluxRule(id.GroupKind()); {
+		q.unannounced(i)
+		switch rule, suspends := ruleOf(id.GroupKind()), fluxRule(id.GroupKind()); {
+		case q.meshed(i):
 		case rule != nil:
 			rule(q, i)
 		case suspends != nil:

@@ -103,6 +103,15 @@ var products = []product{
 		why: "it would bring real requests into the drill", groups: []string{"tailscale.com"},
 	},
 	{
+		name: "Submariner", images: []string{"submariner-*", "lighthouse-agent", "lighthouse-coredns"},
+		names: []string{"submariner-operator", "submariner-gateway", "submariner-routeagent", "submariner-lighthouse-agent"}, fate: stopped,
+		why: meshWhy, groups: []string{"submariner.io"},
+	},
+	{
+		name: "kube-vip", images: []string{"kube-vip", "kube-vip-iptables", "kube-vip-cloud-provider"}, names: []string{"kube-vip", "kube-vip-ds", "kube-vip-cloud-provider"}, fate: stopped,
+		why: "it would take addresses over from the real cluster",
+	},
+	{
 		name: "runner of CI jobs", images: []string{"gitlab-runner", "gha-runner-scale-set-controller", "actions-runner-controller", "actions-runner"},
 		names: []string{"gitlab-runner", "gha-rs-controller", "actions-runner-controller"}, fate: stopped,
 		why: "it would take real jobs", groups: []string{"actions.github.com", "actions.summerwind.dev"},

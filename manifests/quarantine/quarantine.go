@@ -17,6 +17,7 @@ import (
 func Apply(objects []manifests.Object, units []manifests.Unit, o Options) (*Result, error) {
 	q := newQuarantine(objects, o)
 	q.workloads()
+	q.meshSeeds()
 	if len(q.refusals) > 0 {
 		return nil, &RefusedError{Refusals: q.refusals}
 	}
