@@ -203,11 +203,3 @@ func inside(rule map[string]any) bool {
 	peers := list(rule, "to")
 	return len(peers) > 0 && !slices.ContainsFunc(peers, func(p map[string]any) bool { return p["ipBlock"] != nil })
 }
-
-// otherPolicies decide about connections before NetworkPolicies do, in ways of their own.
-func otherPolicy(q *quarantine, i int) {
-	if !q.o.OpenEgress {
-		o := q.objects[i]
-		q.warnings = append(q.warnings, fmt.Sprintf("%s: %s may allow connections that the drill's NetworkPolicies deny; look at its egress rules", o.Origin, o.ID()))
-	}
-}
