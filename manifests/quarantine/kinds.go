@@ -20,6 +20,9 @@ var kindRules = map[schema.GroupKind]kindRule{
 	{Kind: "ConfigMap"}: alertmanagerFile,
 	{Group: "networking.k8s.io", Kind: "NetworkPolicy"}: networkPolicy,
 
+	{Group: "networking.k8s.io", Kind: "Ingress"}: ingress,
+	{Group: "extensions", Kind: "Ingress"}:        ingress,
+
 	{Group: "cert-manager.io", Kind: "Issuer"}:         issuer,
 	{Group: "cert-manager.io", Kind: "ClusterIssuer"}:  issuer,
 	{Group: "acme.cert-manager.io", Kind: "Order"}:     leftOut("Certificates", "it would ask an authority outside"),
@@ -112,6 +115,9 @@ const bringsBack = "it would bring back what the drill takes out"
 // ruleOf a kind; nil when there is none.
 func ruleOf(gk schema.GroupKind) kindRule {
 	if rule := kindRules[gk]; rule != nil {
+		return rule
+	}
+	if rule := balancingRule(gk); rule != nil {
 		return rule
 	}
 	return announceRule(gk)
