@@ -14,7 +14,7 @@ import (
 // would refuse every write, and webhooks that are called outside of the cluster: the API
 // server itself would call them, whatever its pods may.
 func (q *quarantine) backends() {
-	dead := q.deadServices()
+	dead, away := q.deadServices(), q.outsideServices()
 	for i, o := range q.objects {
 		id := o.ID()
 		if q.gone[i] || q.exception(id) != nil {
@@ -23,33 +23,47 @@ func (q *quarantine) backends() {
 		switch id.GroupKind() {
 		case schema.GroupKind{Group: "admissionregistration.k8s.io", Kind: "ValidatingWebhookConfiguration"},
 			schema.GroupKind{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration"}:
-			q.webhooks(i, dead)
+			q.webhooks(i, dead, away)
 		case schema.GroupKind{Group: "apiregistration.k8s.io", Kind: "APIService"}:
-			if by := dead[serviceAt(o.Object, "spec", "service")]; by != "" {
+			service := serviceAt(o.Object, "spec", "service")
+			if by := dead[service]; by != "" {
 				q.omit(i, "Webhook", by+", which is stopped, would answer for it")
+			} else if away[service] {
+				q.omit(i, "Webhook", service.String()+", which is outside of the cluster, would answer for it")
 			}
 		case definitionKind:
-			if str(o.Object, "spec", "conversion", "webhook", "clientConfig", "url") != "" {
-				q.set(i, map[string]any{"strategy": "None"}, "spec", "conversion")
-				q.record(i, "Webhook", "converts nothing", "it would be called outside of the cluster")
-			}
-			if by := dead[serviceAt(o.Object, "spec", "conversion", "webhook", "clientConfig", "service")]; by != "" {
-				q.set(i, map[string]any{"strategy": "None"}, "spec", "conversion")
-				q.record(i, "Webhook", "converts nothing", by+", which is stopped, would do it")
-			}
+			q.conversion(i, dead, away)
 		}
 	}
 }
 
+// conversion of a custom kind.
+func (q *quarantine) conversion(i int, dead map[manifests.ID]string, away map[manifests.ID]bool) {
+	client := mapping(q.objects[i].Object, "spec", "conversion", "webhook", "clientConfig")
+	service := serviceAt(client, "service")
+	why := ""
+	switch {
+	case str(client, "url") != "" || away[service]:
+		why = "it would be called outside of the cluster"
+	case dead[service] != "":
+		why = dead[service] + ", which is stopped, would do it"
+	default:
+		return
+	}
+	q.set(i, map[string]any{"strategy": "None"}, "spec", "conversion")
+	q.record(i, "Webhook", "converts nothing", why)
+}
+
 // webhooks of one configuration.
-func (q *quarantine) webhooks(i int, dead map[manifests.ID]string) {
+func (q *quarantine) webhooks(i int, dead map[manifests.ID]string, away map[manifests.ID]bool) {
 	var kept []any
 	var why []string
 	all, _ := q.objects[i].Object["webhooks"].([]any)
 	for _, entry := range all {
 		hook, _ := entry.(map[string]any)
-		switch by := dead[serviceAt(hook, "clientConfig", "service")]; {
-		case str(hook, "clientConfig", "url") != "":
+		service := serviceAt(hook, "clientConfig", "service")
+		switch by := dead[service]; {
+		case str(hook, "clientConfig", "url") != "" || away[service]:
 			why = append(why, str(hook, "name")+" is called outside of the cluster")
 		case by != "":
 			why = append(why, fmt.Sprintf("%s is answered by %s, which is stopped", str(hook, "name"), by))
@@ -65,6 +79,30 @@ func (q *quarantine) webhooks(i int, dead map[manifests.ID]string) {
 		q.set(i, kept, "webhooks")
 		q.record(i, "Webhook", fmt.Sprintf("loses %d of %d webhooks", len(why), len(all)), strings.Join(why, "; "))
 	}
+}
+
+// outsideServices have a name or addresses outside behind them: the state says where they
+// lead, instead of which pods.
+func (q *quarantine) outsideServices() map[manifests.ID]bool {
+	written := map[manifests.ID]bool{}
+	for i, o := range q.objects {
+		switch id := o.ID(); {
+		case q.gone[i]:
+		case id.GroupKind() == schema.GroupKind{Kind: "Endpoints"}:
+			written[manifests.ID{Kind: "Service", Namespace: id.Namespace, Name: id.Name}] = true
+		case id.GroupKind() == schema.GroupKind{Group: "discovery.k8s.io", Kind: "EndpointSlice"}:
+			written[manifests.ID{Kind: "Service", Namespace: id.Namespace, Name: o.GetLabels()["kubernetes.io/service-name"]}] = true
+		}
+	}
+	away := map[manifests.ID]bool{}
+	for _, o := range q.objects {
+		id := o.ID()
+		if id.GroupKind() != (schema.GroupKind{Kind: "Service"}) || q.exception(id) != nil {
+			continue
+		}
+		away[id] = str(o.Object, "spec", "type") == "ExternalName" || written[id] && len(stringMap(o.Object, "spec", "selector")) == 0
+	}
+	return away
 }
 
 // serviceAt is the Service that a reference names.

@@ -21,29 +21,34 @@ func TestControllers(t *testing.T) {
 		in   string
 		runs bool
 	}{
-		"external-dns by its image":         {image("registry.k8s.io/external-dns/external-dns:v0.15"), false},
-		"external-dns by digest and port":   {image("localhost:5000/mirror/external-dns@sha256:" + strings.Repeat("a", 64)), false},
-		"external-dns by its label":         {labelled("app.kubernetes.io/name", "external-dns"), false},
-		"external-dns by its flags":         {deployment("d", `{containers: [{name: c, image: "x/y", args: [--source=service, --provider=aws]}]}`), false},
-		"one flag is not enough":            {deployment("d", `{containers: [{name: c, image: "x/y", args: [--source=service]}]}`), true},
-		"an image that only looks like it":  {image("x/my-external-dns-exporter:1"), true},
-		"Crossplane":                        {image("xpkg.upbound.io/upbound/provider-aws-s3:v1"), false},
-		"ACK":                               {image("public.ecr.aws/aws-controllers-k8s/s3-controller:1"), false},
-		"Config Connector":                  {labelled("cnrm.cloud.google.com/component", "cnrm-controller-manager"), false},
-		"cluster autoscaler":                {image("registry.k8s.io/autoscaling/cluster-autoscaler:v1.36.0"), false},
-		"Karpenter":                         {image("public.ecr.aws/karpenter/controller:1"), false},
-		"Velero":                            {image("velero/velero:v1"), false},
-		"load balancer controller":          {image("public.ecr.aws/eks/aws-load-balancer-controller:v2"), false},
-		"Cluster API providers":             {labelled("cluster.x-k8s.io/provider", "infrastructure-aws"), false},
-		"Refloat":                           {image("ghcr.io/refloat-dev/refloat:1"), false},
-		"Argo CD":                           {labelled("app.kubernetes.io/name", "argocd-application-controller"), false},
-		"a tunnel":                          {image("cloudflare/cloudflared:2026"), false},
-		"a runner":                          {image("gitlab/gitlab-runner:v18"), false},
-		"cert-manager runs":                 {image("quay.io/jetstack/cert-manager-controller:v1"), true},
-		"the cloud controller manager runs": {image("registry.k8s.io/provider-aws/cloud-controller-manager:v1"), true},
-		"storage drivers run":               {image("public.ecr.aws/ebs-csi-driver/aws-ebs-csi-driver:v1"), true},
-		"the others of Argo CD run":         {labelled("app.kubernetes.io/name", "argocd-server"), true},
-		"external-secrets runs":             {image("ghcr.io/external-secrets/external-secrets:v1"), true},
+		"external-dns by its image":        {image("registry.k8s.io/external-dns/external-dns:v0.15"), false},
+		"external-dns by digest and port":  {image("localhost:5000/mirror/external-dns@sha256:" + strings.Repeat("a", 64)), false},
+		"external-dns by its label":        {labelled("app.kubernetes.io/name", "external-dns"), false},
+		"external-dns by its flags":        {deployment("d", `{containers: [{name: c, image: "x/y", args: [--source=service, --provider=aws]}]}`), false},
+		"one flag is not enough":           {deployment("d", `{containers: [{name: c, image: "x/y", args: [--source=service]}]}`), true},
+		"an image that only looks like it": {image("x/my-external-dns-exporter:1"), true},
+		"Crossplane":                       {image("xpkg.upbound.io/upbound/provider-aws-s3:v1"), false},
+		"ACK":                              {image("public.ecr.aws/aws-controllers-k8s/s3-controller:1"), false},
+		"Config Connector":                 {labelled("cnrm.cloud.google.com/component", "cnrm-controller-manager"), false},
+		"cluster autoscaler":               {image("registry.k8s.io/autoscaling/cluster-autoscaler:v1.36.0"), false},
+		"Karpenter":                        {image("public.ecr.aws/karpenter/controller:1"), false},
+		"Velero":                           {image("velero/velero:v1"), false},
+		"load balancer controller":         {image("public.ecr.aws/eks/aws-load-balancer-controller:v2"), false},
+		"Cluster API providers":            {labelled("cluster.x-k8s.io/provider", "infrastructure-aws"), false},
+		"Refloat":                          {image("ghcr.io/refloat-dev/refloat:1"), false},
+		"Argo CD":                          {labelled("app.kubernetes.io/name", "argocd-application-controller"), false},
+		"a tunnel":                         {image("cloudflare/cloudflared:2026"), false},
+		"a runner":                         {image("gitlab/gitlab-runner:v18"), false},
+		"cert-manager runs":                {image("quay.io/jetstack/cert-manager-controller:v1"), true},
+		"the cloud controller manager":     {image("registry.k8s.io/provider-aws/cloud-controller-manager:v1"), false},
+		"that of Hetzner":                  {image("hetznercloud/hcloud-cloud-controller-manager:v1"), false},
+		"that of vSphere":                  {image("registry.k8s.io/cloud-pv-vsphere/cloud-provider-vsphere:v1"), false},
+		"one by its label":                 {labelled("k8s-app", "cloud-controller-manager"), false},
+		"one by its flags":                 {deployment("d", `{containers: [{name: c, image: x/y, args: [--cloud-provider=x, --cluster-name=prod, --configure-cloud-routes=true]}]}`), false},
+		"the cloud node manager runs":      {image("mcr.microsoft.com/oss/kubernetes/azure-cloud-node-manager:v1"), true},
+		"storage drivers run":              {image("public.ecr.aws/ebs-csi-driver/aws-ebs-csi-driver:v1"), true},
+		"the others of Argo CD run":        {labelled("app.kubernetes.io/name", "argocd-server"), true},
+		"external-secrets runs":            {image("ghcr.io/external-secrets/external-secrets:v1"), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := drill(t, test.in, quarantine.Options{})
@@ -221,5 +226,22 @@ func TestIdentities(t *testing.T) {
 				t.Errorf("annotations %v, want the identity: %v", a, test.kept)
 			}
 		})
+	}
+}
+
+// TestCloudControllerManagers take the routes of the real cluster away, whose name they
+// have: in a drill they run where the plan says so, and nowhere else.
+func TestCloudControllerManagers(t *testing.T) {
+	const in = `{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: ccm, namespace: kube-system}, spec: {template: {metadata: {labels: {k8s-app: ccm}}, spec: {containers: [{name: c, image: registry.k8s.io/provider-aws/cloud-controller-manager:v1, args: [--cluster-name=prod, --configure-cloud-routes=true]}]}}}}`
+	r := drill(t, in, quarantine.Options{})
+	if spec := jsonOf(t, find(r, "DaemonSet", "ccm").Object); !strings.Contains(spec, `"nodeSelector":{"refloat.dev/drill":"nowhere"}`) || !changed(r, "KnownController") {
+		t.Errorf("it runs: %s; changes %v", spec, r.Changes)
+	}
+	if find(r, "NetworkPolicy", "refloat-drill-open-ccm") != nil {
+		t.Error("it may connect to the outside")
+	}
+	kept := drill(t, in, quarantine.Options{Allow: []quarantine.Exception{{Pattern: manifests.Pattern{Kind: "DaemonSet"}, Reason: "a name of its own"}}})
+	if spec := jsonOf(t, find(kept, "DaemonSet", "ccm").Object); strings.Contains(spec, "nowhere") || !changed(kept, "Allowed") {
+		t.Errorf("the plan allows it: %s; changes %v", spec, kept.Changes)
 	}
 }

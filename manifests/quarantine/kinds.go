@@ -20,6 +20,9 @@ var kindRules = map[schema.GroupKind]kindRule{
 	{Kind: "ConfigMap"}: alertmanagerFile,
 	{Group: "networking.k8s.io", Kind: "NetworkPolicy"}: networkPolicy,
 
+	{Group: "networking.k8s.io", Kind: "Ingress"}: ingress,
+	{Group: "extensions", Kind: "Ingress"}:        ingress,
+
 	{Group: "cert-manager.io", Kind: "Issuer"}:         issuer,
 	{Group: "cert-manager.io", Kind: "ClusterIssuer"}:  issuer,
 	{Group: "acme.cert-manager.io", Kind: "Order"}:     leftOut("Certificates", "it would ask an authority outside"),
@@ -31,13 +34,21 @@ var kindRules = map[schema.GroupKind]kindRule{
 	{Group: "external-secrets.io", Kind: "ExternalSecret"}: secretToCome,
 	{Group: "bitnami.com", Kind: "SealedSecret"}:           secretToCome,
 
-	{Group: "cilium.io", Kind: "CiliumNetworkPolicy"}:               otherPolicy,
-	{Group: "cilium.io", Kind: "CiliumClusterwideNetworkPolicy"}:    otherPolicy,
-	{Group: "projectcalico.org", Kind: "NetworkPolicy"}:             otherPolicy,
-	{Group: "projectcalico.org", Kind: "GlobalNetworkPolicy"}:       otherPolicy,
-	{Group: "crd.projectcalico.org", Kind: "NetworkPolicy"}:         otherPolicy,
-	{Group: "crd.projectcalico.org", Kind: "GlobalNetworkPolicy"}:   otherPolicy,
-	{Group: "policy.networking.k8s.io", Kind: "AdminNetworkPolicy"}: otherPolicy,
+	{Group: "cilium.io", Kind: "CiliumNetworkPolicy"}:                 ciliumPolicy,
+	{Group: "cilium.io", Kind: "CiliumClusterwideNetworkPolicy"}:      ciliumPolicy,
+	{Group: "projectcalico.org", Kind: "NetworkPolicy"}:               calicoPolicy,
+	{Group: "projectcalico.org", Kind: "GlobalNetworkPolicy"}:         calicoPolicy,
+	{Group: "projectcalico.org", Kind: "NetworkSet"}:                  outsideSet,
+	{Group: "projectcalico.org", Kind: "GlobalNetworkSet"}:            outsideSet,
+	{Group: "crd.projectcalico.org", Kind: "NetworkPolicy"}:           calicoPolicy,
+	{Group: "crd.projectcalico.org", Kind: "GlobalNetworkPolicy"}:     calicoPolicy,
+	{Group: "crd.projectcalico.org", Kind: "NetworkSet"}:              outsideSet,
+	{Group: "crd.projectcalico.org", Kind: "GlobalNetworkSet"}:        outsideSet,
+	{Group: "policy.networking.k8s.io", Kind: "AdminNetworkPolicy"}:   adminPolicy,
+	{Group: "policy.networking.k8s.io", Kind: "ClusterNetworkPolicy"}: adminPolicy,
+	{Group: "crd.antrea.io", Kind: "NetworkPolicy"}:                   adminPolicy,
+	{Group: "crd.antrea.io", Kind: "ClusterNetworkPolicy"}:            adminPolicy,
+	{Group: "networking.gke.io", Kind: "FQDNNetworkPolicy"}:           outsideSet,
 
 	{Group: "gateway.networking.k8s.io", Kind: "Gateway"}:        gateway,
 	{Group: "gateway.envoyproxy.io", Kind: "EnvoyProxy"}:         envoyProxy,
@@ -101,6 +112,17 @@ func fluxRule(gk schema.GroupKind) kindRule {
 // bringsBack is why tools that keep a cluster as Git has it do not run in a drill.
 const bringsBack = "it would bring back what the drill takes out"
 
+// ruleOf a kind; nil when there is none.
+func ruleOf(gk schema.GroupKind) kindRule {
+	if rule := kindRules[gk]; rule != nil {
+		return rule
+	}
+	if rule := balancingRule(gk); rule != nil {
+		return rule
+	}
+	return announceRule(gk)
+}
+
 // byKind changes what is left, by its kind, and cloud resources by the group of theirs.
 func (q *quarantine) byKind() {
 	for i, o := range q.objects {
@@ -112,7 +134,9 @@ func (q *quarantine) byKind() {
 			q.classified(i, c.How)
 			continue
 		}
-		switch rule, suspends := kindRules[id.GroupKind()], fluxRule(id.GroupKind()); {
+		q.unannounced(i)
+		switch rule, suspends := ruleOf(id.GroupKind()), fluxRule(id.GroupKind()); {
+		case q.meshed(i):
 		case rule != nil:
 			rule(q, i)
 		case suspends != nil:

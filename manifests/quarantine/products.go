@@ -103,14 +103,27 @@ var products = []product{
 		why: "it would bring real requests into the drill", groups: []string{"tailscale.com"},
 	},
 	{
+		name: "Submariner", images: []string{"submariner-*", "lighthouse-agent", "lighthouse-coredns"},
+		names: []string{"submariner-operator", "submariner-gateway", "submariner-routeagent", "submariner-lighthouse-agent"}, fate: stopped,
+		why: meshWhy, groups: []string{"submariner.io"},
+	},
+	{
+		name: "kube-vip", images: []string{"kube-vip", "kube-vip-iptables", "kube-vip-cloud-provider"}, names: []string{"kube-vip", "kube-vip-ds", "kube-vip-cloud-provider"}, fate: stopped,
+		why: "it would take addresses over from the real cluster",
+	},
+	{
 		name: "runner of CI jobs", images: []string{"gitlab-runner", "gha-runner-scale-set-controller", "actions-runner-controller", "actions-runner"},
 		names: []string{"gitlab-runner", "gha-rs-controller", "actions-runner-controller"}, fate: stopped,
 		why: "it would take real jobs", groups: []string{"actions.github.com", "actions.summerwind.dev"},
 	},
 	{
-		name:   "cloud controller manager",
-		images: []string{"*cloud-controller-manager", "cloud-controller-manager*", "*cloud-node-manager", "cpi*/manager"}, names: []string{"cloud-controller-manager"}, fate: serves, open: true,
-		why: "nodes do not become ready without it, and no Service asks it for a load balancer",
+		name: "cloud node manager", images: []string{"*cloud-node-manager"}, names: []string{"cloud-node-manager"}, fate: serves, open: true,
+		why: "it tells each node who it is, and changes nothing in the cloud",
+	},
+	{
+		name: "cloud controller manager", images: []string{"*cloud-controller-manager", "cloud-controller-manager*", "cloud-provider-*", "cpi*/manager"},
+		names: []string{"cloud-controller-manager", "vsphere-cpi"}, flags: [][]string{{"--configure-cloud-routes", "--allocate-node-cidrs", "--route-reconciliation-period", "--cloud-config"}, {"--cloud-provider"}, {"--cluster-name"}}, fate: stopped,
+		why: "it has the name of the real cluster, and would remove its routes and load balancers; where nodes wait for it to be ready, allow it in the plan, with nothing of the real cluster in its flags",
 	},
 	{
 		name: "storage or network driver", images: []string{

@@ -17,6 +17,7 @@ import (
 func Apply(objects []manifests.Object, units []manifests.Unit, o Options) (*Result, error) {
 	q := newQuarantine(objects, o)
 	q.workloads()
+	q.meshSeeds()
 	if len(q.refusals) > 0 {
 		return nil, &RefusedError{Refusals: q.refusals}
 	}
@@ -26,6 +27,7 @@ func Apply(objects []manifests.Object, units []manifests.Unit, o Options) (*Resu
 		return nil, &RefusedError{Refusals: q.refusals}
 	}
 	q.unused()
+	q.routes()
 	q.storage()
 	q.backends()
 	q.unanswered()
@@ -70,6 +72,8 @@ type quarantine struct {
 	inNamespace map[string][]*workload
 	// scalers are objects that give a workload its replicas.
 	scalers []int
+	// classes of Ingresses and of Gateways.
+	classes []int
 }
 
 func newQuarantine(objects []manifests.Object, o Options) *quarantine {
@@ -84,6 +88,8 @@ func newQuarantine(objects []manifests.Object, o Options) *quarantine {
 		}
 		if kind := obj.GetKind(); kind == "HorizontalPodAutoscaler" || kind == "ScaledObject" {
 			q.scalers = append(q.scalers, i)
+		} else if kind == "IngressClass" || kind == "GatewayClass" {
+			q.classes = append(q.classes, i)
 		}
 		if w := workloadOf(obj, i); w != nil {
 			q.pods = append(q.pods, w)

@@ -18,6 +18,7 @@ var loadBalancerFields = []string{
 // service makes an inner one of a load balancer. A NodePort stays: it opens the nodes of
 // the throw-away cluster, and reaches for nobody.
 func service(q *quarantine, i int) {
+	uncloud(q, i)
 	if q.drop(i, "spec", "externalIPs") {
 		q.record(i, "LoadBalancer", "loses spec.externalIPs", "requests for these addresses are for the real cluster")
 	}
@@ -37,6 +38,13 @@ func service(q *quarantine, i int) {
 // gateway controllers ask for a load balancer each. Those that can be told ask for an inner
 // Service; the others are refused by the guard, and the Gateway never gets an address.
 func gateway(q *quarantine, i int) {
+	uncloud(q, i)
+	if q.drop(i, "spec", "addresses") {
+		q.record(i, "LoadBalancer", "loses spec.addresses", "requests for these addresses are for the real cluster")
+	}
+	if q.cloudGateway(str(q.objects[i].Object, "spec", "gatewayClassName")) && q.set(i, nobody, "spec", "gatewayClassName") {
+		q.record(i, "LoadBalancer", "is served by nobody", cloudWhy)
+	}
 	q.annotate(i, "networking.istio.io/service-type", "ClusterIP")
 	q.rules(i).HealthIgnored = true
 	q.record(i, "LoadBalancer", "is not asked how it is", "it gets no address where there are no load balancers")
@@ -202,12 +210,4 @@ func networkPolicy(q *quarantine, i int) {
 func inside(rule map[string]any) bool {
 	peers := list(rule, "to")
 	return len(peers) > 0 && !slices.ContainsFunc(peers, func(p map[string]any) bool { return p["ipBlock"] != nil })
-}
-
-// otherPolicies decide about connections before NetworkPolicies do, in ways of their own.
-func otherPolicy(q *quarantine, i int) {
-	if !q.o.OpenEgress {
-		o := q.objects[i]
-		q.warnings = append(q.warnings, fmt.Sprintf("%s: %s may allow connections that the drill's NetworkPolicies deny; look at its egress rules", o.Origin, o.ID()))
-	}
 }

@@ -1,7 +1,9 @@
 package quarantine
 
 import (
+	"maps"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -16,6 +18,39 @@ var outside = []string{
 // realData is why such volumes are not mounted.
 const realData = "the drill would write into real data, and its cleanup could delete it"
 
+// perPod are drivers whose volumes in pods are made for the pod and go with it. Those of
+// every other driver may be a real share, mounted by its name.
+var perPod = []string{
+	"secrets-store.csi.k8s.io", "csi.cert-manager.io", "csi.cert-manager.io/spiffe", "spiffe.csi.cert-manager.io", "csi.spiffe.io",
+}
+
+// fixed are parameters of storage classes, in small letters, that name where all of their
+// volumes are: a directory of a share that exists is no volume of the drill's own.
+var fixed = []string{
+	"server", "share", "subdir", "source", "sharename", "bucket", "bucketname", "filesystemid", "volumehandle", "volumeid", "parentvolumeid",
+	"containername", "nfsserver", "nfspath", "nfsexport", "rootpath", "sysmgmtdhost",
+}
+
+// fixedAt is the parameter by which a storage class says where its volumes are; empty when
+// each is a new one.
+func fixedAt(class map[string]any) string {
+	for _, key := range slices.Sorted(maps.Keys(mapping(class, "parameters"))) {
+		if slices.Contains(fixed, strings.ToLower(key)) {
+			return key
+		}
+	}
+	return ""
+}
+
+// inPod is the kind of a pod's volume that is outside; empty when it is none.
+func inPod(volume map[string]any) string {
+	kind := ofOutside(volume)
+	if kind == "csi" && slices.Contains(perPod, str(volume, "csi", "driver")) {
+		return ""
+	}
+	return kind
+}
+
 // ofOutside is the kind of a volume that is outside; empty when it is none.
 func ofOutside(volume map[string]any) string {
 	for _, kind := range outside {
@@ -26,22 +61,13 @@ func ofOutside(volume map[string]any) string {
 	return ""
 }
 
+// lost are the volumes that are left out, and the storage classes of these or that are so
+// themselves.
+type lost struct{ volumes, classes map[string]bool }
+
 // storage leaves out volumes that exist already, and lets what claims them have empty ones.
 func (q *quarantine) storage() {
-	left := map[string]string{} // their storage classes by name
-	for i, o := range q.objects {
-		switch o.ID().GroupKind() {
-		case schema.GroupKind{Kind: "PersistentVolume"}:
-			if kind := ofOutside(mapping(o.Object, "spec")); kind != "" && q.mine(i) {
-				left[o.GetName()] = str(o.Object, "spec", "storageClassName")
-				q.omit(i, "Storage", realData)
-			}
-		case schema.GroupKind{Group: "snapshot.storage.k8s.io", Kind: "VolumeSnapshotContent"}:
-			if q.mine(i) && q.set(i, "Retain", "spec", "deletionPolicy") {
-				q.record(i, "Storage", "is retained", "the cleanup of the drill would delete the real snapshot")
-			}
-		}
-	}
+	left := q.realStorage()
 	for i, o := range q.objects {
 		if o.ID().GroupKind() == (schema.GroupKind{Kind: "PersistentVolumeClaim"}) && q.mine(i) && q.freed(mapping(q.edit(i), "spec"), left) {
 			q.record(i, "Storage", "gets an empty volume", "the one that it names is left out")
@@ -54,6 +80,31 @@ func (q *quarantine) storage() {
 	}
 }
 
+// realStorage leaves out what stands for storage that exists.
+func (q *quarantine) realStorage() lost {
+	left := lost{volumes: map[string]bool{}, classes: map[string]bool{}}
+	for i, o := range q.objects {
+		switch o.ID().GroupKind() {
+		case schema.GroupKind{Kind: "PersistentVolume"}:
+			if kind := ofOutside(mapping(o.Object, "spec")); kind != "" && q.mine(i) {
+				left.volumes[o.GetName()] = true
+				left.classes[str(o.Object, "spec", "storageClassName")] = true
+				q.omit(i, "Storage", realData)
+			}
+		case schema.GroupKind{Group: "storage.k8s.io", Kind: "StorageClass"}:
+			if at := fixedAt(o.Object); at != "" && q.mine(i) {
+				left.classes[o.GetName()] = true
+				q.omit(i, "Storage", "its parameter "+at+" names storage that exists: "+realData)
+			}
+		case schema.GroupKind{Group: "snapshot.storage.k8s.io", Kind: "VolumeSnapshotContent"}:
+			if q.mine(i) && q.set(i, "Retain", "spec", "deletionPolicy") {
+				q.record(i, "Storage", "is retained", "the cleanup of the drill would delete the real snapshot")
+			}
+		}
+	}
+	return left
+}
+
 // mine tells whether the plan leaves an object to the rules.
 func (q *quarantine) mine(i int) bool {
 	id := q.objects[i].ID()
@@ -61,10 +112,10 @@ func (q *quarantine) mine(i int) bool {
 }
 
 // freed tells whether a claim was for a volume that is left out; then it is for any.
-func (q *quarantine) freed(claim map[string]any, left map[string]string) bool {
+func (q *quarantine) freed(claim map[string]any, left lost) bool {
 	class, said := claim["storageClassName"].(string)
-	_, named := left[str(claim, "volumeName")]
-	byClass := said && slices.Contains(valuesOf(left), class) && !q.provisions(class)
+	named := left.volumes[str(claim, "volumeName")]
+	byClass := said && left.classes[class] && !q.provisions(class)
 	if !named && !byClass {
 		return false
 	}
@@ -76,34 +127,25 @@ func (q *quarantine) freed(claim map[string]any, left map[string]string) bool {
 	return true
 }
 
-func valuesOf(m map[string]string) []string {
-	var out []string
-	for _, v := range m {
-		out = append(out, v)
-	}
-	return out
-}
-
 // provisions tells whether a storage class makes volumes. One that the state does not have
 // is taken to: the cluster may come with it.
 func (q *quarantine) provisions(class string) bool {
 	if class == "" {
 		return false
 	}
-	for _, o := range q.objects {
+	for i, o := range q.objects {
 		if id := o.ID(); id.Kind == "StorageClass" && id.Name == class {
-			return str(o.Object, "provisioner") != "kubernetes.io/no-provisioner"
+			return !q.gone[i] && str(o.Object, "provisioner") != "kubernetes.io/no-provisioner"
 		}
 	}
 	return true
 }
 
 // mounts of a workload: volumes in its pods, and claims that it makes.
-func (q *quarantine) mounts(w *workload, left map[string]string) {
+func (q *quarantine) mounts(w *workload, left lost) {
 	var kinds []string
 	for _, v := range list(w.pod, "volumes") {
-		// A csi volume of a pod is made for it and goes with it.
-		if kind := ofOutside(v); kind != "" && kind != "csi" {
+		if kind := inPod(v); kind != "" {
 			kinds = append(kinds, kind)
 		}
 	}
@@ -111,18 +153,27 @@ func (q *quarantine) mounts(w *workload, left map[string]string) {
 		q.edit(w.at)
 		w.pod = workloadOf(q.objects[w.at], w.at).pod
 		for _, v := range list(w.pod, "volumes") {
-			if kind := ofOutside(v); kind != "" && kind != "csi" {
+			if kind := inPod(v); kind != "" {
 				delete(v, kind)
 				v["emptyDir"] = map[string]any{}
 			}
 		}
 		q.record(w.at, "Storage", "mounts an empty volume instead of "+kinds[0], realData)
 	}
-	if len(left) == 0 || len(list(q.objects[w.at].Object, "spec", "volumeClaimTemplates")) == 0 {
+	q.claims(w, left)
+}
+
+// claims that a workload makes, for each of its pods or for as long as one is there.
+func (q *quarantine) claims(w *workload, left lost) {
+	if len(left.classes) == 0 {
 		return
 	}
+	claims := list(q.edit(w.at), "spec", "volumeClaimTemplates")
+	for _, v := range list(workloadOf(q.objects[w.at], w.at).pod, "volumes") {
+		claims = append(claims, mapping(v, "ephemeral", "volumeClaimTemplate"))
+	}
 	freed := false
-	for _, claim := range list(q.edit(w.at), "spec", "volumeClaimTemplates") {
+	for _, claim := range claims {
 		freed = q.freed(mapping(claim, "spec"), left) || freed
 	}
 	if freed {

@@ -49,3 +49,54 @@ func TestRealDataIsNotMounted(t *testing.T) {
 		t.Errorf("the plan allows it: %v", kept.Changes)
 	}
 }
+
+// TestSharesOfPods are not mounted: only drivers that make a volume for each pod are.
+func TestSharesOfPods(t *testing.T) {
+	for driver, real := range map[string]bool{
+		"nfs.csi.k8s.io": true, "smb.csi.k8s.io": true, "file.csi.azure.com": true, "gcsfuse.csi.storage.gke.io": true, "efs.csi.aws.com": true, "unknown.example": true, `""`: true,
+		"secrets-store.csi.k8s.io": false, "csi.cert-manager.io": false, "spiffe.csi.cert-manager.io": false, "csi.spiffe.io": false,
+	} {
+		t.Run(driver, func(t *testing.T) {
+			in := deployment("d", `{containers: [{name: c, image: x}], volumes: [{name: v, csi: {driver: `+driver+`, volumeAttributes: {share: /x}}}]}`)
+			r := drill(t, in, quarantine.Options{})
+			if spec := jsonOf(t, find(r, "Deployment", "d").Object); strings.Contains(spec, `"csi"`) == real || strings.Contains(spec, "emptyDir") != real || changed(r, "Storage") != real {
+				t.Errorf("%s; changes %v", spec, r.Changes)
+			}
+			kept := drill(t, in, quarantine.Options{Allow: []quarantine.Exception{{Pattern: manifests.Pattern{Kind: "Deployment"}, Reason: "a copy"}}})
+			if spec := jsonOf(t, find(kept, "Deployment", "d").Object); !strings.Contains(spec, `"csi"`) {
+				t.Errorf("the plan allows it: %s", spec)
+			}
+		})
+	}
+}
+
+// TestClassesOfOneShare make directories in what is real, and are left out.
+func TestClassesOfOneShare(t *testing.T) {
+	const claims = `
+---
+{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: p, namespace: a}, spec: {storageClassName: c, resources: {}}}
+---
+{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: db, namespace: a}, spec: {template: {spec: {containers: [{name: c, image: db}], volumes: [{name: e, ephemeral: {volumeClaimTemplate: {spec: {storageClassName: c}}}}]}}, volumeClaimTemplates: [{metadata: {name: d}, spec: {storageClassName: c}}]}}`
+	for parameters, real := range map[string]bool{
+		"{server: files.example, share: /data}": true, "{subDir: x}": true, "{source: //files.example/data}": true, "{shareName: data}": true,
+		"{bucketName: data}": true, "{bucket: data}": true, "{provisioningMode: efs-ap, fileSystemId: fs-1}": true, "{volumeHandle: x}": true,
+		"{type: gp3}": false, "{clusterID: rook-ceph, pool: replicapool}": false, "null": false,
+	} {
+		t.Run(parameters, func(t *testing.T) {
+			in := `{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: c}, provisioner: x, parameters: ` + parameters + `}` + claims
+			r := drill(t, in, quarantine.Options{})
+			if left := find(r, "StorageClass", "c") == nil; left != real {
+				t.Errorf("left out: %v; changes %v", left, r.Changes)
+			}
+			for kind, name := range map[string]string{"PersistentVolumeClaim": "p", "StatefulSet": "db"} {
+				if spec := jsonOf(t, find(r, kind, name).Object); strings.Contains(spec, `"storageClassName":"c"`) == real {
+					t.Errorf("%s claims %s", kind, spec)
+				}
+			}
+			kept := drill(t, in, quarantine.Options{Allow: []quarantine.Exception{{Pattern: manifests.Pattern{Kind: "StorageClass"}, Reason: "a share for drills"}}})
+			if find(kept, "StorageClass", "c") == nil || changed(kept, "Storage") {
+				t.Errorf("the plan allows it: %v", kept.Changes)
+			}
+		})
+	}
+}

@@ -12,7 +12,7 @@ const Label = "refloat.dev/drill"
 
 // Version of the rules. It is part of what a drill's render is recognised by: another
 // version may make something else of the same commit.
-const Version = 1
+const Version = 2
 
 // How a controller is neutralised.
 type How string

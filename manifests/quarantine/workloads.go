@@ -90,6 +90,8 @@ func (q *quarantine) judge(w *workload) {
 	case w.id.Kind == "CronJob":
 		w.fate = stopped
 		q.suspend(w, "CronJob", "what it does on its timetable is not for a drill")
+	case peers(w) != "" && (p == nil || p.fate != stopped):
+		q.refusals = append(q.refusals, Refusal{Object: w.id, Origin: q.objects[w.at].Origin, Why: "would exchange routes with real routers (" + peers(w) + ")"})
 	case p == nil:
 		if why := q.credentials(w); why != "" {
 			q.refusals = append(q.refusals, Refusal{Object: w.id, Origin: q.objects[w.at].Origin, Why: why})
