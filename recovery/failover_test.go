@@ -184,14 +184,20 @@ func TestDecideFailover(t *testing.T) {
 		"the question waits":           {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, asked), Wait, "refloat approve run -n fleet --unfenced"},
 		"the fence goes on meanwhile":  {takingOver(v1alpha1.PhaseFence, epoch, answered("fence"), asked, at(time.Hour)), RecordDelete, ""},
 		"and may end it":               {takingOver(v1alpha1.PhaseFence, epoch, answered("fence"), asked, func(o *Observation) { o.Cluster = Cluster{} }), RecordFence, "deleted"},
-		"a yes":                        {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, asked, yes(nil)), TakeUnfenced, ""},
-		"a plain yes":                  {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, asked, yes(func(a *v1alpha1.RunApproval) { a.Spec.Unfenced = false })), Wait, "not for going on unfenced"},
-		"a yes to something else":      {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, asked, yes(func(a *v1alpha1.RunApproval) { a.Spec.Digest = "x" })), Wait, "something else"},
-		"a yes for another cluster":    {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, asked, yes(func(a *v1alpha1.RunApproval) { a.Spec.TargetUID = "x" })), Wait, "another cluster"},
-		"a late yes":                   {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, asked, yes(func(a *v1alpha1.RunApproval) { a.Spec.ExpiresAt = &metav1.Time{Time: t0} })), Wait, "expired"},
-		"a yes to oneself":             {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, secondPerson, yes(nil)), Wait, "ada requested the run"},
-		"nothing to delete":            {takingOver(v1alpha1.PhaseFence, epoch, answered("fence"), func(o *Observation) { o.Run.Status.Previous, o.Cluster = nil, Cluster{} }), RecordFence, "answered 200 OK"},
-		"a hook alone":                 {takingOver(v1alpha1.PhaseFence, epoch, byHook, answered("fence")), RecordFence, "answered 200 OK"},
+		"too long before the epoch": {takingOver(v1alpha1.PhaseFence, at(10*time.Minute), func(o *Observation) {
+			o.Materials = Work{State: WorkBackoff, Waiting: "no route", RetryAt: t0.Add(11 * time.Minute)}
+		}), Fail, "did not end within 10m0s"},
+		"no yes counts before the epoch": {takingOver(v1alpha1.PhaseFence, asked, yes(nil), func(o *Observation) {
+			o.Materials = Work{State: WorkRunning}
+		}), Wait, "to be rendered again"},
+		"a yes":                     {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, asked, yes(nil)), TakeUnfenced, ""},
+		"a plain yes":               {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, asked, yes(func(a *v1alpha1.RunApproval) { a.Spec.Unfenced = false })), Wait, "not for going on unfenced"},
+		"a yes to something else":   {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, asked, yes(func(a *v1alpha1.RunApproval) { a.Spec.Digest = "x" })), Wait, "something else"},
+		"a yes for another cluster": {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, asked, yes(func(a *v1alpha1.RunApproval) { a.Spec.TargetUID = "x" })), Wait, "another cluster"},
+		"a late yes":                {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, asked, yes(func(a *v1alpha1.RunApproval) { a.Spec.ExpiresAt = &metav1.Time{Time: t0} })), Wait, "expired"},
+		"a yes to oneself":          {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, secondPerson, yes(nil)), Wait, "ada requested the run"},
+		"nothing to delete":         {takingOver(v1alpha1.PhaseFence, epoch, answered("fence"), func(o *Observation) { o.Run.Status.Previous, o.Cluster = nil, Cluster{} }), RecordFence, "answered 200 OK"},
+		"a hook alone":              {takingOver(v1alpha1.PhaseFence, epoch, byHook, answered("fence")), RecordFence, "answered 200 OK"},
 		"a hold keeps no dead one": {takingOver(v1alpha1.PhaseFence, func(o *Observation) {
 			o.Holds = []v1alpha1.Hold{{Spec: v1alpha1.HoldSpec{Until: metav1.NewTime(t0.Add(time.Hour))}}}
 		}), RaiseEpoch, ""},

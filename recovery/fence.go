@@ -25,6 +25,12 @@ func fence(o Observation) Decision {
 	return d
 }
 
+// fenceBegan tells whether the serving record says that the old side is about to go. Before
+// that nothing was touched, and no other side may serve.
+func fenceBegan(run *v1alpha1.RecoveryRun) bool {
+	return run.Status.Failover != nil && run.Status.Failover.Epoch != 0
+}
+
 // lateFence asks a person once the time of the fence is up. The fence goes on meanwhile.
 func lateFence(o Observation, d Decision) *Decision {
 	if f := o.Run.Status.Failover; d.Action != Wait || f == nil || f.Fence != nil {
@@ -65,8 +71,8 @@ func AskedUnfenced(run *v1alpha1.RecoveryRun) bool {
 // unfenced goes on trying, and waits for a person who lets the run go on without.
 func unfenced(o Observation, d Decision) Decision {
 	asked := o.Run.Status.Failover.Fence.Asked
-	if d.Action == RecordFence || d.Action == Fail {
-		return d // in the end it could be done, or must not be done
+	if d.Action == RecordFence || d.Action == Fail || !fenceBegan(o.Run) {
+		return d // in the end it could be done, or must not be done, or nothing was recorded yet
 	}
 	var refused []string
 	for i := range o.Approvals {

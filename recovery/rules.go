@@ -199,7 +199,7 @@ func WhenLate(o Observation, d Decision) *Decision {
 		return nil
 	}
 	current := Current(o.Run)
-	if current.Name == v1alpha1.PhaseFence {
+	if current.Name == v1alpha1.PhaseFence && fenceBegan(o.Run) {
 		return lateFence(o, d)
 	}
 	if o.Run.Status.RecoveredAt != nil && current.Name == v1alpha1.PhaseVerify {
