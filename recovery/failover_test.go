@@ -162,6 +162,14 @@ func TestDecideFailover(t *testing.T) {
 		o.Run.Status.Failover.FromPlan.Teardown.Policy = v1alpha1.TeardownNeedsApproval
 		asked(o)
 	}
+	graceful := func(o *Observation) { o.Run.Spec.Failover.Mode = v1alpha1.FailoverGraceful }
+	held := func(o *Observation) {
+		o.Holds = []v1alpha1.Hold{{Spec: v1alpha1.HoldSpec{Until: metav1.NewTime(t0.Add(time.Hour))}}}
+	}
+	full := func(o *Observation) {
+		o.Budgets = []Budget{{Budget: &v1alpha1.TeardownBudget{ObjectMeta: metav1.ObjectMeta{Name: "b"}}, Full: "1 of 1 is taken"}}
+	}
+	patient := record(func(f *v1alpha1.FailoverRecord) { f.Policy.Fence.Timeout.Duration = time.Hour })
 	manual := record(func(f *v1alpha1.FailoverRecord) { f.Policy.Commit.Policy = v1alpha1.CommitManual })
 	byHook := record(func(f *v1alpha1.FailoverRecord) { f.Policy.Fence.Method = v1alpha1.FenceHook })
 	back := func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideRollBack }
@@ -201,24 +209,30 @@ func TestDecideFailover(t *testing.T) {
 		"a hold keeps no dead one": {takingOver(v1alpha1.PhaseFence, func(o *Observation) {
 			o.Holds = []v1alpha1.Hold{{Spec: v1alpha1.HoldSpec{Until: metav1.NewTime(t0.Add(time.Hour))}}}
 		}), RaiseEpoch, ""},
-		"cancelled after the epoch":         {takingOver(v1alpha1.PhaseFence, epoch, func(o *Observation) { o.Run.Spec.Cancel = &v1alpha1.Cancellation{Reason: "no"} }), Fail, "undo it with one to plan a"},
-		"another cluster of the name":       {takingOver(v1alpha1.PhaseFence, epoch, answered("fence"), func(o *Observation) { o.Cluster = alive("third") }), Fail, "third"},
-		"the first switch hook":             {takingOver(v1alpha1.PhaseSwitch), RecordCall, ""},
-		"the second":                        {takingOver(v1alpha1.PhaseSwitch, answered("switch-dns"), sent("switch-lb")), CallHook, ""},
-		"a switch hook fails":               {takingOver(v1alpha1.PhaseSwitch, sent("switch-dns"), refusedHook), Fail, "order the failover again"},
-		"all have answered":                 {takingOver(v1alpha1.PhaseSwitch, answered("switch-dns", "switch-lb")), Advance, ""},
-		"the new side is gone":              {takingOver(v1alpha1.PhaseSwitch, func(o *Observation) { o.Cluster = Cluster{} }), Fail, "gone"},
-		"commit at once":                    {takingOver(v1alpha1.PhaseCommit), CommitServing, ""},
-		"a person decides":                  {takingOver(v1alpha1.PhaseCommit, manual), Wait, "refloat commit run"},
-		"a person commits":                  {takingOver(v1alpha1.PhaseCommit, manual, func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), CommitServing, ""},
-		"nothing to roll back to":           {takingOver(v1alpha1.PhaseCommit, manual, back), Wait, "is gone"},
-		"rolled back, the hook":             {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere), RecordCall, ""},
-		"rolled back, the record":           {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere, answered("rollback-lb")), GiveBack, ""},
-		"rolled back, nobody turns round":   {takingOver(v1alpha1.PhaseCommit, byHook, manual, oldThere, answered("rollback-lb"), func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), GiveBack, ""},
-		"rolled back":                       {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, record(func(f *v1alpha1.FailoverRecord) { f.RolledBackAt = micro(t0) })), Fail, "rolled back"},
-		"rolled back, the hook fails":       {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere, sent("rollback-lb"), refusedHook), Fail, "who serves is not decided"},
-		"nobody decides for a week":         {takingOver(v1alpha1.PhaseCommit, manual, at(8*24*time.Hour)), Fail, "did not end"},
-		"a status that somebody has edited": {takingOver(v1alpha1.PhaseCommit, func(o *Observation) { o.Run.Status.Failover = nil }), Fail, "somebody edited it"},
+		"a hold comes too late for a fence that began":   {takingOver(v1alpha1.PhaseFence, graceful, epoch, answered("fence"), held), RecordDelete, ""},
+		"a hold comes before the epoch":                  {takingOver(v1alpha1.PhaseFence, graceful, held), Fail, "keeps cluster dev"},
+		"a budget comes too late for a fence that began": {takingOver(v1alpha1.PhaseFence, graceful, epoch, answered("fence"), full), RecordDelete, ""},
+		"a budget comes before the epoch":                {takingOver(v1alpha1.PhaseFence, graceful, full), AwaitSlot, ""},
+		"a loss is not listed again after the hook":      {takingOver(v1alpha1.PhaseFence, graceful, epoch, answered("fence"), patient, at(20*time.Minute)), RecordDelete, ""},
+		"a loss is listed again before the epoch":        {takingOver(v1alpha1.PhaseFence, graceful, patient, at(20*time.Minute)), PreviewLoss, ""},
+		"cancelled after the epoch":                      {takingOver(v1alpha1.PhaseFence, epoch, func(o *Observation) { o.Run.Spec.Cancel = &v1alpha1.Cancellation{Reason: "no"} }), Fail, "undo it with one to plan a"},
+		"another cluster of the name":                    {takingOver(v1alpha1.PhaseFence, epoch, answered("fence"), func(o *Observation) { o.Cluster = alive("third") }), Fail, "third"},
+		"the first switch hook":                          {takingOver(v1alpha1.PhaseSwitch), RecordCall, ""},
+		"the second":                                     {takingOver(v1alpha1.PhaseSwitch, answered("switch-dns"), sent("switch-lb")), CallHook, ""},
+		"a switch hook fails":                            {takingOver(v1alpha1.PhaseSwitch, sent("switch-dns"), refusedHook), Fail, "order the failover again"},
+		"all have answered":                              {takingOver(v1alpha1.PhaseSwitch, answered("switch-dns", "switch-lb")), Advance, ""},
+		"the new side is gone":                           {takingOver(v1alpha1.PhaseSwitch, func(o *Observation) { o.Cluster = Cluster{} }), Fail, "gone"},
+		"commit at once":                                 {takingOver(v1alpha1.PhaseCommit), CommitServing, ""},
+		"a person decides":                               {takingOver(v1alpha1.PhaseCommit, manual), Wait, "refloat commit run"},
+		"a person commits":                               {takingOver(v1alpha1.PhaseCommit, manual, func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), CommitServing, ""},
+		"nothing to roll back to":                        {takingOver(v1alpha1.PhaseCommit, manual, back), Wait, "is gone"},
+		"rolled back, the hook":                          {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere), RecordCall, ""},
+		"rolled back, the record":                        {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere, answered("rollback-lb")), GiveBack, ""},
+		"rolled back, nobody turns round":                {takingOver(v1alpha1.PhaseCommit, byHook, manual, oldThere, answered("rollback-lb"), func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), GiveBack, ""},
+		"rolled back":                                    {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, record(func(f *v1alpha1.FailoverRecord) { f.RolledBackAt = micro(t0) })), Fail, "rolled back"},
+		"rolled back, the hook fails":                    {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere, sent("rollback-lb"), refusedHook), Fail, "who serves is not decided"},
+		"nobody decides for a week":                      {takingOver(v1alpha1.PhaseCommit, manual, at(8*24*time.Hour)), Fail, "did not end"},
+		"a status that somebody has edited":              {takingOver(v1alpha1.PhaseCommit, func(o *Observation) { o.Run.Status.Failover = nil }), Fail, "somebody edited it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := Decide(test.o)
