@@ -40,7 +40,7 @@ func committing(o Observation) Decision {
 // rollingBack tells whether a rollback has begun, which nothing turns round.
 func rollingBack(f *v1alpha1.FailoverRecord) bool {
 	for _, c := range rollbackCalls(f) {
-		if hookRecord(f, c.Name) != nil {
+		if !deletesOld(f) && hookRecord(f, c.Name) != nil {
 			return true
 		}
 	}
@@ -57,6 +57,11 @@ func rollBack(o Observation, wait Decision) Decision {
 	if p == nil || p.UID == "" || p.DeleteRequestedAt != nil || !o.Old.Exists || o.Old.UID != p.UID || !o.Old.DeletingSince.IsZero() {
 		wait.Waiting = fmt.Sprintf("another decision: it cannot be rolled back, since Cluster %s of plan %s is gone; refloat commit %s, and fail over to plan %s later",
 			f.From.Cluster, f.From.Plan, o.Run.Name, f.From.Plan)
+		return wait
+	}
+	if deletesOld(f) {
+		wait.Waiting = fmt.Sprintf("another decision: it cannot be rolled back, since fence.method is not Hook and no rollback was prepared, although Cluster %s is still there; refloat commit %s, and fail over to plan %s later",
+			f.From.Cluster, o.Run.Name, f.From.Plan)
 		return wait
 	}
 	if call := unanswered(f, rollbackCalls(f)); call != nil {

@@ -226,6 +226,8 @@ func TestDecideFailover(t *testing.T) {
 		"a person decides":                               {takingOver(v1alpha1.PhaseCommit, manual), Wait, "refloat commit run"},
 		"a person commits":                               {takingOver(v1alpha1.PhaseCommit, manual, func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), CommitServing, ""},
 		"nothing to roll back to":                        {takingOver(v1alpha1.PhaseCommit, manual, back), Wait, "is gone"},
+		"no rollback was prepared":                       {takingOver(v1alpha1.PhaseCommit, manual, back, oldThere), Wait, "no rollback was prepared"},
+		"no rollback was prepared, committed":            {takingOver(v1alpha1.PhaseCommit, manual, oldThere, answered("rollback-lb"), func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), CommitServing, ""},
 		"rolled back, the hook":                          {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere), RecordCall, ""},
 		"rolled back, the record":                        {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere, answered("rollback-lb")), GiveBack, ""},
 		"rolled back, nobody turns round":                {takingOver(v1alpha1.PhaseCommit, byHook, manual, oldThere, answered("rollback-lb"), func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), GiveBack, ""},

@@ -9,6 +9,8 @@ import (
 // for failovers and for failbacks.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.commit) || !has(self.commit.policy) || self.commit.policy != 'RollBackAfter' || has(self.fence) && has(self.fence.method) && self.fence.method == 'Hook'",message="commit.policy RollBackAfter needs fence.method Hook: a cluster that was deleted cannot be given back"
+// +kubebuilder:validation:XValidation:rule="!has(self.commit) || !has(self.commit.policy) || self.commit.policy != 'RollBackAfter' || has(self.fence) && has(self.fence.release)",message="commit.policy RollBackAfter needs fence.release, which undoes what the hook of the fence did"
+// +kubebuilder:validation:XValidation:rule="!has(self.commit) || !has(self.commit.policy) || self.commit.policy != 'RollBackAfter' || !has(self.switch) || self.switch.all(s, has(s.apply) || has(s.rollback))",message="commit.policy RollBackAfter needs a rollback for each switch hook with a url"
 type PlanFailover struct {
 	// Fence says how the side that serves is stopped before another one takes over.
 	//

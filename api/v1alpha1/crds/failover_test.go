@@ -16,6 +16,8 @@ func TestFailoverOfPlanValidation(t *testing.T) {
 	hook := func(url string) *v1alpha1.Hook { return &v1alpha1.Hook{URL: url} }
 	hour := &metav1.Duration{Duration: time.Hour}
 	good := hook("https://power.example.com/off")
+	released := v1alpha1.FencePolicy{Method: v1alpha1.FenceHook, Hook: good, Release: good}
+	back := v1alpha1.CommitRule{Policy: v1alpha1.CommitRollBackAfter, After: hour}
 	for name, test := range map[string]struct {
 		failover v1alpha1.PlanFailover
 		refused  bool
@@ -41,7 +43,11 @@ func TestFailoverOfPlanValidation(t *testing.T) {
 		"commit by hand":                   {v1alpha1.PlanFailover{Commit: v1alpha1.CommitRule{Policy: v1alpha1.CommitManual}}, false},
 		"commit after some time":           {v1alpha1.PlanFailover{Commit: v1alpha1.CommitRule{Policy: v1alpha1.CommitAfter, After: hour}}, false},
 		"commit after no time":             {v1alpha1.PlanFailover{Commit: v1alpha1.CommitRule{Policy: v1alpha1.CommitAfter}}, true},
-		"roll back":                        {v1alpha1.PlanFailover{Fence: v1alpha1.FencePolicy{Method: v1alpha1.FenceHook, Hook: good}, Commit: v1alpha1.CommitRule{Policy: v1alpha1.CommitRollBackAfter, After: hour}}, false},
+		"roll back without release":        {v1alpha1.PlanFailover{Fence: v1alpha1.FencePolicy{Method: v1alpha1.FenceHook, Hook: good}, Commit: back}, true},
+		"roll back all":                    {v1alpha1.PlanFailover{Fence: released, Commit: back, Switch: []v1alpha1.SwitchHook{{Name: "dns", URL: good.URL, Rollback: good}, {Name: "records", Apply: &v1alpha1.SwitchDirectory{Path: "dns"}}}}, false},
+		"roll back a half":                 {v1alpha1.PlanFailover{Fence: released, Commit: back, Switch: []v1alpha1.SwitchHook{{Name: "dns", URL: good.URL, Rollback: good}, {Name: "lb", URL: good.URL}}}, true},
+		"commit by hand without rollback":  {v1alpha1.PlanFailover{Switch: []v1alpha1.SwitchHook{{Name: "lb", URL: good.URL}}, Commit: v1alpha1.CommitRule{Policy: v1alpha1.CommitManual}}, false},
+		"roll back":                        {v1alpha1.PlanFailover{Fence: released, Commit: back}, false},
 		"roll back to what was deleted":    {v1alpha1.PlanFailover{Commit: v1alpha1.CommitRule{Policy: v1alpha1.CommitRollBackAfter, After: hour}}, true},
 		"roll back to what was deleted, 2": {v1alpha1.PlanFailover{Fence: v1alpha1.FencePolicy{Method: v1alpha1.FenceDelete}, Commit: v1alpha1.CommitRule{Policy: v1alpha1.CommitRollBackAfter, After: hour}}, true},
 	} {
