@@ -23,6 +23,10 @@ func committing(o Observation) Decision {
 		wait.Again = max(due.Sub(o.Now), time.Second)
 	}
 	switch {
+	case o.Sides.Fault != nil:
+		return failed(o, o.Sides.Fault) // who serves is not known
+	case committed(o):
+		return Decision{Action: CommitServing}
 	case rollingBack(f), order == v1alpha1.DecideRollBack, order == "" && over && rule.Policy == v1alpha1.CommitRollBackAfter:
 		return rollBack(o, wait)
 	case order == v1alpha1.DecideCommit, rule.Policy == "", rule.Policy == v1alpha1.CommitImmediately:
@@ -35,6 +39,13 @@ func committing(o Observation) Decision {
 		wait.Waiting = "the time to roll back; " + wait.Waiting
 	}
 	return wait
+}
+
+// committed tells whether the serving record says already that the run committed: a process
+// died between that and what follows, which no later order turns round.
+func committed(o Observation) bool {
+	s, f := o.Serving, o.Run.Status.Failover
+	return s != nil && s.Done == o.Run.UID && s.Pending == "" && s.Epoch == f.Epoch && s.Plan == f.To.Plan
 }
 
 // rollingBack tells whether a rollback has begun, which nothing turns round.

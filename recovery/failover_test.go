@@ -225,16 +225,25 @@ func TestDecideFailover(t *testing.T) {
 		"commit at once":                                 {takingOver(v1alpha1.PhaseCommit), CommitServing, ""},
 		"a person decides":                               {takingOver(v1alpha1.PhaseCommit, manual), Wait, "refloat commit run"},
 		"a person commits":                               {takingOver(v1alpha1.PhaseCommit, manual, func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), CommitServing, ""},
-		"nothing to roll back to":                        {takingOver(v1alpha1.PhaseCommit, manual, back), Wait, "is gone"},
-		"no rollback was prepared":                       {takingOver(v1alpha1.PhaseCommit, manual, back, oldThere), Wait, "no rollback was prepared"},
-		"no rollback was prepared, committed":            {takingOver(v1alpha1.PhaseCommit, manual, oldThere, answered("rollback-lb"), func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), CommitServing, ""},
-		"rolled back, the hook":                          {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere), RecordCall, ""},
-		"rolled back, the record":                        {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere, answered("rollback-lb")), GiveBack, ""},
-		"rolled back, nobody turns round":                {takingOver(v1alpha1.PhaseCommit, byHook, manual, oldThere, answered("rollback-lb"), func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), GiveBack, ""},
-		"rolled back":                                    {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, record(func(f *v1alpha1.FailoverRecord) { f.RolledBackAt = micro(t0) })), Fail, "rolled back"},
-		"rolled back, the hook fails":                    {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere, sent("rollback-lb"), refusedHook), Fail, "who serves is not decided"},
-		"nobody decides for a week":                      {takingOver(v1alpha1.PhaseCommit, manual, at(8*24*time.Hour)), Fail, "did not end"},
-		"a status that somebody has edited":              {takingOver(v1alpha1.PhaseCommit, func(o *Observation) { o.Run.Status.Failover = nil }), Fail, "somebody edited it"},
+		"rolled back after the record was committed": {takingOver(v1alpha1.PhaseCommit, epoch, byHook, manual, back, oldThere, func(o *Observation) {
+			o.Serving = &Serving{Plan: "b", Epoch: 1, Done: o.Run.UID}
+		}), CommitServing, ""},
+		"rolled back, another run's record": {takingOver(v1alpha1.PhaseCommit, epoch, byHook, manual, back, oldThere, func(o *Observation) {
+			o.Serving = &Serving{Plan: "a", Epoch: 1, Done: "before", Pending: "b", PendingRun: o.Run.UID}
+		}), RecordCall, ""},
+		"a record that nobody can read": {takingOver(v1alpha1.PhaseCommit, epoch, byHook, manual, back, oldThere, func(o *Observation) {
+			o.Sides.Fault = Faultf("ServingUnreadable", "no holder")
+		}), Fail, "no holder"},
+		"nothing to roll back to":             {takingOver(v1alpha1.PhaseCommit, manual, back), Wait, "is gone"},
+		"no rollback was prepared":            {takingOver(v1alpha1.PhaseCommit, manual, back, oldThere), Wait, "no rollback was prepared"},
+		"no rollback was prepared, committed": {takingOver(v1alpha1.PhaseCommit, manual, oldThere, answered("rollback-lb"), func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), CommitServing, ""},
+		"rolled back, the hook":               {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere), RecordCall, ""},
+		"rolled back, the record":             {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere, answered("rollback-lb")), GiveBack, ""},
+		"rolled back, nobody turns round":     {takingOver(v1alpha1.PhaseCommit, byHook, manual, oldThere, answered("rollback-lb"), func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), GiveBack, ""},
+		"rolled back":                         {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, record(func(f *v1alpha1.FailoverRecord) { f.RolledBackAt = micro(t0) })), Fail, "rolled back"},
+		"rolled back, the hook fails":         {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere, sent("rollback-lb"), refusedHook), Fail, "who serves is not decided"},
+		"nobody decides for a week":           {takingOver(v1alpha1.PhaseCommit, manual, at(8*24*time.Hour)), Fail, "did not end"},
+		"a status that somebody has edited":   {takingOver(v1alpha1.PhaseCommit, func(o *Observation) { o.Run.Status.Failover = nil }), Fail, "somebody edited it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := Decide(test.o)

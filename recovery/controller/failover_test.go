@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/manifests"
@@ -457,6 +458,35 @@ func TestCommitPolicies(t *testing.T) {
 				t.Errorf("%+v serves", w.serving())
 			}
 		})
+	}
+}
+
+// TestCommittedRecordIsNotRolledBack finishes a commit that the record knows of and the run
+// does not, whatever is ordered then.
+func TestCommittedRecordIsNotRolledBack(t *testing.T) {
+	w := newWorld(t)
+	w.plan(func(p *v1alpha1.RecoveryPlan) {
+		byHook(p)
+		p.Spec.Failover.Commit = v1alpha1.CommitRule{Policy: v1alpha1.CommitManual}
+	})
+	w.other()
+	w.existing(earlier)
+	w.order("over", v1alpha1.OperationFailover)
+	w.until("over", "the decision", inPhase(v1alpha1.PhaseCommit))
+	w.fail = func(_ string, o client.Object) error {
+		if _, ok := o.(*v1alpha1.RecoveryPlan); ok {
+			return errKilled
+		}
+		return nil
+	}
+	w.revise("over", func(s *v1alpha1.RecoveryRunSpec) { s.Commit = v1alpha1.DecideCommit })
+	w.until("over", "the record", func(*v1alpha1.RecoveryRun) bool { return w.serves("other", 1) })
+	w.fail = nil
+	w.replace()
+	w.revise("over", func(s *v1alpha1.RecoveryRunSpec) { s.Commit = v1alpha1.DecideRollBack })
+	w.succeeds("over")
+	if got, want := w.calls(), []string{"fence", "switch-dns", "switch-pager"}; !slices.Equal(got, want) || !w.serves("other", 1) {
+		t.Errorf("calls %v, want %v; %+v serves", got, want, w.serving())
 	}
 }
 

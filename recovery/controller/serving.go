@@ -84,6 +84,20 @@ func (r *Reconciler) sides(ctx context.Context, o *recovery.Observation) error {
 	return err
 }
 
+// observeCommit reads what is recorded of a switch that is decided, and whether its old side
+// is still there.
+func (r *Reconciler) observeCommit(ctx context.Context, o *recovery.Observation) (err error) {
+	run := o.Run
+	_, o.Serving, err = r.servingLease(ctx, run.Namespace, run.Spec.PlanRef.Name)
+	if fault := recovery.AsFault(err); fault != nil {
+		o.Sides.Fault, err = fault, nil
+	}
+	if err == nil && run.Status.Previous != nil {
+		o.Old.Observation, err = r.Clusters.Observe(ctx, run.Namespace, run.Status.Previous.Name)
+	}
+	return err
+}
+
 // transition changes the serving record, on condition that nobody else did. done tells
 // whether this run changed it before, in which case nothing is written.
 func (r *Reconciler) transition(ctx context.Context, o recovery.Observation, change func(lease *coordinationv1.Lease, s *recovery.Serving) (done bool, err error)) (int64, error) {
