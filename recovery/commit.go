@@ -28,17 +28,50 @@ func committing(o Observation) Decision {
 	case committed(o):
 		return Decision{Action: CommitServing}
 	case rollingBack(f), order == v1alpha1.DecideRollBack, order == "" && over && rule.Policy == v1alpha1.CommitRollBackAfter:
-		return rollBack(o, wait)
-	case order == v1alpha1.DecideCommit, rule.Policy == "", rule.Policy == v1alpha1.CommitImmediately:
+		return decided(f, rollBack(o, wait))
+	case rule.Policy == "", rule.Policy == v1alpha1.CommitImmediately:
 		return Decision{Action: CommitServing}
-	case rule.Policy == v1alpha1.CommitAfter && over:
-		return Decision{Action: CommitServing}
+	case order == v1alpha1.DecideCommit, rule.Policy == v1alpha1.CommitAfter && over:
+		return decided(f, Decision{Action: CommitServing})
 	case rule.Policy == v1alpha1.CommitAfter:
 		wait.Waiting = "the time to commit; " + wait.Waiting
 	case rule.Policy == v1alpha1.CommitRollBackAfter:
 		wait.Waiting = "the time to roll back; " + wait.Waiting
 	}
 	return wait
+}
+
+// decided records that what was waited for begins, before it does: it came at any time of the
+// phase, or long after it while nobody looked, and has a limit of its own.
+func decided(f *v1alpha1.FailoverRecord, d Decision) Decision {
+	if f.DecidedAt == nil && (d.Action == RecordCall || d.Action == CommitServing || d.Action == GiveBack) {
+		return Decision{Action: RecordDecided}
+	}
+	return d
+}
+
+// RecordDecision keeps when a commit or a rollback began.
+func RecordDecision(run *v1alpha1.RecoveryRun, now time.Time) {
+	run.Status.Failover.DecidedAt = micro(now)
+	run.Status.Waiting = nil // its limit was that of the decision
+}
+
+// lastStep of a commit or rollback that is under way; zero before it was decided.
+func lastStep(f *v1alpha1.FailoverRecord) time.Time {
+	var last time.Time
+	later := func(t *metav1.MicroTime) {
+		if t != nil && t.After(last) {
+			last = t.Time
+		}
+	}
+	later(f.DecidedAt)
+	for _, c := range rollbackCalls(f) {
+		if h := hookRecord(f, c.Name); h != nil {
+			later(&h.SentAt)
+			later(h.AnsweredAt)
+		}
+	}
+	return last
 }
 
 // committed tells whether the serving record says already that the run committed: a process

@@ -181,6 +181,9 @@ func failoverDeadline(run *v1alpha1.RecoveryRun, phase v1alpha1.Phase, from time
 	case v1alpha1.PhaseSwitch:
 		return from.Add(hooksTimeout(switchCalls(f)))
 	case v1alpha1.PhaseCommit:
+		if last := lastStep(f); !last.IsZero() {
+			return last.Add(stoodStill(run, phase) + hookSlack + hooksTimeout(rollbackCalls(f)))
+		}
 		limit := longest // Manual: a person has this long
 		if after := f.Policy.Commit.After; after != nil && f.Policy.Commit.Policy != v1alpha1.CommitManual {
 			limit = orDefault(after.Duration, longest)

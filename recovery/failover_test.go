@@ -174,6 +174,14 @@ func TestDecideFailover(t *testing.T) {
 	byHook := record(func(f *v1alpha1.FailoverRecord) { f.Policy.Fence.Method = v1alpha1.FenceHook })
 	back := func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideRollBack }
 	oldThere := func(o *Observation) { o.Old = alive("old") }
+	commit := func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }
+	rollBackAfter := record(func(f *v1alpha1.FailoverRecord) {
+		f.Policy.Commit = v1alpha1.CommitRule{Policy: v1alpha1.CommitRollBackAfter, After: &metav1.Duration{Duration: time.Hour}}
+	})
+	decidedAt := func(d time.Duration) func(*Observation) {
+		return record(func(f *v1alpha1.FailoverRecord) { f.DecidedAt = micro(t0.Add(d)) })
+	}
+	calling := func(o *Observation) { o.Work = Work{State: WorkRunning} }
 	for name, test := range map[string]struct {
 		o    Observation
 		want Action
@@ -217,18 +225,29 @@ func TestDecideFailover(t *testing.T) {
 		"a loss is listed again before the epoch":        {takingOver(v1alpha1.PhaseFence, graceful, patient, at(20*time.Minute)), PreviewLoss, ""},
 		"cancelled after the epoch":                      {takingOver(v1alpha1.PhaseFence, epoch, func(o *Observation) { o.Run.Spec.Cancel = &v1alpha1.Cancellation{Reason: "no"} }), Fail, "undo it with one to plan a"},
 		"another cluster of the name":                    {takingOver(v1alpha1.PhaseFence, epoch, answered("fence"), func(o *Observation) { o.Cluster = alive("third") }), Fail, "third"},
-		"the first switch hook":                          {takingOver(v1alpha1.PhaseSwitch), RecordCall, ""},
-		"the second":                                     {takingOver(v1alpha1.PhaseSwitch, answered("switch-dns"), sent("switch-lb")), CallHook, ""},
-		"a switch hook fails":                            {takingOver(v1alpha1.PhaseSwitch, sent("switch-dns"), refusedHook), Fail, "order the failover again"},
-		"all have answered":                              {takingOver(v1alpha1.PhaseSwitch, answered("switch-dns", "switch-lb")), Advance, ""},
-		"the new side is gone":                           {takingOver(v1alpha1.PhaseSwitch, func(o *Observation) { o.Cluster = Cluster{} }), Fail, "gone"},
-		"commit at once":                                 {takingOver(v1alpha1.PhaseCommit), CommitServing, ""},
-		"a person decides":                               {takingOver(v1alpha1.PhaseCommit, manual), Wait, "refloat commit run"},
-		"a person commits":                               {takingOver(v1alpha1.PhaseCommit, manual, func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), CommitServing, ""},
+		"nobody looked when it was to roll back":         {takingOver(v1alpha1.PhaseCommit, byHook, rollBackAfter, oldThere, at(9*24*time.Hour)), RecordDecided, ""},
+		"the late rollback begins":                       {takingOver(v1alpha1.PhaseCommit, byHook, rollBackAfter, oldThere, at(9*24*time.Hour), decidedAt(9*24*time.Hour)), RecordCall, ""},
+		"the late rollback goes on":                      {takingOver(v1alpha1.PhaseCommit, byHook, rollBackAfter, oldThere, at(10*24*time.Hour), decidedAt(9*24*time.Hour), sent("rollback-lb")), CallHook, ""},
+		"the late hook is waited for":                    {takingOver(v1alpha1.PhaseCommit, byHook, rollBackAfter, oldThere, at(10*24*time.Hour), decidedAt(9*24*time.Hour), sent("rollback-lb"), calling), Wait, "hook rollback-lb"},
+		"the late rollback ends":                         {takingOver(v1alpha1.PhaseCommit, byHook, rollBackAfter, oldThere, at(10*24*time.Hour), decidedAt(9*24*time.Hour), answered("rollback-lb")), GiveBack, ""},
+		"a late rollback that does not go on": {takingOver(v1alpha1.PhaseCommit, byHook, rollBackAfter, oldThere, at(10*24*time.Hour), decidedAt(9*24*time.Hour), sent("rollback-lb"), func(o *Observation) {
+			o.Work = Work{State: WorkBackoff, RetryAt: o.Now}
+		}), Fail, "did not end"},
+		"a rollback ordered late": {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere, at(9*24*time.Hour)), RecordDecided, ""},
+		"a commit ordered late":   {takingOver(v1alpha1.PhaseCommit, manual, commit, at(9*24*time.Hour)), RecordDecided, ""},
+		"a late commit":           {takingOver(v1alpha1.PhaseCommit, manual, commit, at(9*24*time.Hour), decidedAt(9*24*time.Hour)), CommitServing, ""},
+		"the first switch hook":   {takingOver(v1alpha1.PhaseSwitch), RecordCall, ""},
+		"the second":              {takingOver(v1alpha1.PhaseSwitch, answered("switch-dns"), sent("switch-lb")), CallHook, ""},
+		"a switch hook fails":     {takingOver(v1alpha1.PhaseSwitch, sent("switch-dns"), refusedHook), Fail, "order the failover again"},
+		"all have answered":       {takingOver(v1alpha1.PhaseSwitch, answered("switch-dns", "switch-lb")), Advance, ""},
+		"the new side is gone":    {takingOver(v1alpha1.PhaseSwitch, func(o *Observation) { o.Cluster = Cluster{} }), Fail, "gone"},
+		"commit at once":          {takingOver(v1alpha1.PhaseCommit), CommitServing, ""},
+		"a person decides":        {takingOver(v1alpha1.PhaseCommit, manual), Wait, "refloat commit run"},
+		"a person commits":        {takingOver(v1alpha1.PhaseCommit, decidedAt(0), manual, func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), CommitServing, ""},
 		"rolled back after the record was committed": {takingOver(v1alpha1.PhaseCommit, epoch, byHook, manual, back, oldThere, func(o *Observation) {
 			o.Serving = &Serving{Plan: "b", Epoch: 1, Done: o.Run.UID}
 		}), CommitServing, ""},
-		"rolled back, another run's record": {takingOver(v1alpha1.PhaseCommit, epoch, byHook, manual, back, oldThere, func(o *Observation) {
+		"rolled back, another run's record": {takingOver(v1alpha1.PhaseCommit, decidedAt(0), epoch, byHook, manual, back, oldThere, func(o *Observation) {
 			o.Serving = &Serving{Plan: "a", Epoch: 1, Done: "before", Pending: "b", PendingRun: o.Run.UID}
 		}), RecordCall, ""},
 		"a record that nobody can read": {takingOver(v1alpha1.PhaseCommit, epoch, byHook, manual, back, oldThere, func(o *Observation) {
@@ -236,10 +255,10 @@ func TestDecideFailover(t *testing.T) {
 		}), Fail, "no holder"},
 		"nothing to roll back to":             {takingOver(v1alpha1.PhaseCommit, manual, back), Wait, "is gone"},
 		"no rollback was prepared":            {takingOver(v1alpha1.PhaseCommit, manual, back, oldThere), Wait, "no rollback was prepared"},
-		"no rollback was prepared, committed": {takingOver(v1alpha1.PhaseCommit, manual, oldThere, answered("rollback-lb"), func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), CommitServing, ""},
-		"rolled back, the hook":               {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere), RecordCall, ""},
-		"rolled back, the record":             {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere, answered("rollback-lb")), GiveBack, ""},
-		"rolled back, nobody turns round":     {takingOver(v1alpha1.PhaseCommit, byHook, manual, oldThere, answered("rollback-lb"), func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), GiveBack, ""},
+		"no rollback was prepared, committed": {takingOver(v1alpha1.PhaseCommit, decidedAt(0), manual, oldThere, answered("rollback-lb"), func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), CommitServing, ""},
+		"rolled back, the hook":               {takingOver(v1alpha1.PhaseCommit, decidedAt(0), byHook, manual, back, oldThere), RecordCall, ""},
+		"rolled back, the record":             {takingOver(v1alpha1.PhaseCommit, decidedAt(0), byHook, manual, back, oldThere, answered("rollback-lb")), GiveBack, ""},
+		"rolled back, nobody turns round":     {takingOver(v1alpha1.PhaseCommit, decidedAt(0), byHook, manual, oldThere, answered("rollback-lb"), func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), GiveBack, ""},
 		"rolled back":                         {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, record(func(f *v1alpha1.FailoverRecord) { f.RolledBackAt = micro(t0) })), Fail, "rolled back"},
 		"rolled back, the hook fails":         {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere, sent("rollback-lb"), refusedHook), Fail, "who serves is not decided"},
 		"nobody decides for a week":           {takingOver(v1alpha1.PhaseCommit, manual, at(8*24*time.Hour)), Fail, "did not end"},

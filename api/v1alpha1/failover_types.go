@@ -238,6 +238,11 @@ type FailoverRecord struct {
 	//
 	// +optional
 	SwitchedAt *metav1.MicroTime `json:"switchedAt,omitempty"`
+	// DecidedAt is when a person or the time decided to commit or to roll back, once the run
+	// heeds it. The limit of the phase counts from then on.
+	//
+	// +optional
+	DecidedAt *metav1.MicroTime `json:"decidedAt,omitempty"`
 	// CommittedAt is when the new side became the one that serves.
 	//
 	// +optional
