@@ -25,7 +25,7 @@ func committing(o Observation) Decision {
 	switch {
 	case o.Sides.Fault != nil:
 		return failed(o, o.Sides.Fault) // who serves is not known
-	case committed(o):
+	case committed(o), f.FromIdle: // what is undone never served: there is nothing to choose
 		return Decision{Action: CommitServing}
 	case rollingBack(f), order == v1alpha1.DecideRollBack, order == "" && over && rule.Policy == v1alpha1.CommitRollBackAfter:
 		return decided(f, rollBack(o, wait))

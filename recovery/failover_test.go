@@ -54,6 +54,39 @@ func TestOutgoing(t *testing.T) {
 	}
 }
 
+// TestIdle: only what an open transition surely never touched is left alone.
+func TestIdle(t *testing.T) {
+	open := func(change func(*Serving)) *Serving {
+		s := &Serving{Plan: "a", Pending: "b", PendingRun: "run-uid", Epoch: 3}
+		if change != nil {
+			change(s)
+		}
+		return s
+	}
+	in := func(phase v1alpha1.Phase) *v1alpha1.RecoveryRun { return takingOver(phase).Run }
+	for name, test := range map[string]struct {
+		record *Serving
+		opened *v1alpha1.RecoveryRun
+		told   int64
+		want   bool
+	}{
+		"in its fence":                {open(nil), in(v1alpha1.PhaseFence), 2, true},
+		"it made a cluster":           {open(nil), in(v1alpha1.PhaseWaves), 2, false},
+		"it switched":                 {open(nil), in(v1alpha1.PhaseSwitch), 2, false},
+		"it waited for its commit":    {open(nil), in(v1alpha1.PhaseCommit), 2, false},
+		"it is gone":                  {open(nil), nil, 2, false},
+		"another run":                 {open(func(s *Serving) { s.PendingRun = "x" }), in(v1alpha1.PhaseFence), 2, false},
+		"another one was open before": {open(nil), in(v1alpha1.PhaseFence), 1, false},
+		"the other way":               {open(func(s *Serving) { s.Pending = "a" }), in(v1alpha1.PhaseFence), 2, false},
+		"nothing is open":             {open(func(s *Serving) { s.Pending = "" }), in(v1alpha1.PhaseFence), 2, false},
+	} {
+		primary := &v1alpha1.RecoveryPlan{Status: v1alpha1.RecoveryPlanStatus{Serving: &v1alpha1.ServingStatus{Epoch: test.told}}}
+		if got := Idle(primary, test.record, "b", test.opened); got != test.want {
+			t.Errorf("%s: %t, want %t", name, got, test.want)
+		}
+	}
+}
+
 func reasonOf(f *Fault) string {
 	if f == nil {
 		return ""

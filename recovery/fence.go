@@ -49,6 +49,9 @@ func fencing(o Observation, f *v1alpha1.FailoverRecord, previous *v1alpha1.Incar
 		})
 	}
 	message := "there was nothing to stop: Cluster " + f.From.Cluster + " does not exist"
+	if f.FromIdle {
+		message = "nothing was stopped: the failover to Cluster " + f.From.Cluster + " ended before users were sent there"
+	}
 	if h := hookRecord(f, "fence"); h != nil {
 		message = "hook fence answered " + h.Answer
 	}

@@ -54,6 +54,26 @@ func Outgoing(primary string, s *Serving, to string) (string, *Fault) {
 	return from, nil
 }
 
+// Idle tells whether a transition that is undone ended before it sent users to the side that
+// was to take over, or made anything of it: then that side is as it was, a standby perhaps, and
+// must not be deleted. It is not known when the run that opened the transition is gone, or
+// when it was not the first since somebody last served.
+func Idle(primary *v1alpha1.RecoveryPlan, s *Serving, from string, opened *v1alpha1.RecoveryRun) bool {
+	if s == nil || s.Pending == "" || s.Pending != from || opened == nil || opened.UID != s.PendingRun {
+		return false
+	}
+	ended := int64(0)
+	if told := primary.Status.Serving; told != nil {
+		ended = told.Epoch
+	}
+	for _, phase := range []v1alpha1.Phase{v1alpha1.PhaseProvision, v1alpha1.PhaseSwitch, v1alpha1.PhaseCommit} {
+		if entered(opened, phase) != nil {
+			return false
+		}
+	}
+	return s.Epoch == ended+1
+}
+
 // notServing refuses to make the cluster of a primary plan anew while another plan serves for
 // it: what was fenced comes back by a failback alone.
 func notServing(o Observation) *Fault {

@@ -223,6 +223,11 @@ type FailoverRecord struct {
 	//
 	// +optional
 	Standby bool `json:"standby,omitempty"`
+	// FromIdle is true when the failover that is undone ended before it sent users to From or
+	// made anything of it. From is left alone then.
+	//
+	// +optional
+	FromIdle bool `json:"fromIdle,omitempty"`
 	// Fence of the old side.
 	//
 	// +optional

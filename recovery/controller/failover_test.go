@@ -525,6 +525,43 @@ func TestCancelBeforeTheFence(t *testing.T) {
 	w.until("rebuild", "its turn", inPhase(v1alpha1.PhaseApproval))
 }
 
+// TestUndoLeavesTheStandby: a failover that was cancelled in its fence is undone without
+// touching the standby that users never came to.
+func TestUndoLeavesTheStandby(t *testing.T) {
+	for name, change := range map[string]func(*v1alpha1.RecoveryPlan){"deletes": nil, "by a hook": byHook} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.plan(change)
+			w.other()
+			w.order("first", v1alpha1.OperationRebuild)
+			w.succeeds("first")
+			dev := w.uid("dev")
+			w.orderFor("other", "standby", v1alpha1.OperationRebuild)
+			w.succeeds("standby")
+			spare := w.uid("spare")
+			w.order("over", v1alpha1.OperationFailover)
+			w.fail = func(_ string, o client.Object) error {
+				if o != nil && o.GetName() == "dev" {
+					return errKilled // the Cluster cannot be stamped
+				}
+				return nil
+			}
+			w.until("over", "the epoch", func(*v1alpha1.RecoveryRun) bool { return w.serving() != nil && w.serving().Pending == "other" })
+			w.fail = nil
+			w.revise("over", func(s *v1alpha1.RecoveryRunSpec) { s.Cancel = &v1alpha1.Cancellation{Reason: "false alarm"} })
+			w.failsWith("over", "Cancelled")
+			w.order("back", v1alpha1.OperationFailback)
+			run := w.succeeds("back")
+			if w.uid("spare") != spare || w.uid("dev") != dev || len(w.deletes) > 0 || slices.Contains(w.calls(), "fence") || !w.serves("plan", 2) {
+				t.Errorf("deleted %v, calls %v, %+v serves", w.deletes, w.calls(), w.serving())
+			}
+			if f := run.Status.Failover.Fence; f.Outcome != v1alpha1.FenceNothing {
+				t.Errorf("fence %+v", f)
+			}
+		})
+	}
+}
+
 // TestServingRecordOfSomebodyElse is not overwritten: a run that finds another epoch than in
 // its preflight ends before it touches anything.
 func TestServingRecordOfSomebodyElse(t *testing.T) {

@@ -77,6 +77,13 @@ func (r *Reconciler) sides(ctx context.Context, o *recovery.Observation) error {
 	if o.Sides.FromName, o.Sides.Fault = recovery.Outgoing(o.Plan.Name, serving, to); o.Sides.Fault != nil {
 		return nil
 	}
+	if serving != nil && serving.Pending != "" && serving.Pending == o.Sides.FromName {
+		opened, err := r.opener(ctx, run.Namespace, serving)
+		if err != nil {
+			return err
+		}
+		o.Sides.FromIdle = recovery.Idle(o.Plan, serving, o.Sides.FromName, opened)
+	}
 	if o.Sides.From, err = r.planNamed(ctx, run.Namespace, o.Sides.FromName); err != nil {
 		return err
 	}
