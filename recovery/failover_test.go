@@ -87,6 +87,25 @@ func TestIdle(t *testing.T) {
 	}
 }
 
+// TestBound: who serves for another primary plan is neither fenced nor made to take over.
+func TestBound(t *testing.T) {
+	for name, test := range map[string]struct {
+		records map[string]*Serving
+		bound   bool
+	}{
+		"nobody ever failed over":       {map[string]*Serving{"c": nil}, false},
+		"it serves for another":         {map[string]*Serving{"c": {Plan: "b"}}, true},
+		"it is about to":                {map[string]*Serving{"c": {Plan: "c", Pending: "b"}}, true},
+		"it may still be fenced there":  {map[string]*Serving{"c": {Plan: "b", Pending: "c"}}, true},
+		"others serve for others":       {map[string]*Serving{"c": {Plan: "d", Pending: "c"}, "d": {Plan: "d"}}, false},
+		"it serves itself, as recorded": {map[string]*Serving{"b": {Plan: "b"}}, true},
+	} {
+		if fault := Bound("b", test.records); (fault != nil) != test.bound {
+			t.Errorf("%s: %v", name, fault)
+		}
+	}
+}
+
 func reasonOf(f *Fault) string {
 	if f == nil {
 		return ""

@@ -1,6 +1,8 @@
 package recovery
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -72,6 +74,20 @@ func Idle(primary *v1alpha1.RecoveryPlan, s *Serving, from string, opened *v1alp
 		}
 	}
 	return s.Epoch == ended+1
+}
+
+// Bound tells why a side of a failover cannot be used: it serves, or is about to, for another
+// primary plan, whose users a fence would cut off. The records are those of the other plans.
+func Bound(side string, records map[string]*Serving) *Fault {
+	for _, primary := range slices.Sorted(maps.Keys(records)) {
+		s := records[primary]
+		if s == nil || s.Plan != side && s.Pending != side {
+			continue
+		}
+		return Faultf("ServesAnother", "plan %s serves for plan %s, too, or is about to (Lease %s, epoch %d); a failover here could stop it there. Order a failback of plan %s first, or delete its Lease when plan %s needs no failover any more",
+			side, primary, ServingName(primary), s.Epoch, primary, primary)
+	}
+	return nil
 }
 
 // notServing refuses to make the cluster of a primary plan anew while another plan serves for

@@ -562,6 +562,33 @@ func TestUndoLeavesTheStandby(t *testing.T) {
 	}
 }
 
+// TestServesAnother: a plan that serves for another primary plan is not failed over to, nor
+// fenced here.
+func TestServesAnother(t *testing.T) {
+	for _, bound := range []string{"plan", "other"} {
+		t.Run(bound, func(t *testing.T) {
+			w := newWorld(t)
+			w.plan(nil)
+			w.other()
+			old := w.existing(earlier)
+			w.must(w.store.Store.Create(t.Context(), &v1alpha1.RecoveryPlan{
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "third"},
+				Spec:       v1alpha1.RecoveryPlanSpec{Cluster: v1alpha1.ClusterTemplate{Name: "third", Path: "capi"}},
+			}))
+			transitions := int32(1)
+			w.must(w.store.Store.Create(t.Context(), &coordinationv1.Lease{
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: recovery.ServingName("third")},
+				Spec:       coordinationv1.LeaseSpec{HolderIdentity: &bound, LeaseTransitions: &transitions},
+			}))
+			w.order("over", v1alpha1.OperationFailover)
+			w.failsWith("over", "ServesAnother", "plan "+bound, "for plan third")
+			if w.uid("dev") != old.UID || w.serving() != nil {
+				t.Error("something was touched")
+			}
+		})
+	}
+}
+
 // TestServingRecordOfSomebodyElse is not overwritten: a run that finds another epoch than in
 // its preflight ends before it touches anything.
 func TestServingRecordOfSomebodyElse(t *testing.T) {
