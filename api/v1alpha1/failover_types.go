@@ -71,12 +71,14 @@ type FencePolicy struct {
 // Hook is an address that is told something with a POST. It is asked again while no answer
 // came, or one that may pass (429, 5xx), until the time is up. The header Idempotency-Key is
 // the same each time. Redirects are not followed.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.secretRef) || self.url.startsWith('https://')",message="a hook with a secretRef needs a URL with https, which keeps the token to its receiver"
 type Hook struct {
-	// URL of the receiver.
+	// URL of the receiver, without user or password: those belong into the Secret.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:Pattern=`^https?://[^\s]+$`
+	// +kubebuilder:validation:Pattern=`^https?://[^\s@/?#\\]+([/?#][^\s]*)?$`
 	URL string `json:"url"`
 	// SecretRef names a Secret in the plan's namespace. Its key signs the body (header
 	// Refloat-Signature: t=<unix time>,v1=<HMAC-SHA256 of "<t>.<body>" in hex>), its token
@@ -94,6 +96,7 @@ type Hook struct {
 
 // SwitchHook sends users to the new side: it calls a receiver, or applies a directory.
 //
+// +kubebuilder:validation:XValidation:rule="!has(self.secretRef) || !has(self.url) || self.url.startsWith('https://')",message="a hook with a secretRef needs a URL with https, which keeps the token to its receiver"
 // +kubebuilder:validation:XValidation:rule="has(self.url) != has(self.apply)",message="set either url or apply"
 // +kubebuilder:validation:XValidation:rule="!has(self.apply) || !has(self.secretRef) && !has(self.rollback)",message="apply takes neither secretRef nor rollback: to roll back, the directory is applied for the old side"
 type SwitchHook struct {
@@ -106,7 +109,7 @@ type SwitchHook struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:Pattern=`^https?://[^\s]+$`
+	// +kubebuilder:validation:Pattern=`^https?://[^\s@/?#\\]+([/?#][^\s]*)?$`
 	URL string `json:"url,omitempty"`
 	// +optional
 	SecretRef *LocalSecretReference `json:"secretRef,omitempty"`
