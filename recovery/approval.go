@@ -128,7 +128,7 @@ func RecordApproval(run *v1alpha1.RecoveryRun, a *v1alpha1.RunApproval, now time
 }
 
 // heldBack fails a run whose cluster somebody or some rule wants left alone, or that is not
-// wanted any more, as long as nothing of it was deleted. A hold does not keep a dead cluster
+// wanted any more, as long as nothing of it was deleted and no fence began. A hold does not keep a dead cluster
 // in service when a person says that it is dead.
 func heldBack(o Observation) *Decision {
 	if cleaning(o.Run) {
@@ -139,7 +139,7 @@ func heldBack(o Observation) *Decision {
 			return d
 		}
 	}
-	if o.Run.Spec.OverrideHolds || !Graceful(o.Run) && o.Run.Spec.Proposal == nil {
+	if fenceBegan(o.Run) || o.Run.Spec.OverrideHolds || !Graceful(o.Run) && o.Run.Spec.Proposal == nil {
 		return nil
 	}
 	for i := range o.Holds {

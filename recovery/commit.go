@@ -23,12 +23,16 @@ func committing(o Observation) Decision {
 		wait.Again = max(due.Sub(o.Now), time.Second)
 	}
 	switch {
+	case o.Sides.Fault != nil:
+		return failed(o, o.Sides.Fault) // who serves is not known
+	case committed(o), f.FromIdle: // what is undone never served: there is nothing to choose
+		return Decision{Action: CommitServing}
 	case rollingBack(f), order == v1alpha1.DecideRollBack, order == "" && over && rule.Policy == v1alpha1.CommitRollBackAfter:
-		return rollBack(o, wait)
-	case order == v1alpha1.DecideCommit, rule.Policy == "", rule.Policy == v1alpha1.CommitImmediately:
+		return decided(f, rollBack(o, wait))
+	case rule.Policy == "", rule.Policy == v1alpha1.CommitImmediately:
 		return Decision{Action: CommitServing}
-	case rule.Policy == v1alpha1.CommitAfter && over:
-		return Decision{Action: CommitServing}
+	case order == v1alpha1.DecideCommit, rule.Policy == v1alpha1.CommitAfter && over:
+		return decided(f, Decision{Action: CommitServing})
 	case rule.Policy == v1alpha1.CommitAfter:
 		wait.Waiting = "the time to commit; " + wait.Waiting
 	case rule.Policy == v1alpha1.CommitRollBackAfter:
@@ -37,10 +41,50 @@ func committing(o Observation) Decision {
 	return wait
 }
 
+// decided records that what was waited for begins, before it does: it came at any time of the
+// phase, or long after it while nobody looked, and has a limit of its own.
+func decided(f *v1alpha1.FailoverRecord, d Decision) Decision {
+	if f.DecidedAt == nil && (d.Action == RecordCall || d.Action == CommitServing || d.Action == GiveBack) {
+		return Decision{Action: RecordDecided}
+	}
+	return d
+}
+
+// RecordDecision keeps when a commit or a rollback began.
+func RecordDecision(run *v1alpha1.RecoveryRun, now time.Time) {
+	run.Status.Failover.DecidedAt = micro(now)
+	run.Status.Waiting = nil // its limit was that of the decision
+}
+
+// lastStep of a commit or rollback that is under way; zero before it was decided.
+func lastStep(f *v1alpha1.FailoverRecord) time.Time {
+	var last time.Time
+	later := func(t *metav1.MicroTime) {
+		if t != nil && t.After(last) {
+			last = t.Time
+		}
+	}
+	later(f.DecidedAt)
+	for _, c := range rollbackCalls(f) {
+		if h := hookRecord(f, c.Name); h != nil {
+			later(&h.SentAt)
+			later(h.AnsweredAt)
+		}
+	}
+	return last
+}
+
+// committed tells whether the serving record says already that the run committed: a process
+// died between that and what follows, which no later order turns round.
+func committed(o Observation) bool {
+	s, f := o.Serving, o.Run.Status.Failover
+	return s != nil && s.Done == o.Run.UID && s.Pending == "" && s.Epoch == f.Epoch && s.Plan == f.To.Plan
+}
+
 // rollingBack tells whether a rollback has begun, which nothing turns round.
 func rollingBack(f *v1alpha1.FailoverRecord) bool {
 	for _, c := range rollbackCalls(f) {
-		if hookRecord(f, c.Name) != nil {
+		if !deletesOld(f) && hookRecord(f, c.Name) != nil {
 			return true
 		}
 	}
@@ -57,6 +101,11 @@ func rollBack(o Observation, wait Decision) Decision {
 	if p == nil || p.UID == "" || p.DeleteRequestedAt != nil || !o.Old.Exists || o.Old.UID != p.UID || !o.Old.DeletingSince.IsZero() {
 		wait.Waiting = fmt.Sprintf("another decision: it cannot be rolled back, since Cluster %s of plan %s is gone; refloat commit %s, and fail over to plan %s later",
 			f.From.Cluster, f.From.Plan, o.Run.Name, f.From.Plan)
+		return wait
+	}
+	if deletesOld(f) {
+		wait.Waiting = fmt.Sprintf("another decision: it cannot be rolled back, since fence.method is not Hook and no rollback was prepared, although Cluster %s is still there; refloat commit %s, and fail over to plan %s later",
+			f.From.Cluster, o.Run.Name, f.From.Plan)
 		return wait
 	}
 	if call := unanswered(f, rollbackCalls(f)); call != nil {

@@ -91,6 +91,8 @@ const (
 	RecordFence  Action = "RecordFence"
 	AskUnfenced  Action = "AskUnfenced"
 	TakeUnfenced Action = "TakeUnfenced"
+	// RecordDecided says that a commit or a rollback, that was waited for, begins.
+	RecordDecided Action = "RecordDecided"
 	// CommitServing makes the new side the one that serves, GiveBack the old one.
 	CommitServing Action = "CommitServing"
 	GiveBack      Action = "GiveBack"

@@ -16,6 +16,9 @@ type Sides struct {
 	From, To *v1alpha1.RecoveryPlan
 	// FromName is the plan that serves, also when it does not exist.
 	FromName string
+	// FromIdle is true when an open transition that is undone meant to let From take over, and
+	// ended before it came to that.
+	FromIdle bool
 	// Fault says why the order cannot be carried out, whatever the plans are.
 	Fault *Fault
 }
@@ -124,7 +127,7 @@ func confirmedCluster(o Observation) (plan, cluster string) {
 // over.
 func RecordSides(run *v1alpha1.RecoveryRun, primary *v1alpha1.RecoveryPlan, sides Sides, s *Serving) {
 	record := &v1alpha1.FailoverRecord{
-		PrimaryCluster: primary.Spec.Cluster.Name, From: sideOf(sides.From), FromPlan: *sides.From.Spec.DeepCopy(), To: sideOf(sides.To),
+		PrimaryCluster: primary.Spec.Cluster.Name, FromIdle: sides.FromIdle, From: sideOf(sides.From), FromPlan: *sides.From.Spec.DeepCopy(), To: sideOf(sides.To),
 	}
 	if primary.Spec.Failover != nil {
 		record.Policy = *primary.Spec.Failover.DeepCopy()
@@ -181,6 +184,9 @@ func failoverDeadline(run *v1alpha1.RecoveryRun, phase v1alpha1.Phase, from time
 	case v1alpha1.PhaseSwitch:
 		return from.Add(hooksTimeout(switchCalls(f)))
 	case v1alpha1.PhaseCommit:
+		if last := lastStep(f); !last.IsZero() {
+			return last.Add(stoodStill(run, phase) + hookSlack + hooksTimeout(rollbackCalls(f)))
+		}
 		limit := longest // Manual: a person has this long
 		if after := f.Policy.Commit.After; after != nil && f.Policy.Commit.Policy != v1alpha1.CommitManual {
 			limit = orDefault(after.Duration, longest)
@@ -207,7 +213,7 @@ func FenceTimeout(run *v1alpha1.RecoveryRun) time.Duration {
 			limit += SilentPatience + DrainTimeout(plan)
 		}
 	}
-	return limit
+	return max(limit, hookSlack)
 }
 
 // drains tells whether the run drains what it deletes: what is dead gives nothing back.
@@ -221,7 +227,9 @@ func DeletesPrevious(run *v1alpha1.RecoveryRun) bool {
 }
 
 // deletesOld tells whether the fence deletes the old side.
-func deletesOld(f *v1alpha1.FailoverRecord) bool { return f.Policy.Fence.Method != v1alpha1.FenceHook }
+func deletesOld(f *v1alpha1.FailoverRecord) bool {
+	return f.Policy.Fence.Method != v1alpha1.FenceHook && !f.FromIdle
+}
 
 // verdictOf a failover that succeeded.
 func verdictOf(run *v1alpha1.RecoveryRun) string {
@@ -240,7 +248,7 @@ func RecordEpoch(run *v1alpha1.RecoveryRun, epoch int64) { run.Status.Failover.E
 func RecordFenced(run *v1alpha1.RecoveryRun, message string, now time.Time) {
 	f := run.Status.Failover
 	outcome, reason := v1alpha1.FenceDone, "Fenced"
-	if run.Status.Previous == nil && fenceHook(f) == nil {
+	if f.FromIdle || run.Status.Previous == nil && fenceHook(f) == nil {
 		outcome, reason = v1alpha1.FenceNothing, "NothingToFence"
 	}
 	f.Fence = &v1alpha1.FenceRecord{Outcome: outcome}

@@ -54,6 +54,58 @@ func TestOutgoing(t *testing.T) {
 	}
 }
 
+// TestIdle: only what an open transition surely never touched is left alone.
+func TestIdle(t *testing.T) {
+	open := func(change func(*Serving)) *Serving {
+		s := &Serving{Plan: "a", Pending: "b", PendingRun: "run-uid", Epoch: 3}
+		if change != nil {
+			change(s)
+		}
+		return s
+	}
+	in := func(phase v1alpha1.Phase) *v1alpha1.RecoveryRun { return takingOver(phase).Run }
+	for name, test := range map[string]struct {
+		record *Serving
+		opened *v1alpha1.RecoveryRun
+		told   int64
+		want   bool
+	}{
+		"in its fence":                {open(nil), in(v1alpha1.PhaseFence), 2, true},
+		"it made a cluster":           {open(nil), in(v1alpha1.PhaseWaves), 2, false},
+		"it switched":                 {open(nil), in(v1alpha1.PhaseSwitch), 2, false},
+		"it waited for its commit":    {open(nil), in(v1alpha1.PhaseCommit), 2, false},
+		"it is gone":                  {open(nil), nil, 2, false},
+		"another run":                 {open(func(s *Serving) { s.PendingRun = "x" }), in(v1alpha1.PhaseFence), 2, false},
+		"another one was open before": {open(nil), in(v1alpha1.PhaseFence), 1, false},
+		"the other way":               {open(func(s *Serving) { s.Pending = "a" }), in(v1alpha1.PhaseFence), 2, false},
+		"nothing is open":             {open(func(s *Serving) { s.Pending = "" }), in(v1alpha1.PhaseFence), 2, false},
+	} {
+		primary := &v1alpha1.RecoveryPlan{Status: v1alpha1.RecoveryPlanStatus{Serving: &v1alpha1.ServingStatus{Epoch: test.told}}}
+		if got := Idle(primary, test.record, "b", test.opened); got != test.want {
+			t.Errorf("%s: %t, want %t", name, got, test.want)
+		}
+	}
+}
+
+// TestBound: who serves for another primary plan is neither fenced nor made to take over.
+func TestBound(t *testing.T) {
+	for name, test := range map[string]struct {
+		records map[string]*Serving
+		bound   bool
+	}{
+		"nobody ever failed over":       {map[string]*Serving{"c": nil}, false},
+		"it serves for another":         {map[string]*Serving{"c": {Plan: "b"}}, true},
+		"it is about to":                {map[string]*Serving{"c": {Plan: "c", Pending: "b"}}, true},
+		"it may still be fenced there":  {map[string]*Serving{"c": {Plan: "b", Pending: "c"}}, true},
+		"others serve for others":       {map[string]*Serving{"c": {Plan: "d", Pending: "c"}, "d": {Plan: "d"}}, false},
+		"it serves itself, as recorded": {map[string]*Serving{"b": {Plan: "b"}}, true},
+	} {
+		if fault := Bound("b", test.records); (fault != nil) != test.bound {
+			t.Errorf("%s: %v", name, fault)
+		}
+	}
+}
+
 func reasonOf(f *Fault) string {
 	if f == nil {
 		return ""
@@ -162,10 +214,26 @@ func TestDecideFailover(t *testing.T) {
 		o.Run.Status.Failover.FromPlan.Teardown.Policy = v1alpha1.TeardownNeedsApproval
 		asked(o)
 	}
+	graceful := func(o *Observation) { o.Run.Spec.Failover.Mode = v1alpha1.FailoverGraceful }
+	held := func(o *Observation) {
+		o.Holds = []v1alpha1.Hold{{Spec: v1alpha1.HoldSpec{Until: metav1.NewTime(t0.Add(time.Hour))}}}
+	}
+	full := func(o *Observation) {
+		o.Budgets = []Budget{{Budget: &v1alpha1.TeardownBudget{ObjectMeta: metav1.ObjectMeta{Name: "b"}}, Full: "1 of 1 is taken"}}
+	}
+	patient := record(func(f *v1alpha1.FailoverRecord) { f.Policy.Fence.Timeout.Duration = time.Hour })
 	manual := record(func(f *v1alpha1.FailoverRecord) { f.Policy.Commit.Policy = v1alpha1.CommitManual })
 	byHook := record(func(f *v1alpha1.FailoverRecord) { f.Policy.Fence.Method = v1alpha1.FenceHook })
 	back := func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideRollBack }
 	oldThere := func(o *Observation) { o.Old = alive("old") }
+	commit := func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }
+	rollBackAfter := record(func(f *v1alpha1.FailoverRecord) {
+		f.Policy.Commit = v1alpha1.CommitRule{Policy: v1alpha1.CommitRollBackAfter, After: &metav1.Duration{Duration: time.Hour}}
+	})
+	decidedAt := func(d time.Duration) func(*Observation) {
+		return record(func(f *v1alpha1.FailoverRecord) { f.DecidedAt = micro(t0.Add(d)) })
+	}
+	calling := func(o *Observation) { o.Work = Work{State: WorkRunning} }
 	for name, test := range map[string]struct {
 		o    Observation
 		want Action
@@ -184,35 +252,69 @@ func TestDecideFailover(t *testing.T) {
 		"the question waits":           {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, asked), Wait, "refloat approve run -n fleet --unfenced"},
 		"the fence goes on meanwhile":  {takingOver(v1alpha1.PhaseFence, epoch, answered("fence"), asked, at(time.Hour)), RecordDelete, ""},
 		"and may end it":               {takingOver(v1alpha1.PhaseFence, epoch, answered("fence"), asked, func(o *Observation) { o.Cluster = Cluster{} }), RecordFence, "deleted"},
-		"a yes":                        {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, asked, yes(nil)), TakeUnfenced, ""},
-		"a plain yes":                  {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, asked, yes(func(a *v1alpha1.RunApproval) { a.Spec.Unfenced = false })), Wait, "not for going on unfenced"},
-		"a yes to something else":      {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, asked, yes(func(a *v1alpha1.RunApproval) { a.Spec.Digest = "x" })), Wait, "something else"},
-		"a yes for another cluster":    {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, asked, yes(func(a *v1alpha1.RunApproval) { a.Spec.TargetUID = "x" })), Wait, "another cluster"},
-		"a late yes":                   {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, asked, yes(func(a *v1alpha1.RunApproval) { a.Spec.ExpiresAt = &metav1.Time{Time: t0} })), Wait, "expired"},
-		"a yes to oneself":             {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, secondPerson, yes(nil)), Wait, "ada requested the run"},
-		"nothing to delete":            {takingOver(v1alpha1.PhaseFence, epoch, answered("fence"), func(o *Observation) { o.Run.Status.Previous, o.Cluster = nil, Cluster{} }), RecordFence, "answered 200 OK"},
-		"a hook alone":                 {takingOver(v1alpha1.PhaseFence, epoch, byHook, answered("fence")), RecordFence, "answered 200 OK"},
+		"too long before the epoch": {takingOver(v1alpha1.PhaseFence, at(10*time.Minute), func(o *Observation) {
+			o.Materials = Work{State: WorkBackoff, Waiting: "no route", RetryAt: t0.Add(11 * time.Minute)}
+		}), Fail, "did not end within 10m0s"},
+		"no yes counts before the epoch": {takingOver(v1alpha1.PhaseFence, asked, yes(nil), func(o *Observation) {
+			o.Materials = Work{State: WorkRunning}
+		}), Wait, "to be rendered again"},
+		"a yes":                     {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, asked, yes(nil)), TakeUnfenced, ""},
+		"a plain yes":               {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, asked, yes(func(a *v1alpha1.RunApproval) { a.Spec.Unfenced = false })), Wait, "not for going on unfenced"},
+		"a yes to something else":   {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, asked, yes(func(a *v1alpha1.RunApproval) { a.Spec.Digest = "x" })), Wait, "something else"},
+		"a yes for another cluster": {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, asked, yes(func(a *v1alpha1.RunApproval) { a.Spec.TargetUID = "x" })), Wait, "another cluster"},
+		"a late yes":                {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, asked, yes(func(a *v1alpha1.RunApproval) { a.Spec.ExpiresAt = &metav1.Time{Time: t0} })), Wait, "expired"},
+		"a yes to oneself":          {takingOver(v1alpha1.PhaseFence, epoch, sent("fence"), refusedHook, secondPerson, yes(nil)), Wait, "ada requested the run"},
+		"nothing to delete":         {takingOver(v1alpha1.PhaseFence, epoch, answered("fence"), func(o *Observation) { o.Run.Status.Previous, o.Cluster = nil, Cluster{} }), RecordFence, "answered 200 OK"},
+		"a hook alone":              {takingOver(v1alpha1.PhaseFence, epoch, byHook, answered("fence")), RecordFence, "answered 200 OK"},
 		"a hold keeps no dead one": {takingOver(v1alpha1.PhaseFence, func(o *Observation) {
 			o.Holds = []v1alpha1.Hold{{Spec: v1alpha1.HoldSpec{Until: metav1.NewTime(t0.Add(time.Hour))}}}
 		}), RaiseEpoch, ""},
-		"cancelled after the epoch":         {takingOver(v1alpha1.PhaseFence, epoch, func(o *Observation) { o.Run.Spec.Cancel = &v1alpha1.Cancellation{Reason: "no"} }), Fail, "undo it with one to plan a"},
-		"another cluster of the name":       {takingOver(v1alpha1.PhaseFence, epoch, answered("fence"), func(o *Observation) { o.Cluster = alive("third") }), Fail, "third"},
-		"the first switch hook":             {takingOver(v1alpha1.PhaseSwitch), RecordCall, ""},
-		"the second":                        {takingOver(v1alpha1.PhaseSwitch, answered("switch-dns"), sent("switch-lb")), CallHook, ""},
-		"a switch hook fails":               {takingOver(v1alpha1.PhaseSwitch, sent("switch-dns"), refusedHook), Fail, "order the failover again"},
-		"all have answered":                 {takingOver(v1alpha1.PhaseSwitch, answered("switch-dns", "switch-lb")), Advance, ""},
-		"the new side is gone":              {takingOver(v1alpha1.PhaseSwitch, func(o *Observation) { o.Cluster = Cluster{} }), Fail, "gone"},
-		"commit at once":                    {takingOver(v1alpha1.PhaseCommit), CommitServing, ""},
-		"a person decides":                  {takingOver(v1alpha1.PhaseCommit, manual), Wait, "refloat commit run"},
-		"a person commits":                  {takingOver(v1alpha1.PhaseCommit, manual, func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), CommitServing, ""},
-		"nothing to roll back to":           {takingOver(v1alpha1.PhaseCommit, manual, back), Wait, "is gone"},
-		"rolled back, the hook":             {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere), RecordCall, ""},
-		"rolled back, the record":           {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere, answered("rollback-lb")), GiveBack, ""},
-		"rolled back, nobody turns round":   {takingOver(v1alpha1.PhaseCommit, byHook, manual, oldThere, answered("rollback-lb"), func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), GiveBack, ""},
-		"rolled back":                       {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, record(func(f *v1alpha1.FailoverRecord) { f.RolledBackAt = micro(t0) })), Fail, "rolled back"},
-		"rolled back, the hook fails":       {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere, sent("rollback-lb"), refusedHook), Fail, "who serves is not decided"},
-		"nobody decides for a week":         {takingOver(v1alpha1.PhaseCommit, manual, at(8*24*time.Hour)), Fail, "did not end"},
-		"a status that somebody has edited": {takingOver(v1alpha1.PhaseCommit, func(o *Observation) { o.Run.Status.Failover = nil }), Fail, "somebody edited it"},
+		"a hold comes too late for a fence that began":   {takingOver(v1alpha1.PhaseFence, graceful, epoch, answered("fence"), held), RecordDelete, ""},
+		"a hold comes before the epoch":                  {takingOver(v1alpha1.PhaseFence, graceful, held), Fail, "keeps cluster dev"},
+		"a budget comes too late for a fence that began": {takingOver(v1alpha1.PhaseFence, graceful, epoch, answered("fence"), full), RecordDelete, ""},
+		"a budget comes before the epoch":                {takingOver(v1alpha1.PhaseFence, graceful, full), AwaitSlot, ""},
+		"a loss is not listed again after the hook":      {takingOver(v1alpha1.PhaseFence, graceful, epoch, answered("fence"), patient, at(20*time.Minute)), RecordDelete, ""},
+		"a loss is listed again before the epoch":        {takingOver(v1alpha1.PhaseFence, graceful, patient, at(20*time.Minute)), PreviewLoss, ""},
+		"cancelled after the epoch":                      {takingOver(v1alpha1.PhaseFence, epoch, func(o *Observation) { o.Run.Spec.Cancel = &v1alpha1.Cancellation{Reason: "no"} }), Fail, "undo it with one to plan a"},
+		"another cluster of the name":                    {takingOver(v1alpha1.PhaseFence, epoch, answered("fence"), func(o *Observation) { o.Cluster = alive("third") }), Fail, "third"},
+		"nobody looked when it was to roll back":         {takingOver(v1alpha1.PhaseCommit, byHook, rollBackAfter, oldThere, at(9*24*time.Hour)), RecordDecided, ""},
+		"the late rollback begins":                       {takingOver(v1alpha1.PhaseCommit, byHook, rollBackAfter, oldThere, at(9*24*time.Hour), decidedAt(9*24*time.Hour)), RecordCall, ""},
+		"the late rollback goes on":                      {takingOver(v1alpha1.PhaseCommit, byHook, rollBackAfter, oldThere, at(10*24*time.Hour), decidedAt(9*24*time.Hour), sent("rollback-lb")), CallHook, ""},
+		"the late hook is waited for":                    {takingOver(v1alpha1.PhaseCommit, byHook, rollBackAfter, oldThere, at(10*24*time.Hour), decidedAt(9*24*time.Hour), sent("rollback-lb"), calling), Wait, "hook rollback-lb"},
+		"the late rollback ends":                         {takingOver(v1alpha1.PhaseCommit, byHook, rollBackAfter, oldThere, at(10*24*time.Hour), decidedAt(9*24*time.Hour), answered("rollback-lb")), GiveBack, ""},
+		"a late rollback that does not go on": {takingOver(v1alpha1.PhaseCommit, byHook, rollBackAfter, oldThere, at(10*24*time.Hour), decidedAt(9*24*time.Hour), sent("rollback-lb"), func(o *Observation) {
+			o.Work = Work{State: WorkBackoff, RetryAt: o.Now}
+		}), Fail, "did not end"},
+		"a rollback ordered late": {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere, at(9*24*time.Hour)), RecordDecided, ""},
+		"a commit ordered late":   {takingOver(v1alpha1.PhaseCommit, manual, commit, at(9*24*time.Hour)), RecordDecided, ""},
+		"a late commit":           {takingOver(v1alpha1.PhaseCommit, manual, commit, at(9*24*time.Hour), decidedAt(9*24*time.Hour)), CommitServing, ""},
+		"the first switch hook":   {takingOver(v1alpha1.PhaseSwitch), RecordCall, ""},
+		"the second":              {takingOver(v1alpha1.PhaseSwitch, answered("switch-dns"), sent("switch-lb")), CallHook, ""},
+		"a switch hook fails":     {takingOver(v1alpha1.PhaseSwitch, sent("switch-dns"), refusedHook), Fail, "order the failover again"},
+		"all have answered":       {takingOver(v1alpha1.PhaseSwitch, answered("switch-dns", "switch-lb")), Advance, ""},
+		"the new side is gone":    {takingOver(v1alpha1.PhaseSwitch, func(o *Observation) { o.Cluster = Cluster{} }), Fail, "gone"},
+		"commit at once":          {takingOver(v1alpha1.PhaseCommit), CommitServing, ""},
+		"a person decides":        {takingOver(v1alpha1.PhaseCommit, manual), Wait, "refloat commit run"},
+		"a person commits":        {takingOver(v1alpha1.PhaseCommit, decidedAt(0), manual, func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), CommitServing, ""},
+		"rolled back after the record was committed": {takingOver(v1alpha1.PhaseCommit, epoch, byHook, manual, back, oldThere, func(o *Observation) {
+			o.Serving = &Serving{Plan: "b", Epoch: 1, Done: o.Run.UID}
+		}), CommitServing, ""},
+		"rolled back, another run's record": {takingOver(v1alpha1.PhaseCommit, decidedAt(0), epoch, byHook, manual, back, oldThere, func(o *Observation) {
+			o.Serving = &Serving{Plan: "a", Epoch: 1, Done: "before", Pending: "b", PendingRun: o.Run.UID}
+		}), RecordCall, ""},
+		"a record that nobody can read": {takingOver(v1alpha1.PhaseCommit, epoch, byHook, manual, back, oldThere, func(o *Observation) {
+			o.Sides.Fault = Faultf("ServingUnreadable", "no holder")
+		}), Fail, "no holder"},
+		"nothing to roll back to":             {takingOver(v1alpha1.PhaseCommit, manual, back), Wait, "is gone"},
+		"no rollback was prepared":            {takingOver(v1alpha1.PhaseCommit, manual, back, oldThere), Wait, "no rollback was prepared"},
+		"no rollback was prepared, committed": {takingOver(v1alpha1.PhaseCommit, decidedAt(0), manual, oldThere, answered("rollback-lb"), func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), CommitServing, ""},
+		"rolled back, the hook":               {takingOver(v1alpha1.PhaseCommit, decidedAt(0), byHook, manual, back, oldThere), RecordCall, ""},
+		"rolled back, the record":             {takingOver(v1alpha1.PhaseCommit, decidedAt(0), byHook, manual, back, oldThere, answered("rollback-lb")), GiveBack, ""},
+		"rolled back, nobody turns round":     {takingOver(v1alpha1.PhaseCommit, decidedAt(0), byHook, manual, oldThere, answered("rollback-lb"), func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), GiveBack, ""},
+		"rolled back":                         {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, record(func(f *v1alpha1.FailoverRecord) { f.RolledBackAt = micro(t0) })), Fail, "rolled back"},
+		"rolled back, the hook fails":         {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere, sent("rollback-lb"), refusedHook), Fail, "who serves is not decided"},
+		"nobody decides for a week":           {takingOver(v1alpha1.PhaseCommit, manual, at(8*24*time.Hour)), Fail, "did not end"},
+		"a status that somebody has edited":   {takingOver(v1alpha1.PhaseCommit, func(o *Observation) { o.Run.Status.Failover = nil }), Fail, "somebody edited it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := Decide(test.o)

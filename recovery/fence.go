@@ -25,6 +25,12 @@ func fence(o Observation) Decision {
 	return d
 }
 
+// fenceBegan tells whether the serving record says that the old side is about to go. Before
+// that nothing was touched, and no other side may serve.
+func fenceBegan(run *v1alpha1.RecoveryRun) bool {
+	return run.Status.Failover != nil && run.Status.Failover.Epoch != 0
+}
+
 // lateFence asks a person once the time of the fence is up. The fence goes on meanwhile.
 func lateFence(o Observation, d Decision) *Decision {
 	if f := o.Run.Status.Failover; d.Action != Wait || f == nil || f.Fence != nil {
@@ -43,6 +49,9 @@ func fencing(o Observation, f *v1alpha1.FailoverRecord, previous *v1alpha1.Incar
 		})
 	}
 	message := "there was nothing to stop: Cluster " + f.From.Cluster + " does not exist"
+	if f.FromIdle {
+		message = "nothing was stopped: the failover to Cluster " + f.From.Cluster + " ended before users were sent there"
+	}
 	if h := hookRecord(f, "fence"); h != nil {
 		message = "hook fence answered " + h.Answer
 	}
@@ -65,8 +74,8 @@ func AskedUnfenced(run *v1alpha1.RecoveryRun) bool {
 // unfenced goes on trying, and waits for a person who lets the run go on without.
 func unfenced(o Observation, d Decision) Decision {
 	asked := o.Run.Status.Failover.Fence.Asked
-	if d.Action == RecordFence || d.Action == Fail {
-		return d // in the end it could be done, or must not be done
+	if d.Action == RecordFence || d.Action == Fail || !fenceBegan(o.Run) {
+		return d // in the end it could be done, or must not be done, or nothing was recorded yet
 	}
 	var refused []string
 	for i := range o.Approvals {

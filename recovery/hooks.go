@@ -24,6 +24,9 @@ func (c Call) Key(run *v1alpha1.RecoveryRun) string { return string(run.UID) + "
 
 // fenceHook that stops the old side; nil when none does.
 func fenceHook(f *v1alpha1.FailoverRecord) *v1alpha1.Hook {
+	if f.FromIdle {
+		return nil
+	}
 	if f.Policy.Fence.Method == v1alpha1.FenceHook || f.Policy.Fence.Method == v1alpha1.FenceDeleteAfterHook {
 		return f.Policy.Fence.Hook
 	}

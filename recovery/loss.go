@@ -42,7 +42,7 @@ const previewHolds = 15 * time.Minute
 // when it is old; nil when there is nothing to repeat. A drain changes what would be seen,
 // so it is not looked at after.
 func lookAgainFirst(o Observation) *Decision {
-	if !StillWhole(o.Run) || !Graceful(o.Run) || !o.Cluster.DeletingSince.IsZero() || o.Now.Before(lookedAt(o.Run).Add(previewHolds)) {
+	if fenceBegan(o.Run) || !StillWhole(o.Run) || !Graceful(o.Run) || !o.Cluster.DeletingSince.IsZero() || o.Now.Before(lookedAt(o.Run).Add(previewHolds)) {
 		return nil
 	}
 	d := during(o, o.Preview, PreviewLoss, RecordPreview, fmt.Sprintf("what would be lost with Cluster %s to be listed again: the list of the preflight is old", o.Run.Status.Previous.Name))

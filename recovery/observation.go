@@ -23,7 +23,7 @@ type Observation struct {
 	// MoreUrgent is the run that a drill has to give way to, empty when there is none.
 	MoreUrgent string
 	// Sides of a failover, until it has started, and Serving as it is recorded for the plan
-	// then; nil when no plan ever took over from it.
+	// then and while the switch is not committed; nil when no plan ever took over from it.
 	Sides   Sides
 	Serving *Serving
 	// Old side of a failover, while its switch is not committed.

@@ -199,7 +199,7 @@ func WhenLate(o Observation, d Decision) *Decision {
 		return nil
 	}
 	current := Current(o.Run)
-	if current.Name == v1alpha1.PhaseFence {
+	if current.Name == v1alpha1.PhaseFence && fenceBegan(o.Run) {
 		return lateFence(o, d)
 	}
 	if o.Run.Status.RecoveredAt != nil && current.Name == v1alpha1.PhaseVerify {
@@ -227,12 +227,29 @@ func WhenLate(o Observation, d Decision) *Decision {
 // deletion of what a drill made is never too late.
 func begins(o Observation, action Action) bool {
 	switch action {
-	case Wait, Preflight, Prepare, AwaitSlot, TakeSlot, PreviewLoss, KeepIdentity, Create, Apply, Verify, RecordCall, CallHook:
+	case Wait:
+		return !answering(o)
+	case RecordCall, CallHook, Prepare:
+		return !rollingOn(o.Run)
+	case Preflight, AwaitSlot, TakeSlot, PreviewLoss, KeepIdentity, Create, Apply, Verify:
 		return true
 	case RecordDelete, Delete, SurveyDrain, DrainCluster:
 		return !cleaning(o.Run)
 	}
 	return false
+}
+
+// rollingOn tells whether a rollback is under way. It is never too late for its next hook,
+// which has a limit of its own: half a rollback helps nobody.
+func rollingOn(run *v1alpha1.RecoveryRun) bool {
+	current := Current(run)
+	return current != nil && current.Name == v1alpha1.PhaseCommit
+}
+
+// answering tells whether a hook of a rollback is being called at this moment, or what it
+// applies is being rendered.
+func answering(o Observation) bool {
+	return rollingOn(o.Run) && (o.Work.State == WorkRunning || o.Materials.State == WorkRunning)
 }
 
 // Owing tells whether the run still has to delete a Cluster that it made and that is

@@ -1,6 +1,8 @@
 package recovery
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -52,6 +54,40 @@ func Outgoing(primary string, s *Serving, to string) (string, *Fault) {
 		return "", Faultf("AlreadyServing", "plan %s serves for plan %s already; nothing was done", to, primary)
 	}
 	return from, nil
+}
+
+// Idle tells whether a transition that is undone ended before it sent users to the side that
+// was to take over, or made anything of it: then that side is as it was, a standby perhaps, and
+// must not be deleted. It is not known when the run that opened the transition is gone, or
+// when it was not the first since somebody last served.
+func Idle(primary *v1alpha1.RecoveryPlan, s *Serving, from string, opened *v1alpha1.RecoveryRun) bool {
+	if s == nil || s.Pending == "" || s.Pending != from || opened == nil || opened.UID != s.PendingRun {
+		return false
+	}
+	ended := int64(0)
+	if told := primary.Status.Serving; told != nil {
+		ended = told.Epoch
+	}
+	for _, phase := range []v1alpha1.Phase{v1alpha1.PhaseProvision, v1alpha1.PhaseSwitch, v1alpha1.PhaseCommit} {
+		if entered(opened, phase) != nil {
+			return false
+		}
+	}
+	return s.Epoch == ended+1
+}
+
+// Bound tells why a side of a failover cannot be used: it serves, or is about to, for another
+// primary plan, whose users a fence would cut off. The records are those of the other plans.
+func Bound(side string, records map[string]*Serving) *Fault {
+	for _, primary := range slices.Sorted(maps.Keys(records)) {
+		s := records[primary]
+		if s == nil || s.Plan != side && s.Pending != side {
+			continue
+		}
+		return Faultf("ServesAnother", "plan %s serves for plan %s, too, or is about to (Lease %s, epoch %d); a failover here could stop it there. Order a failback of plan %s first, or delete its Lease when plan %s needs no failover any more",
+			side, primary, ServingName(primary), s.Epoch, primary, primary)
+	}
+	return nil
 }
 
 // notServing refuses to make the cluster of a primary plan anew while another plan serves for

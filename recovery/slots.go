@@ -21,9 +21,10 @@ func NeedsSlot(run *v1alpha1.RecoveryRun) bool {
 }
 
 // withSlots makes the run take a slot of each budget that its plan is under, before it touches
-// its cluster; nil when it has them. Nothing waits for what somebody else is deleting.
+// its cluster; nil when it has them. Nothing waits for what somebody else is deleting, nor
+// once a fence began: its hook may have stopped the cluster already.
 func withSlots(o Observation) *Decision {
-	if !NeedsSlot(o.Run) || !o.Cluster.DeletingSince.IsZero() {
+	if fenceBegan(o.Run) || !NeedsSlot(o.Run) || !o.Cluster.DeletingSince.IsZero() {
 		return nil
 	}
 	var lacking []Budget

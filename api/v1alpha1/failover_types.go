@@ -9,6 +9,8 @@ import (
 // for failovers and for failbacks.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.commit) || !has(self.commit.policy) || self.commit.policy != 'RollBackAfter' || has(self.fence) && has(self.fence.method) && self.fence.method == 'Hook'",message="commit.policy RollBackAfter needs fence.method Hook: a cluster that was deleted cannot be given back"
+// +kubebuilder:validation:XValidation:rule="!has(self.commit) || !has(self.commit.policy) || self.commit.policy != 'RollBackAfter' || has(self.fence) && has(self.fence.release)",message="commit.policy RollBackAfter needs fence.release, which undoes what the hook of the fence did"
+// +kubebuilder:validation:XValidation:rule="!has(self.commit) || !has(self.commit.policy) || self.commit.policy != 'RollBackAfter' || !has(self.switch) || self.switch.all(s, has(s.apply) || has(s.rollback))",message="commit.policy RollBackAfter needs a rollback for each switch hook with a url"
 type PlanFailover struct {
 	// Fence says how the side that serves is stopped before another one takes over.
 	//
@@ -69,12 +71,14 @@ type FencePolicy struct {
 // Hook is an address that is told something with a POST. It is asked again while no answer
 // came, or one that may pass (429, 5xx), until the time is up. The header Idempotency-Key is
 // the same each time. Redirects are not followed.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.secretRef) || self.url.startsWith('https://')",message="a hook with a secretRef needs a URL with https, which keeps the token to its receiver"
 type Hook struct {
-	// URL of the receiver.
+	// URL of the receiver, without user or password: those belong into the Secret.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:Pattern=`^https?://[^\s]+$`
+	// +kubebuilder:validation:Pattern=`^https?://[^\s@/?#\\]+([/?#][^\s]*)?$`
 	URL string `json:"url"`
 	// SecretRef names a Secret in the plan's namespace. Its key signs the body (header
 	// Refloat-Signature: t=<unix time>,v1=<HMAC-SHA256 of "<t>.<body>" in hex>), its token
@@ -92,6 +96,7 @@ type Hook struct {
 
 // SwitchHook sends users to the new side: it calls a receiver, or applies a directory.
 //
+// +kubebuilder:validation:XValidation:rule="!has(self.secretRef) || !has(self.url) || self.url.startsWith('https://')",message="a hook with a secretRef needs a URL with https, which keeps the token to its receiver"
 // +kubebuilder:validation:XValidation:rule="has(self.url) != has(self.apply)",message="set either url or apply"
 // +kubebuilder:validation:XValidation:rule="!has(self.apply) || !has(self.secretRef) && !has(self.rollback)",message="apply takes neither secretRef nor rollback: to roll back, the directory is applied for the old side"
 type SwitchHook struct {
@@ -104,7 +109,7 @@ type SwitchHook struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:Pattern=`^https?://[^\s]+$`
+	// +kubebuilder:validation:Pattern=`^https?://[^\s@/?#\\]+([/?#][^\s]*)?$`
 	URL string `json:"url,omitempty"`
 	// +optional
 	SecretRef *LocalSecretReference `json:"secretRef,omitempty"`
@@ -221,6 +226,11 @@ type FailoverRecord struct {
 	//
 	// +optional
 	Standby bool `json:"standby,omitempty"`
+	// FromIdle is true when the failover that is undone ended before it sent users to From or
+	// made anything of it. From is left alone then.
+	//
+	// +optional
+	FromIdle bool `json:"fromIdle,omitempty"`
 	// Fence of the old side.
 	//
 	// +optional
@@ -236,6 +246,11 @@ type FailoverRecord struct {
 	//
 	// +optional
 	SwitchedAt *metav1.MicroTime `json:"switchedAt,omitempty"`
+	// DecidedAt is when a person or the time decided to commit or to roll back, once the run
+	// heeds it. The limit of the phase counts from then on.
+	//
+	// +optional
+	DecidedAt *metav1.MicroTime `json:"decidedAt,omitempty"`
 	// CommittedAt is when the new side became the one that serves.
 	//
 	// +optional

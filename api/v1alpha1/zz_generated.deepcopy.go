@@ -750,6 +750,10 @@ func (in *FailoverRecord) DeepCopyInto(out *FailoverRecord) {
 		in, out := &in.SwitchedAt, &out.SwitchedAt
 		*out = (*in).DeepCopy()
 	}
+	if in.DecidedAt != nil {
+		in, out := &in.DecidedAt, &out.DecidedAt
+		*out = (*in).DeepCopy()
+	}
 	if in.CommittedAt != nil {
 		in, out := &in.CommittedAt, &out.CommittedAt
 		*out = (*in).DeepCopy()

@@ -124,6 +124,8 @@ func (r *Reconciler) actOnFailover(ctx context.Context, o recovery.Observation, 
 	case recovery.TakeUnfenced:
 		r.work.drop(o.Run.UID)
 		return r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) { recovery.RecordUnfenced(run, d.Approval, now) })
+	case recovery.RecordDecided:
+		return r.update(ctx, o, recovery.RecordDecision)
 	case recovery.CommitServing:
 		return r.commitServing(ctx, o)
 	case recovery.GiveBack:

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/manifests"
@@ -460,6 +461,35 @@ func TestCommitPolicies(t *testing.T) {
 	}
 }
 
+// TestCommittedRecordIsNotRolledBack finishes a commit that the record knows of and the run
+// does not, whatever is ordered then.
+func TestCommittedRecordIsNotRolledBack(t *testing.T) {
+	w := newWorld(t)
+	w.plan(func(p *v1alpha1.RecoveryPlan) {
+		byHook(p)
+		p.Spec.Failover.Commit = v1alpha1.CommitRule{Policy: v1alpha1.CommitManual}
+	})
+	w.other()
+	w.existing(earlier)
+	w.order("over", v1alpha1.OperationFailover)
+	w.until("over", "the decision", inPhase(v1alpha1.PhaseCommit))
+	w.fail = func(_ string, o client.Object) error {
+		if _, ok := o.(*v1alpha1.RecoveryPlan); ok {
+			return errKilled
+		}
+		return nil
+	}
+	w.revise("over", func(s *v1alpha1.RecoveryRunSpec) { s.Commit = v1alpha1.DecideCommit })
+	w.until("over", "the record", func(*v1alpha1.RecoveryRun) bool { return w.serves("other", 1) })
+	w.fail = nil
+	w.replace()
+	w.revise("over", func(s *v1alpha1.RecoveryRunSpec) { s.Commit = v1alpha1.DecideRollBack })
+	w.succeeds("over")
+	if got, want := w.calls(), []string{"fence", "switch-dns", "switch-pager"}; !slices.Equal(got, want) || !w.serves("other", 1) {
+		t.Errorf("calls %v, want %v; %+v serves", got, want, w.serving())
+	}
+}
+
 // TestRollBackOfWhatIsGone is refused in words, and a commit ends the wait.
 func TestRollBackOfWhatIsGone(t *testing.T) {
 	w := newWorld(t)
@@ -493,6 +523,70 @@ func TestCancelBeforeTheFence(t *testing.T) {
 	}
 	w.order("rebuild", v1alpha1.OperationTeardown)
 	w.until("rebuild", "its turn", inPhase(v1alpha1.PhaseApproval))
+}
+
+// TestUndoLeavesTheStandby: a failover that was cancelled in its fence is undone without
+// touching the standby that users never came to.
+func TestUndoLeavesTheStandby(t *testing.T) {
+	for name, change := range map[string]func(*v1alpha1.RecoveryPlan){"deletes": nil, "by a hook": byHook} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.plan(change)
+			w.other()
+			w.order("first", v1alpha1.OperationRebuild)
+			w.succeeds("first")
+			dev := w.uid("dev")
+			w.orderFor("other", "standby", v1alpha1.OperationRebuild)
+			w.succeeds("standby")
+			spare := w.uid("spare")
+			w.order("over", v1alpha1.OperationFailover)
+			w.fail = func(_ string, o client.Object) error {
+				if o != nil && o.GetName() == "dev" {
+					return errKilled // the Cluster cannot be stamped
+				}
+				return nil
+			}
+			w.until("over", "the epoch", func(*v1alpha1.RecoveryRun) bool { return w.serving() != nil && w.serving().Pending == "other" })
+			w.fail = nil
+			w.revise("over", func(s *v1alpha1.RecoveryRunSpec) { s.Cancel = &v1alpha1.Cancellation{Reason: "false alarm"} })
+			w.failsWith("over", "Cancelled")
+			w.order("back", v1alpha1.OperationFailback)
+			run := w.succeeds("back")
+			if w.uid("spare") != spare || w.uid("dev") != dev || len(w.deletes) > 0 || slices.Contains(w.calls(), "fence") || !w.serves("plan", 2) {
+				t.Errorf("deleted %v, calls %v, %+v serves", w.deletes, w.calls(), w.serving())
+			}
+			if f := run.Status.Failover.Fence; f.Outcome != v1alpha1.FenceNothing {
+				t.Errorf("fence %+v", f)
+			}
+		})
+	}
+}
+
+// TestServesAnother: a plan that serves for another primary plan is not failed over to, nor
+// fenced here.
+func TestServesAnother(t *testing.T) {
+	for _, bound := range []string{"plan", "other"} {
+		t.Run(bound, func(t *testing.T) {
+			w := newWorld(t)
+			w.plan(nil)
+			w.other()
+			old := w.existing(earlier)
+			w.must(w.store.Store.Create(t.Context(), &v1alpha1.RecoveryPlan{
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "third"},
+				Spec:       v1alpha1.RecoveryPlanSpec{Cluster: v1alpha1.ClusterTemplate{Name: "third", Path: "capi"}},
+			}))
+			transitions := int32(1)
+			w.must(w.store.Store.Create(t.Context(), &coordinationv1.Lease{
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: recovery.ServingName("third")},
+				Spec:       coordinationv1.LeaseSpec{HolderIdentity: &bound, LeaseTransitions: &transitions},
+			}))
+			w.order("over", v1alpha1.OperationFailover)
+			w.failsWith("over", "ServesAnother", "plan "+bound, "for plan third")
+			if w.uid("dev") != old.UID || w.serving() != nil {
+				t.Error("something was touched")
+			}
+		})
+	}
 }
 
 // TestServingRecordOfSomebodyElse is not overwritten: a run that finds another epoch than in

@@ -55,8 +55,8 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 	if o.Budgets, err = r.budgets(ctx, o, current.Name); err != nil {
 		return o, err
 	}
-	if current.Name == v1alpha1.PhaseCommit && o.Run.Status.Previous != nil {
-		if o.Old.Observation, err = r.Clusters.Observe(ctx, o.Run.Namespace, o.Run.Status.Previous.Name); err != nil {
+	if current.Name == v1alpha1.PhaseCommit {
+		if err = r.observeCommit(ctx, &o); err != nil {
 			return o, err
 		}
 	}

@@ -91,13 +91,18 @@ func (r *Reconciler) openedBy(ctx context.Context, run *v1alpha1.RecoveryRun) (*
 	if err != nil || s == nil || s.Pending != run.Spec.Failover.To.Name {
 		return nil, err
 	}
+	return r.opener(ctx, run.Namespace, s)
+}
+
+// opener is the run that began the transition that is open; nil when it is gone.
+func (r *Reconciler) opener(ctx context.Context, namespace string, s *recovery.Serving) (*v1alpha1.RecoveryRun, error) {
 	failed := &v1alpha1.RecoveryRun{}
-	err = r.Reader.Get(ctx, client.ObjectKey{Namespace: run.Namespace, Name: s.PendingName}, failed)
+	err := r.Reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: s.PendingName}, failed)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("read run %s, which is completed: %w", s.PendingName, err)
+		return nil, fmt.Errorf("read run %s, which left the record of who serves open: %w", s.PendingName, err)
 	case failed.UID != s.PendingRun:
 		return nil, nil
 	}
@@ -169,6 +174,9 @@ func (r *Reconciler) usable(ctx context.Context, run *v1alpha1.RecoveryRun, obs 
 
 // anew says how people get rid of a cluster that cannot take over.
 func anew(run *v1alpha1.RecoveryRun) string {
+	if f := run.Status.Failover; f.FromIdle { // it may serve: nothing fenced it for sure
+		return fmt.Sprintf("mend it and order this again, or complete the failover with one to plan %s", f.From.Plan)
+	}
 	return fmt.Sprintf("'refloat teardown %s', then order the failover again", run.Status.Failover.To.Plan)
 }
 

@@ -77,10 +77,66 @@ func (r *Reconciler) sides(ctx context.Context, o *recovery.Observation) error {
 	if o.Sides.FromName, o.Sides.Fault = recovery.Outgoing(o.Plan.Name, serving, to); o.Sides.Fault != nil {
 		return nil
 	}
+	if serving != nil && serving.Pending != "" && serving.Pending == o.Sides.FromName {
+		opened, err := r.opener(ctx, run.Namespace, serving)
+		if err != nil {
+			return err
+		}
+		o.Sides.FromIdle = recovery.Idle(o.Plan, serving, o.Sides.FromName, opened)
+	}
 	if o.Sides.From, err = r.planNamed(ctx, run.Namespace, o.Sides.FromName); err != nil {
 		return err
 	}
-	o.Sides.To, err = r.planNamed(ctx, run.Namespace, to)
+	if o.Sides.To, err = r.planNamed(ctx, run.Namespace, to); err != nil {
+		return err
+	}
+	return r.bound(ctx, o, to)
+}
+
+// bound refuses sides that the other plans of the namespace have for theirs.
+func (r *Reconciler) bound(ctx context.Context, o *recovery.Observation, to string) error {
+	plans := &v1alpha1.RecoveryPlanList{}
+	var names []string
+	if err := r.pages(ctx, o.Run.Namespace, plans, func() {
+		for i := range plans.Items {
+			names = append(names, plans.Items[i].Name)
+		}
+	}); err != nil {
+		return err
+	}
+	records := map[string]*recovery.Serving{}
+	for _, name := range names {
+		if name == o.Plan.Name {
+			continue
+		}
+		_, s, err := r.servingLease(ctx, o.Run.Namespace, name)
+		if o.Sides.Fault = recovery.AsFault(err); o.Sides.Fault != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		records[name] = s
+	}
+	for _, side := range []string{o.Sides.FromName, to} {
+		if o.Sides.Fault = recovery.Bound(side, records); o.Sides.Fault != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// observeCommit reads what is recorded of a switch that is decided, and whether its old side
+// is still there.
+func (r *Reconciler) observeCommit(ctx context.Context, o *recovery.Observation) (err error) {
+	run := o.Run
+	_, o.Serving, err = r.servingLease(ctx, run.Namespace, run.Spec.PlanRef.Name)
+	if fault := recovery.AsFault(err); fault != nil {
+		o.Sides.Fault, err = fault, nil
+	}
+	if err == nil && run.Status.Previous != nil {
+		o.Old.Observation, err = r.Clusters.Observe(ctx, run.Namespace, run.Status.Previous.Name)
+	}
 	return err
 }
 

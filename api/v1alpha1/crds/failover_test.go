@@ -16,6 +16,12 @@ func TestFailoverOfPlanValidation(t *testing.T) {
 	hook := func(url string) *v1alpha1.Hook { return &v1alpha1.Hook{URL: url} }
 	hour := &metav1.Duration{Duration: time.Hour}
 	good := hook("https://power.example.com/off")
+	released := v1alpha1.FencePolicy{Method: v1alpha1.FenceHook, Hook: good, Release: good}
+	back := v1alpha1.CommitRule{Policy: v1alpha1.CommitRollBackAfter, After: hour}
+	by := func(h *v1alpha1.Hook) v1alpha1.PlanFailover {
+		return v1alpha1.PlanFailover{Fence: v1alpha1.FencePolicy{Method: v1alpha1.FenceHook, Hook: h}}
+	}
+	secret := &v1alpha1.LocalSecretReference{Name: "hook"}
 	for name, test := range map[string]struct {
 		failover v1alpha1.PlanFailover
 		refused  bool
@@ -28,6 +34,16 @@ func TestFailoverOfPlanValidation(t *testing.T) {
 		"by prayer":                        {v1alpha1.PlanFailover{Fence: v1alpha1.FencePolicy{Method: "Pray"}}, true},
 		"no URL":                           {v1alpha1.PlanFailover{Fence: v1alpha1.FencePolicy{Method: v1alpha1.FenceHook, Hook: hook("")}}, true},
 		"another scheme":                   {v1alpha1.PlanFailover{Fence: v1alpha1.FencePolicy{Method: v1alpha1.FenceHook, Hook: hook("file:///etc/passwd")}}, true},
+		"a password in the URL":            {by(hook("https://ada:secret@power.example.com/off")), true},
+		"a user in the URL":                {by(hook("https://ada@power.example.com")), true},
+		"an @ in the path":                 {by(hook("https://power.example.com:8443/off/@dev?to=a@b")), false},
+		"a host alone":                     {by(hook("http://[::1]:8080")), false},
+		"http without a Secret":            {by(hook("http://power.example.com/off")), false},
+		"http with a Secret":               {by(&v1alpha1.Hook{URL: "http://power.example.com/off", SecretRef: secret}), true},
+		"https with a Secret":              {by(&v1alpha1.Hook{URL: good.URL, SecretRef: secret}), false},
+		"switch by http with a Secret":     {v1alpha1.PlanFailover{Switch: []v1alpha1.SwitchHook{{Name: "dns", URL: "http://dns", SecretRef: secret}}}, true},
+		"switch by https with a Secret":    {v1alpha1.PlanFailover{Switch: []v1alpha1.SwitchHook{{Name: "dns", URL: "https://dns", SecretRef: secret}}}, false},
+		"switch with a password":           {v1alpha1.PlanFailover{Switch: []v1alpha1.SwitchHook{{Name: "dns", URL: "https://a:b@dns"}}}, true},
 		"two lines":                        {v1alpha1.PlanFailover{Fence: v1alpha1.FencePolicy{Method: v1alpha1.FenceHook, Hook: hook("https://a\nb")}}, true},
 		"too long a hook":                  {v1alpha1.PlanFailover{Switch: []v1alpha1.SwitchHook{{Name: "dns", URL: "https://dns", Timeout: metav1.Duration{Duration: 2 * time.Hour}}}}, true},
 		"switch hooks":                     {v1alpha1.PlanFailover{Switch: []v1alpha1.SwitchHook{{Name: "dns", URL: good.URL, Rollback: good}, {Name: "lb", URL: good.URL}}}, false},
@@ -41,7 +57,11 @@ func TestFailoverOfPlanValidation(t *testing.T) {
 		"commit by hand":                   {v1alpha1.PlanFailover{Commit: v1alpha1.CommitRule{Policy: v1alpha1.CommitManual}}, false},
 		"commit after some time":           {v1alpha1.PlanFailover{Commit: v1alpha1.CommitRule{Policy: v1alpha1.CommitAfter, After: hour}}, false},
 		"commit after no time":             {v1alpha1.PlanFailover{Commit: v1alpha1.CommitRule{Policy: v1alpha1.CommitAfter}}, true},
-		"roll back":                        {v1alpha1.PlanFailover{Fence: v1alpha1.FencePolicy{Method: v1alpha1.FenceHook, Hook: good}, Commit: v1alpha1.CommitRule{Policy: v1alpha1.CommitRollBackAfter, After: hour}}, false},
+		"roll back without release":        {v1alpha1.PlanFailover{Fence: v1alpha1.FencePolicy{Method: v1alpha1.FenceHook, Hook: good}, Commit: back}, true},
+		"roll back all":                    {v1alpha1.PlanFailover{Fence: released, Commit: back, Switch: []v1alpha1.SwitchHook{{Name: "dns", URL: good.URL, Rollback: good}, {Name: "records", Apply: &v1alpha1.SwitchDirectory{Path: "dns"}}}}, false},
+		"roll back a half":                 {v1alpha1.PlanFailover{Fence: released, Commit: back, Switch: []v1alpha1.SwitchHook{{Name: "dns", URL: good.URL, Rollback: good}, {Name: "lb", URL: good.URL}}}, true},
+		"commit by hand without rollback":  {v1alpha1.PlanFailover{Switch: []v1alpha1.SwitchHook{{Name: "lb", URL: good.URL}}, Commit: v1alpha1.CommitRule{Policy: v1alpha1.CommitManual}}, false},
+		"roll back":                        {v1alpha1.PlanFailover{Fence: released, Commit: back}, false},
 		"roll back to what was deleted":    {v1alpha1.PlanFailover{Commit: v1alpha1.CommitRule{Policy: v1alpha1.CommitRollBackAfter, After: hour}}, true},
 		"roll back to what was deleted, 2": {v1alpha1.PlanFailover{Fence: v1alpha1.FencePolicy{Method: v1alpha1.FenceDelete}, Commit: v1alpha1.CommitRule{Policy: v1alpha1.CommitRollBackAfter, After: hour}}, true},
 	} {
