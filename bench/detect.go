@@ -79,7 +79,7 @@ func (s *sandbox) detect(ctx context.Context, c client.WithWatch, name string, l
 	if err := c.Create(ctx, policy); err != nil {
 		return 0, err
 	}
-	if err := await(ctx, c, name, func(p *v1alpha1.FailoverPolicy) bool {
+	if err := awaitPolicy(ctx, c, name, func(p *v1alpha1.FailoverPolicy) bool {
 		return meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionClusterHealthy)
 	}); err != nil {
 		return 0, err
@@ -91,7 +91,7 @@ func (s *sandbox) detect(ctx context.Context, c client.WithWatch, name string, l
 		defer close(dead)
 		s.keepDead(killing, name)
 	}()
-	err = await(ctx, c, name, func(p *v1alpha1.FailoverPolicy) bool { return p.Status.Outage != nil && p.Status.Outage.Run != "" })
+	err = awaitPolicy(ctx, c, name, func(p *v1alpha1.FailoverPolicy) bool { return p.Status.Outage != nil && p.Status.Outage.Run != "" })
 	took := time.Since(died).Seconds()
 	stop()
 	<-dead
@@ -121,8 +121,8 @@ func policyRun(ctx context.Context, c client.Client, plan string) string {
 	return ""
 }
 
-// await until a policy is as it is wanted.
-func await(ctx context.Context, c client.WithWatch, name string, holds func(*v1alpha1.FailoverPolicy) bool) error {
+// awaitPolicy until a policy is as it is wanted.
+func awaitPolicy(ctx context.Context, c client.WithWatch, name string, holds func(*v1alpha1.FailoverPolicy) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	events, err := c.Watch(ctx, &v1alpha1.FailoverPolicyList{}, client.InNamespace("default"), client.MatchingFields{"metadata.name": name})
