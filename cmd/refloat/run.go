@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilrand "k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -265,11 +266,14 @@ func writePlan(ctx context.Context, c client.Client, desired *v1alpha1.RecoveryP
 	plan := desired.DeepCopy()
 	err := c.Create(ctx, plan)
 	if apierrors.IsAlreadyExists(err) {
-		if err := c.Get(ctx, client.ObjectKeyFromObject(desired), plan); err != nil {
-			return nil, explain(err, "read the plan")
-		}
-		plan.Spec = desired.Spec
-		err = c.Update(ctx, plan)
+		// The controller writes into the status of plans at any time.
+		err = retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+			if err := c.Get(ctx, client.ObjectKeyFromObject(desired), plan); err != nil {
+				return err
+			}
+			plan.Spec = desired.Spec
+			return c.Update(ctx, plan)
+		})
 	}
 	if err != nil {
 		return nil, explain(err, fmt.Sprintf("write the plan of %s", file))
