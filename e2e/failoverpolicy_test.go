@@ -107,7 +107,9 @@ func TestPolicyProposes(t *testing.T) {
 	awaitPolicy(t, primary, "a healthy cluster", reason(v1alpha1.ConditionClusterHealthy, "Alive"))
 
 	kill(box.planeDir(t, primary)) // its supervisor starts it again
-	awaitPolicy(t, primary, "a suspicion", reason(v1alpha1.ConditionClusterHealthy, "Suspected"))
+	awaitPolicy(t, primary, "a doubt", func(p *v1alpha1.FailoverPolicy) bool {
+		return !meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionClusterHealthy)
+	})
 	if p := awaitPolicy(t, primary, "its end", reason(v1alpha1.ConditionClusterHealthy, "Alive")); p.Status.Outage != nil {
 		t.Errorf("a restart is an outage: %+v", p.Status.Outage)
 	}

@@ -32,6 +32,7 @@ var unusedRights = map[string]string{
 	"refloat-planner: list clusters.cluster.x-k8s.io":                "as above",
 	"refloat-planner: list recoveryplans.refloat.dev":                "as above",
 	"refloat-planner: list recoveryschedules.refloat.dev":            "as above",
+	"refloat-planner: list failoverpolicies.refloat.dev":             "as above",
 	"refloat-scheduler: update recoveryruns.refloat.dev":             "only a run that waits in a queue until its time is over is taken back",
 	"refloat-applier: patch machinedeployments.cluster.x-k8s.io":     "Cluster API may be first to tie it to the Cluster",
 	"refloat-applier: patch machinesets.cluster.x-k8s.io":            "as above",
