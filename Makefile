@@ -53,7 +53,7 @@ chaos-bugs: assets ## Seed deliberate bugs and show that the fault harness catch
 	@$(BIN)/chaos -bugs $(if $(LANES),-lanes $(LANES))
 
 race: ## Run the concurrent packages under the race detector
-	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./manifests/apply/... ./manifests/cluster/... ./manifests/health/... ./manifests/order/... \
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./manifests/apply/... ./manifests/cluster/... ./manifests/health/... ./manifests/order/... \
 		./manifests/source/... ./manifests/verify/... ./recovery/... ./providers/capi/...
 
 bench: build assets ## Print apply, overhead and memory figures, one "name value unit" a line
