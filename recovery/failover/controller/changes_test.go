@@ -88,3 +88,21 @@ func TestCancelled(t *testing.T) {
 	w.until(p, "left to people", has(v1alpha1.ConditionArmed, "CalledOff"))
 	w.runs(1)
 }
+
+// TestRunOfAnotherPlan: a failover from another plan works on the cluster of this one, and
+// the policy goes on once it has ended.
+func TestRunOfAnotherPlan(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(nil)
+	p := w.policy("prod", nil)
+	w.until(p, "healthy", lives)
+	run := &v1alpha1.RecoveryRun{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "by-hand"}, Spec: v1alpha1.RecoveryRunSpec{
+		PlanRef: v1alpha1.PlanReference{Name: "other"}, Operation: v1alpha1.OperationFailover,
+		Failover: &v1alpha1.FailoverOrder{To: v1alpha1.PlanReference{Name: "prod"}},
+	}}
+	w.must(w.c.Create(t.Context(), run))
+	w.until(p, "left to the run", has(v1alpha1.ConditionArmed, "RunUnderWay"))
+	w.must(w.c.Delete(t.Context(), run))
+	w.until(p, "armed again", has(v1alpha1.ConditionArmed, "Watching"))
+}

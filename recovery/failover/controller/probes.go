@@ -11,8 +11,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -62,7 +60,7 @@ func (r *Reconciler) runner(policy *v1alpha1.FailoverPolicy, signal *v1alpha1.Si
 	switch {
 	case signal.APIServer != nil:
 		return &probe.APIServer{
-			Access:   r.access(inc),
+			Access:   probe.AccessTo(r.Clusters, r.Client, inc),
 			Interval: orDefault(signal.APIServer.Interval, failover.DefaultInterval), Clock: r.Clock, Holder: "refloat-controller", Report: tell,
 		}
 	case signal.HTTP != nil:
@@ -75,16 +73,6 @@ func (r *Reconciler) runner(policy *v1alpha1.FailoverPolicy, signal *v1alpha1.Si
 			stale: orDefault(signal.Heartbeat.StaleAfter, failover.DefaultStaleAfter), tell: tell}
 	}
 	return nil
-}
-
-func (r *Reconciler) access(inc capi.Incarnation) probe.Access {
-	return probe.Access{
-		Connect:  func(ctx context.Context) (*rest.Config, error) { return r.Clusters.Connect(ctx, inc) },
-		Identity: func(ctx context.Context) (types.UID, error) { return probe.Identity(ctx, r.Client, inc) },
-		Lend: func(ctx context.Context, admin *rest.Config) (*rest.Config, error) {
-			return r.Clusters.Lend(ctx, admin, capi.RoleProber)
-		},
-	}
 }
 
 // secretOf an address.

@@ -16,24 +16,16 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
-	"github.com/refloat-dev/refloat/providers/capi"
 	"github.com/refloat-dev/refloat/recovery"
 	"github.com/refloat-dev/refloat/recovery/failover"
+	"github.com/refloat-dev/refloat/recovery/failover/probe"
 )
-
-// Clusters that are watched.
-type Clusters interface {
-	Observe(ctx context.Context, namespace, name string) (capi.Observation, error)
-	Connect(ctx context.Context, inc capi.Incarnation) (*rest.Config, error)
-	Lend(ctx context.Context, admin *rest.Config, role capi.Role) (*rest.Config, error)
-}
 
 // Reconciler deals with one policy at a time.
 type Reconciler struct {
@@ -41,7 +33,7 @@ type Reconciler struct {
 	Client client.Client
 	// Reader asks the API server.
 	Reader   client.Reader
-	Clusters Clusters
+	Clusters probe.Clusters
 	Recorder events.EventRecorder
 	Clock    clock.WithTicker
 	// System of Options.

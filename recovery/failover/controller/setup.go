@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -21,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/recovery/failover/probe"
 )
 
 const (
@@ -40,7 +42,7 @@ type Options struct {
 	// Access to the management cluster, for what is written; the manager's own by default.
 	Access *rest.Config
 	// Clusters that are watched.
-	Clusters Clusters
+	Clusters probe.Clusters
 	// System is the controller's own namespace, whose gates stop everything; empty for none.
 	System string
 	// WebhookAddr takes reports; empty for none.
@@ -100,9 +102,9 @@ func (r *Reconciler) setup(mgr ctrl.Manager, called chan event.GenericEvent) err
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("failoverpolicy").
 		For(&v1alpha1.FailoverPolicy{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Watches(&v1alpha1.RecoveryPlan{}, handler.EnqueueRequestsFromMapFunc(watching(cached, func(o client.Object) string { return o.GetName() })),
+		Watches(&v1alpha1.RecoveryPlan{}, handler.EnqueueRequestsFromMapFunc(watching(cached, func(o client.Object) []string { return []string{o.GetName()} })),
 			builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Watches(&v1alpha1.RecoveryRun{}, handler.EnqueueRequestsFromMapFunc(watching(cached, planOfRun)), builder.WithPredicates(moved)).
+		Watches(&v1alpha1.RecoveryRun{}, handler.EnqueueRequestsFromMapFunc(watching(cached, plansOfRun)), builder.WithPredicates(moved)).
 		Watches(&v1alpha1.Hold{}, handler.EnqueueRequestsFromMapFunc(watching(cached, planOfHold))).
 		Watches(&v1alpha1.FailoverPolicy{}, handler.EnqueueRequestsFromMapFunc(sibling(cached)), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.SafetyRule{}, handler.EnqueueRequestsFromMapFunc(under(cached, r.System))).
@@ -120,18 +122,23 @@ func (r *Reconciler) setup(mgr ctrl.Manager, called chan event.GenericEvent) err
 	return nil
 }
 
-func planOfRun(o client.Object) string {
-	if run, ok := o.(*v1alpha1.RecoveryRun); ok {
-		return run.Spec.PlanRef.Name
+// plansOfRun are those whose clusters a run works on: see inTheWay.
+func plansOfRun(o client.Object) []string {
+	run, ok := o.(*v1alpha1.RecoveryRun)
+	switch {
+	case !ok:
+		return nil
+	case run.Spec.Failover != nil:
+		return []string{run.Spec.PlanRef.Name, run.Spec.Failover.To.Name}
 	}
-	return ""
+	return []string{run.Spec.PlanRef.Name}
 }
 
-func planOfHold(o client.Object) string {
+func planOfHold(o client.Object) []string {
 	if hold, ok := o.(*v1alpha1.Hold); ok {
-		return hold.Spec.PlanRef.Name
+		return []string{hold.Spec.PlanRef.Name}
 	}
-	return ""
+	return nil
 }
 
 // moved runs came, started, ended or went; their progress is nobody's business here.
@@ -143,11 +150,11 @@ var moved = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 }}
 
 // watching maps what has to do with a plan to the policies that watch it.
-func watching(cached client.Reader, plan func(client.Object) string) handler.MapFunc {
+func watching(cached client.Reader, plans func(client.Object) []string) handler.MapFunc {
 	return func(ctx context.Context, o client.Object) []reconcile.Request {
-		name := plan(o)
+		names := plans(o)
 		return policiesWhere(ctx, cached, o.GetNamespace(), func(p *v1alpha1.FailoverPolicy) bool {
-			return name != "" && (p.Spec.PlanRef.Name == name || p.Spec.Action.To != nil && p.Spec.Action.To.Name == name)
+			return slices.Contains(names, p.Spec.PlanRef.Name) || p.Spec.Action.To != nil && slices.Contains(names, p.Spec.Action.To.Name)
 		})
 	}
 }

@@ -13,7 +13,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -23,18 +22,11 @@ import (
 	"github.com/refloat-dev/refloat/recovery/failover/probe"
 )
 
-// Clusters that can be looked at.
-type Clusters interface {
-	Observe(ctx context.Context, namespace, name string) (capi.Observation, error)
-	Connect(ctx context.Context, inc capi.Incarnation) (*rest.Config, error)
-	Lend(ctx context.Context, admin *rest.Config, role capi.Role) (*rest.Config, error)
-}
-
 // Observer of the cluster of one policy.
 type Observer struct {
 	// Client of the management cluster. It writes one Lease.
 	Client   client.Client
-	Clusters Clusters
+	Clusters probe.Clusters
 	Policy   client.ObjectKey
 	// Name under which the policy lists the observer.
 	Name  string
@@ -143,13 +135,7 @@ func (l *look) begin(o *Observer, inc capi.Incarnation, changed chan struct{}) {
 	l.stop = func() { cancel(); <-done }
 	l.mu.Unlock()
 	asks := &probe.APIServer{
-		Access: probe.Access{
-			Connect:  func(ctx context.Context) (*rest.Config, error) { return o.Clusters.Connect(ctx, inc) },
-			Identity: func(ctx context.Context) (types.UID, error) { return probe.Identity(ctx, o.Client, inc) },
-			Lend: func(ctx context.Context, admin *rest.Config) (*rest.Config, error) {
-				return o.Clusters.Lend(ctx, admin, capi.RoleProber)
-			},
-		},
+		Access:   probe.AccessTo(o.Clusters, o.Client, inc),
 		Interval: failover.DefaultInterval, Clock: o.Clock, Holder: "refloat-observer-" + o.Name,
 		Report: func(r failover.Reading) {
 			if l.take(r) {
