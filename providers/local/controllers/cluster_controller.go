@@ -67,6 +67,13 @@ func (r *clusterReconciler) Reconcile(ctx context.Context, request reconcile.Req
 }
 
 func (r *clusterReconciler) normal(ctx context.Context, local *infrav1.LocalCluster, cluster *clusterv1.Cluster, key types.NamespacedName) error {
+	controlPlane, err := r.controlPlane(ctx, cluster)
+	if err != nil {
+		return err
+	}
+	if controlPlane == nil && !cluster.DeletionTimestamp.IsZero() {
+		return nil // the port was given back with the plane; this object's own deletion is next
+	}
 	endpoint, err := r.planes.Reserve(ctx, key, int(local.Spec.ControlPlaneEndpoint.Port))
 	if err != nil {
 		conditions.Set(local, condition(infrav1.ReadyCondition, metav1.ConditionFalse, infrav1.EndpointFailedReason, bounded(err.Error())))
@@ -74,10 +81,6 @@ func (r *clusterReconciler) normal(ctx context.Context, local *infrav1.LocalClus
 	}
 	if local.Spec.ControlPlaneEndpoint.IsZero() {
 		local.Spec.ControlPlaneEndpoint = infrav1.APIEndpoint{Host: endpoint.Host, Port: int32(endpoint.Port)} //nolint:gosec // a port fits
-	}
-	controlPlane, err := r.controlPlane(ctx, cluster)
-	if err != nil {
-		return err
 	}
 	r.planes.SetNodes(key, poolOf(local, key))
 

@@ -197,6 +197,14 @@ func TestClusterDeletion(t *testing.T) {
 			t.Errorf("events %q, want it gone and the plane untouched", b.events)
 		}
 	})
+	t.Run("soon, after its control plane", func(t *testing.T) {
+		c := cluster()
+		c.Finalizers = []string{clusterv1.ClusterFinalizer}
+		c.DeletionTimestamp = &metav1.Time{Time: now}
+		b := newBench(t, c, placedCluster())
+		b.planes.reserveErr = errBroken // the port was given back, and is not to be taken again
+		b.settle(b.clusters)
+	})
 	t.Run("without the Cluster", func(t *testing.T) {
 		b := newBench(t, deleted())
 		b.settle(b.clusters)
