@@ -93,9 +93,17 @@ func Bound(side string, records map[string]*Serving) *Fault {
 // notServing refuses to make the cluster of a primary plan anew while another plan serves for
 // it: what was fenced comes back by a failback alone.
 func notServing(o Observation) *Fault {
-	s, plan := o.Serving, o.Run.Spec.PlanRef.Name
+	if o.Run.Spec.Operation != v1alpha1.OperationRebuild {
+		return nil
+	}
+	return ServesElsewhere(o.Run.Spec.PlanRef.Name, o.Serving)
+}
+
+// ServesElsewhere tells that another plan serves in a plan's place, or is about to; nil when
+// none does.
+func ServesElsewhere(plan string, s *Serving) *Fault {
 	switch {
-	case o.Run.Spec.Operation != v1alpha1.OperationRebuild || s == nil:
+	case s == nil:
 		return nil
 	case s.Plan != plan:
 		return Faultf("NotServing", "plan %s serves for plan %s since run %s (epoch %d); a rebuild would bring back what was fenced: order a failback (refloat failback %s)",

@@ -43,6 +43,10 @@ type Observed struct {
 	// DownSince is when the last teardown of the plan ended, zero when it was rebuilt since.
 	DownSince time.Time
 	Holds     []Hold
+	// Unlocated: nobody asked yet whether another plan serves in this one's place; Elsewhere
+	// says so, and is empty when none does.
+	Unlocated bool
+	Elsewhere string
 	// Use is what looking into the cluster came to, nil when nobody looked.
 	Use *Use
 }
@@ -79,6 +83,8 @@ const (
 	Order Action = "Order"
 	// Withdraw cancels a run that waits in the queue and whose time is over.
 	Withdraw Action = "Withdraw"
+	// Locate finds out whether another plan serves in this one's place.
+	Locate Action = "Locate"
 	// Look finds out whether the cluster is in use.
 	Look Action = "Look"
 	// Notify tells people of a teardown.
@@ -219,6 +225,7 @@ func (t *Timetable) act(o Observed, due Due, d *Decision) {
 	case t.late(o, due):
 		d.Dealt[due.Operation] = due.dealt(v1alpha1.OutcomeMissed, fmt.Sprintf("nobody could act on it for more than %s", t.directions[due.Operation].deadline))
 	case t.held(o, due, d):
+	case t.elsewhere(o, due, d):
 	case t.used(o, due, d):
 	default:
 		d.Action, d.Due, d.Attempt = Order, due, 1

@@ -120,13 +120,17 @@ func decideCases(t *testing.T) map[string]decideCase {
 			o.Busy = &Busy{Run: "x", Ours: true, Operation: "Teardown", Nominal: "2026-11-30T20:00"}
 			o.Teardown = done(t, "2026-11-30 20:00", "Ordered")
 		}},
-		"down already":        {now: "2026-11-30 20:00", want: Record, dealt: []string{"Teardown AlreadySo", "Rebuild Superseded"}, seen: state(Down)},
-		"up already":          {now: "2026-11-30 08:00", want: Record, dealt: []string{"Rebuild AlreadySo"}, seen: state(Up)},
-		"broken":              {now: "2026-11-30 08:00", want: Order, due: "Rebuild 2026-11-30T08:00", seen: state(Broken)},
-		"rebuilt every night": {now: "2026-11-30 08:00", want: Order, due: "Rebuild 2026-11-30T08:00", seen: state(Up), spec: func(s *v1alpha1.RecoveryScheduleSpec) { s.Teardown = nil }},
-		"perhaps in use":      {now: "2026-11-30 20:00", want: Look, due: "Teardown 2026-11-30T20:00", spec: inUse},
-		"in use":              {now: "2026-11-30 20:00", want: Postpone, due: "Teardown 2026-11-30T20:00", spec: inUse, seen: func(o *Observed) { o.Use = &Use{"Job ci/build runs"} }, again: "2026-11-30 20:15", says: "in use: Job ci/build runs"},
-		"not in use":          {now: "2026-11-30 20:00", want: Order, due: "Teardown 2026-11-30T20:00", spec: inUse, seen: func(o *Observed) { o.Use = &Use{} }},
+		"down already":         {now: "2026-11-30 20:00", want: Record, dealt: []string{"Teardown AlreadySo", "Rebuild Superseded"}, seen: state(Down)},
+		"up already":           {now: "2026-11-30 08:00", want: Record, dealt: []string{"Rebuild AlreadySo"}, seen: state(Up)},
+		"broken":               {now: "2026-11-30 08:00", want: Order, due: "Rebuild 2026-11-30T08:00", seen: state(Broken)},
+		"perhaps elsewhere":    {now: "2026-11-30 08:00", want: Locate, due: "Rebuild 2026-11-30T08:00", seen: func(o *Observed) { o.State, o.Unlocated = Down, true }},
+		"elsewhere":            {now: "2026-11-30 08:00", want: Record, dealt: []string{"Rebuild Skipped"}, seen: func(o *Observed) { o.State, o.Elsewhere = Down, "plan b serves" }},
+		"elsewhere, by level":  {now: "2026-11-30 08:00", want: Postpone, due: "Rebuild 2026-11-30T08:00", again: "2026-11-30 08:10", says: "plan b serves", spec: level, seen: func(o *Observed) { o.State, o.Elsewhere = Down, "plan b serves" }},
+		"elsewhere, torn down": {now: "2026-11-30 20:00", want: Order, due: "Teardown 2026-11-30T20:00", seen: func(o *Observed) { o.Unlocated = true }},
+		"rebuilt every night":  {now: "2026-11-30 08:00", want: Order, due: "Rebuild 2026-11-30T08:00", seen: state(Up), spec: func(s *v1alpha1.RecoveryScheduleSpec) { s.Teardown = nil }},
+		"perhaps in use":       {now: "2026-11-30 20:00", want: Look, due: "Teardown 2026-11-30T20:00", spec: inUse},
+		"in use":               {now: "2026-11-30 20:00", want: Postpone, due: "Teardown 2026-11-30T20:00", spec: inUse, seen: func(o *Observed) { o.Use = &Use{"Job ci/build runs"} }, again: "2026-11-30 20:15", says: "in use: Job ci/build runs"},
+		"not in use":           {now: "2026-11-30 20:00", want: Order, due: "Teardown 2026-11-30T20:00", spec: inUse, seen: func(o *Observed) { o.Use = &Use{} }},
 		"in use for too long": {now: "2026-11-30 23:00", want: Order, due: "Teardown 2026-11-30T20:00", spec: inUse, seen: func(o *Observed) {
 			o.Use = &Use{"Job ci/build runs"}
 			o.Postponed = &v1alpha1.Postponement{Operation: "Teardown", Nominal: "2026-11-30T20:00", Until: micro(at(t, "2026-11-30 23:00"))}

@@ -58,6 +58,28 @@ func waited(o Observed, due Due, limit time.Duration) time.Time {
 	return base
 }
 
+// elsewherePause is when a plan that does not serve is asked about again, in mode Level.
+const elsewherePause = 10 * time.Minute
+
+// elsewhere is true when somebody has to ask whether another plan serves in this one's place,
+// or when one does: what was fenced comes back by a failback, by no timetable.
+func (t *Timetable) elsewhere(o Observed, due Due, d *Decision) bool {
+	if due.Operation != v1alpha1.DirectionRebuild {
+		return false
+	}
+	switch {
+	case o.Unlocated:
+		d.Action, d.Due = Locate, due
+	case o.Elsewhere == "":
+		return false
+	case t.mode == v1alpha1.ModeLevel:
+		d.postpone(due, o.Now.Add(elsewherePause), o.Elsewhere, o)
+	default:
+		d.Dealt[due.Operation] = due.dealt(v1alpha1.OutcomeSkipped, o.Elsewhere)
+	}
+	return true
+}
+
 // used is true when somebody has to look whether the cluster is in use, or when it is.
 func (t *Timetable) used(o Observed, due Due, d *Decision) bool {
 	if t.inUse == nil || due.Operation != v1alpha1.DirectionTeardown {

@@ -22,7 +22,7 @@ func setUpSchedules(mgr ctrl.Manager, access roles) error {
 		return err
 	}
 	return controller.SetupWithManager(mgr, controller.Options{
-		Access: access.scheduler, Secrets: mgr.GetAPIReader(), InUse: inUse,
+		Access: access.scheduler, Secrets: mgr.GetAPIReader(), InUse: inUse, Elsewhere: recoverycontroller.NewElsewhere(mgr.GetAPIReader()),
 		Exists: func(ctx context.Context, plan *v1alpha1.RecoveryPlan) (bool, error) {
 			err := cached.Get(ctx, client.ObjectKey{Namespace: plan.Namespace, Name: plan.Spec.Cluster.Name}, &clusterv1.Cluster{})
 			if apierrors.IsNotFound(err) {

@@ -610,6 +610,34 @@ func TestServingRecordOfSomebodyElse(t *testing.T) {
 	}
 }
 
+// TestElsewhere tells timetables what a rebuild would be refused for.
+func TestElsewhere(t *testing.T) {
+	w := newWorld(t)
+	ask := func(want ...string) {
+		t.Helper()
+		says, err := NewElsewhere(w.store.Store)(t.Context(), &v1alpha1.RecoveryPlan{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "plan"}})
+		w.must(err)
+		for _, part := range want {
+			if !strings.Contains(says, part) {
+				t.Errorf("says %q, want %q", says, part)
+			}
+		}
+		if len(want) == 0 && says != "" {
+			t.Errorf("says %q", says)
+		}
+	}
+	ask()
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: recovery.ServingName("plan")}}
+	w.must(w.store.Store.Create(t.Context(), lease))
+	ask("somebody edited it")
+	lease.Spec = coordinationv1.LeaseSpec{HolderIdentity: new("third"), LeaseTransitions: new(int32(1))}
+	w.must(w.store.Store.Update(t.Context(), lease))
+	ask("plan third serves", "refloat failback plan")
+	lease.Spec.HolderIdentity = new("plan")
+	w.must(w.store.Store.Update(t.Context(), lease))
+	ask()
+}
+
 // TestFailoverGoesOn completes a failover that failed after its fence with the cluster that
 // it made, instead of asking for it to be deleted.
 func TestFailoverGoesOn(t *testing.T) {

@@ -55,6 +55,26 @@ func (r *Reconciler) servingLease(ctx context.Context, namespace, plan string) (
 	return lease, s, nil
 }
 
+// NewElsewhere tells, from fresh reads, why a plan does not serve: for those who would order a
+// rebuild that is refused. A record that nobody can read is such a reason, too.
+func NewElsewhere(reader client.Reader) func(context.Context, *v1alpha1.RecoveryPlan) (string, error) {
+	r := &Reconciler{Reader: reader}
+	return func(ctx context.Context, plan *v1alpha1.RecoveryPlan) (string, error) {
+		_, serving, err := r.servingLease(ctx, plan.Namespace, plan.Name)
+		fault := recovery.AsFault(err)
+		if err != nil && fault == nil {
+			return "", err
+		}
+		if fault == nil {
+			fault = recovery.ServesElsewhere(plan.Name, serving)
+		}
+		if fault == nil {
+			return "", nil
+		}
+		return fault.Message, nil
+	}
+}
+
 // sides reads what a run that did not start needs to know about who serves.
 func (r *Reconciler) sides(ctx context.Context, o *recovery.Observation) error {
 	run := o.Run

@@ -30,6 +30,13 @@ func (p *pass) act(ctx context.Context, plan *v1alpha1.RecoveryPlan, known *v1al
 		}
 		seen.Busy.Cancelled = true
 		return nil
+	case schedules.Locate:
+		where, err := p.Elsewhere(ctx, plan)
+		if err != nil {
+			return fmt.Errorf("find out whether it serves: %w", err)
+		}
+		seen.Unlocated, seen.Elsewhere = false, where
+		return nil
 	case schedules.Look:
 		return p.look(plan, seen, d)
 	case schedules.Notify:

@@ -159,6 +159,21 @@ func TestHoldIntoTheNextDay(t *testing.T) {
 	w.runs(0)
 }
 
+// TestServesElsewhere orders no rebuild of what a failover fenced, and the next one after the
+// failback.
+func TestServesElsewhere(t *testing.T) {
+	w := newWorld(t)
+	s := w.office(nil)
+	w.down["dev"], w.elsewhere = true, map[string]string{"dev": "plan standby serves for plan dev"}
+	w.at("1 8:00", s)
+	w.outcome(s, rebuild, "1 08:00", v1alpha1.OutcomeSkipped)
+	w.tells("plan standby serves for plan dev")
+	w.runs(0)
+	w.elsewhere = nil
+	w.at("2 8:00", s)
+	w.runs(1)
+}
+
 func TestHoldIsDeleted(t *testing.T) {
 	w := newWorld(t)
 	s := w.office(nil)

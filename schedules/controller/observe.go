@@ -60,6 +60,7 @@ func (p *pass) plans(ctx context.Context, selects func(*v1alpha1.RecoveryPlan) b
 func (p *pass) observe(ctx context.Context, plan *v1alpha1.RecoveryPlan, known *v1alpha1.ScheduledPlan) (schedules.Observed, error) {
 	seen := schedules.Observed{
 		Now: p.now, Since: known.Since.Time, Teardown: known.Teardown, Rebuild: known.Rebuild, Drill: known.Drill, Notified: known.Notified, Postponed: known.Postponed,
+		Unlocated: p.Elsewhere != nil,
 	}
 	if since := p.schedule.Status.Since; since != nil && since.After(seen.Since) {
 		seen.Since = since.Time

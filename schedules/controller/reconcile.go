@@ -28,7 +28,10 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
 	// Exists says whether there is a cluster of a plan, whoever made it.
-	Exists    func(ctx context.Context, plan *v1alpha1.RecoveryPlan) (bool, error)
+	Exists func(ctx context.Context, plan *v1alpha1.RecoveryPlan) (bool, error)
+	// Elsewhere says that another plan serves in the place of a plan, and which; empty when
+	// none does. It is asked before a rebuild is ordered; nil when there are no failovers.
+	Elsewhere func(ctx context.Context, plan *v1alpha1.RecoveryPlan) (string, error)
 	tables    tables
 	notices   *notices
 	calendars *fetched

@@ -40,6 +40,8 @@ type Options struct {
 	Clock clock.Clock
 	// Exists is of Reconciler.
 	Exists func(ctx context.Context, plan *v1alpha1.RecoveryPlan) (bool, error)
+	// Elsewhere is of Reconciler.
+	Elsewhere func(ctx context.Context, plan *v1alpha1.RecoveryPlan) (string, error)
 	// InUse says who uses the cluster of a plan, empty when nobody does.
 	InUse func(ctx context.Context, plan *v1alpha1.RecoveryPlan, policy v1alpha1.InUsePolicy) (string, error)
 	// Access to the management cluster, for what is written and for calendars; the manager's
@@ -121,7 +123,7 @@ func SetupWithManager(mgr ctrl.Manager, o Options) error {
 // newReconciler that asks to be called up by set, and at once by call.
 func newReconciler(c client.Client, reader, secrets client.Reader, recorder events.EventRecorder, o Options, set func(client.ObjectKey, time.Time), call func(client.ObjectKey)) *Reconciler {
 	r := &Reconciler{
-		Client: c, Reader: reader, Recorder: recorder, Clock: o.Clock, Exists: o.Exists, call: set,
+		Client: c, Reader: reader, Recorder: recorder, Clock: o.Clock, Exists: o.Exists, Elsewhere: o.Elsewhere, call: set,
 		notices: newNotices(secrets, recorder, o.Clock.Now), calendars: newFetched(download, o.Clock.Now, call),
 	}
 	if o.InUse != nil {

@@ -32,7 +32,9 @@ type world struct {
 	base  time.Time // midnight, the day after tomorrow
 	r     *controller.Reconciler
 	down  map[string]bool // plans without a cluster
-	use   func(ctx context.Context, plan *v1alpha1.RecoveryPlan, policy v1alpha1.InUsePolicy) (string, error)
+	// elsewhere is who serves in the place of a plan.
+	elsewhere map[string]string
+	use       func(ctx context.Context, plan *v1alpha1.RecoveryPlan, policy v1alpha1.InUsePolicy) (string, error)
 	// fail an update of a status, or let it pass.
 	fail func() error
 
@@ -75,7 +77,10 @@ func (w *world) restart() {
 		},
 	})
 	o := controller.Options{
-		Clock:  w.clock,
+		Clock: w.clock,
+		Elsewhere: func(_ context.Context, plan *v1alpha1.RecoveryPlan) (string, error) {
+			return w.elsewhere[plan.Name], nil
+		},
 		Exists: func(_ context.Context, plan *v1alpha1.RecoveryPlan) (bool, error) { return !w.down[plan.Name], nil },
 		InUse: func(ctx context.Context, plan *v1alpha1.RecoveryPlan, policy v1alpha1.InUsePolicy) (string, error) {
 			return w.use(ctx, plan, policy)
