@@ -4,16 +4,47 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 )
 
-// Behind says what a scheduled run waits behind, empty when it is its turn: a schedule, and
-// the controller (most, 0 for no limit), let so many runs work at a time. What people order
-// waits for nobody, but counts. taken are runs that may start and did not say so yet.
-func Behind(run *v1alpha1.RecoveryRun, all []v1alpha1.RecoveryRun, taken map[types.UID]bool, most int) string {
+// QueueLimits of a controller are how many runs work at a time.
+type QueueLimits struct {
+	// Active runs, all together; 0 for no limit.
+	Active int
+	// PerProvider, by the kind of infrastructure, with its group or without.
+	PerProvider map[string]int
+}
+
+// of the provider of a run; "" and 0 when it has none.
+func (l QueueLimits) of(run *v1alpha1.RecoveryRun) (provider string, limit int) {
+	provider = provides(run)
+	if limit = l.PerProvider[provider]; limit == 0 {
+		kind, _, _ := strings.Cut(provider, ".")
+		limit = l.PerProvider[kind]
+	}
+	return provider, limit
+}
+
+// provides the infrastructure of a run: as its inputs say once they are pinned, else as it was
+// known when the run was ordered.
+func provides(run *v1alpha1.RecoveryRun) string {
+	if pinned := run.Status.Pinned; pinned != nil && pinned.Infrastructure != "" {
+		return pinned.Infrastructure
+	}
+	if by := run.Spec.Schedule; by != nil {
+		return by.Infrastructure
+	}
+	return ""
+}
+
+// Behind says what a scheduled run waits behind, empty when it is its turn: a schedule, a
+// provider and the controller let so many runs work at a time. What people order waits for
+// nobody, but counts. taken are runs that may start and did not say so yet.
+func Behind(run *v1alpha1.RecoveryRun, all []v1alpha1.RecoveryRun, taken map[types.UID]bool, limits QueueLimits) string {
 	by := run.Spec.Schedule
 	if by == nil || taken[run.UID] {
 		return ""
@@ -27,7 +58,13 @@ func Behind(run *v1alpha1.RecoveryRun, all []v1alpha1.RecoveryRun, taken map[typ
 			return fmt.Sprintf("its turn: %d of %d in the queue of schedule %s, of which %d runs work at a time", position, of, by.Name, limit)
 		}
 	}
-	if most > 0 {
+	if provider, limit := limits.of(run); limit > 0 {
+		same := func(other *v1alpha1.RecoveryRun) bool { return provides(other) == provider }
+		if position, of, full := place(run, all, taken, limit, same); full {
+			return fmt.Sprintf("its turn: %d of %d in the queue of provider %s, for which %d runs work at a time", position, of, provider, limit)
+		}
+	}
+	if most := limits.Active; most > 0 {
 		if position, of, full := place(run, all, taken, most, anyRun); full {
 			return fmt.Sprintf("its turn: %d of %d in the queue of the controller, which lets %d runs work at a time", position, of, most)
 		}

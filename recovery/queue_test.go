@@ -33,11 +33,19 @@ func TestQueue(t *testing.T) {
 	stopped.Spec.Suspend = true
 	drill := scheduled("s", "drill", 1, 9, 0, false)
 	drill.Spec.Operation = v1alpha1.OperationDrill
+	const aws, azure = "AWSCluster.infrastructure.cluster.x-k8s.io", "AzureCluster.infrastructure.cluster.x-k8s.io"
+	perProvider := QueueLimits{PerProvider: map[string]int{aws: 1, "AzureCluster": 1}}
+	by := func(provider string, run v1alpha1.RecoveryRun) v1alpha1.RecoveryRun {
+		run.Spec.Schedule.Infrastructure = provider
+		return run
+	}
+	pinned := by(azure, scheduled("o", "x", 0, 0, 0, true))
+	pinned.Status.Pinned = &v1alpha1.PinnedInputs{Infrastructure: aws}
 	for name, test := range map[string]struct {
 		others []v1alpha1.RecoveryRun
 		run    v1alpha1.RecoveryRun
 		taken  string
-		most   int
+		limits QueueLimits
 		says   string
 	}{
 		"alone":                   {run: scheduled("s", "a", 1, 0, 1, false)},
@@ -53,10 +61,16 @@ func TestQueue(t *testing.T) {
 		"it may start":            {others: []v1alpha1.RecoveryRun{scheduled("s", "x", 1, 0, 0, true)}, run: scheduled("s", "a", 1, 0, 1, false), taken: "a"},
 		"another schedule":        {others: []v1alpha1.RecoveryRun{scheduled("o", "x", 1, 0, 0, true)}, run: scheduled("s", "a", 1, 0, 1, false)},
 		"behind one that stands":  {others: []v1alpha1.RecoveryRun{stopped}, run: scheduled("s", "a", 1, 0, 1, false)},
-		"the controller's limit":  {others: []v1alpha1.RecoveryRun{manual}, run: scheduled("s", "a", 0, 0, 1, false), most: 1, says: "1 of 1 in the queue of the controller"},
-		"people wait for nobody":  {others: []v1alpha1.RecoveryRun{scheduled("s", "x", 1, 0, 0, true)}, run: manual, most: 1},
+		"the controller's limit":  {others: []v1alpha1.RecoveryRun{manual}, run: scheduled("s", "a", 0, 0, 1, false), limits: QueueLimits{Active: 1}, says: "1 of 1 in the queue of the controller"},
+		"the provider's limit":    {others: []v1alpha1.RecoveryRun{by(aws, scheduled("o", "x", 0, 0, 0, true))}, run: by(aws, scheduled("s", "a", 0, 0, 1, false)), limits: perProvider, says: "1 of 1 in the queue of provider AWSCluster.infrastructure.cluster.x-k8s.io, for which 1 runs work"},
+		"its kind alone":          {others: []v1alpha1.RecoveryRun{by(azure, scheduled("o", "x", 0, 0, 0, true))}, run: by(azure, scheduled("s", "a", 0, 0, 1, false)), limits: perProvider, says: "1 of 1 in the queue of provider AzureCluster"},
+		"another provider":        {others: []v1alpha1.RecoveryRun{by(azure, scheduled("o", "x", 0, 0, 0, true))}, run: by(aws, scheduled("s", "a", 0, 0, 1, false)), limits: perProvider},
+		"a provider of no limit":  {others: []v1alpha1.RecoveryRun{by("Other.x", scheduled("o", "x", 0, 0, 0, true))}, run: by("Other.x", scheduled("s", "a", 0, 0, 1, false)), limits: perProvider},
+		"a provider not known":    {others: []v1alpha1.RecoveryRun{scheduled("o", "x", 0, 0, 0, true)}, run: scheduled("s", "a", 0, 0, 1, false), limits: perProvider},
+		"as its inputs say":       {others: []v1alpha1.RecoveryRun{pinned}, run: by(aws, scheduled("s", "a", 0, 0, 1, false)), limits: perProvider, says: "1 of 1 in the queue of provider"},
+		"people wait for nobody":  {others: []v1alpha1.RecoveryRun{scheduled("s", "x", 1, 0, 0, true)}, run: manual, limits: QueueLimits{Active: 1}},
 	} {
-		got := Behind(&test.run, append(test.others, test.run), map[types.UID]bool{types.UID(test.taken): true}, test.most)
+		got := Behind(&test.run, append(test.others, test.run), map[types.UID]bool{types.UID(test.taken): true}, test.limits)
 		if (got == "") != (test.says == "") || !strings.Contains(got, test.says) {
 			t.Errorf("%s: %q, want %q", name, got, test.says)
 		}

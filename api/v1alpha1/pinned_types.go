@@ -21,6 +21,12 @@ type PinnedInputs struct {
 	RenderDigest string `json:"renderDigest"`
 	// ClusterDigest is the SHA-256 over the rendered Cluster API manifests.
 	ClusterDigest string `json:"clusterDigest"`
+	// Infrastructure is the kind of the cluster's infrastructure with its group, as the
+	// manifests say: it tells the provider.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=317
+	Infrastructure string `json:"infrastructure,omitempty"`
 	// Charts that were fetched. They are taken again by their digests.
 	//
 	// +optional

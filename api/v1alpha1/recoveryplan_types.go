@@ -2,7 +2,6 @@ package v1alpha1
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 )
 
 // RecoveryPlan says how to make one logical cluster and what Git state it must match.
@@ -367,55 +366,4 @@ type Objective struct {
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s') && duration(self) <= duration('8760h')",message="must be longer than 0s and at most 8760h"
 	RecoveryPoint *metav1.Duration `json:"recoveryPoint,omitempty"`
-}
-
-// RecoveryPlanStatus is what was last learned about a plan.
-type RecoveryPlanStatus struct {
-	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// +optional
-	// +listType=map
-	// +listMapKey=type
-	// +kubebuilder:validation:MaxItems=32
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// LastRun is the run that finished last.
-	//
-	// +optional
-	LastRun *LastRun `json:"lastRun,omitempty"`
-	// Reports is the head of the chain that the plan's final reports make.
-	//
-	// +optional
-	Reports *ReportChain `json:"reports,omitempty"`
-	// Serving says which plan's cluster serves for this one, once there was a failover.
-	//
-	// +optional
-	Serving *ServingStatus `json:"serving,omitempty"`
-	// LastDrill is the rebuild or drill that succeeded last: the proof that it works.
-	//
-	// +optional
-	LastDrill *LastRun `json:"lastDrill,omitempty"`
-	// Recoverability is what the last evaluation found.
-	//
-	// +optional
-	Recoverability *Recoverability `json:"recoverability,omitempty"`
-}
-
-// LastRun summarises the run of a plan that finished last.
-type LastRun struct {
-	Name string `json:"name"`
-	// UID tells the run from others that had its name.
-	//
-	// +optional
-	UID       types.UID `json:"uid,omitempty"`
-	Operation Operation `json:"operation"`
-	Result    Result    `json:"result"`
-	// Outcome of a drill.
-	//
-	// +optional
-	Outcome DrillOutcome `json:"outcome,omitempty"`
-	// RecoveryTime of a rebuild or drill, empty otherwise.
-	//
-	// +optional
-	RecoveryTime string      `json:"recoveryTime,omitempty"`
-	FinishedAt   metav1.Time `json:"finishedAt"`
 }

@@ -172,4 +172,10 @@ type ScheduledTime struct {
 	//
 	// +optional
 	Priority int32 `json:"priority,omitempty"`
+	// Infrastructure of the plan's cluster when the run was ordered, as far as it was known:
+	// a provider may have a limit of its own.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=317
+	Infrastructure string `json:"infrastructure,omitempty"`
 }

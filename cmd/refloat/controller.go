@@ -26,6 +26,7 @@ import (
 	"github.com/refloat-dev/refloat/providers/local/assets"
 	"github.com/refloat-dev/refloat/providers/local/controllers"
 	"github.com/refloat-dev/refloat/providers/local/sandbox"
+	"github.com/refloat-dev/refloat/recovery"
 	"github.com/refloat-dev/refloat/recovery/controller"
 )
 
@@ -41,7 +42,7 @@ type controllerOptions struct {
 	audit       bool
 	remote      bool
 	accountsIn  string
-	maxActive   int    // runs at a time; 0 for no limit
+	limits      recovery.QueueLimits
 	only        string // the namespace that is served; empty for all
 	verbose     bool
 }
@@ -71,7 +72,8 @@ With --namespace it serves the plans and runs of that namespace and looks at no 
 	flags.StringVar(&o.electIn, "leader-elect-namespace", "", "namespace of the lease (default: the controller's own, else that of the context)")
 	flags.StringVar(&o.accountsIn, "act-as-accounts-in", "", "namespace of the service accounts "+deploy.Planner+", "+deploy.Applier+", "+deploy.Destroyer+" and "+deploy.Scheduler+
 		", to act as one of them in everything (default: act as whoever the kubeconfig says)")
-	flags.IntVar(&o.maxActive, "max-active-runs", 0, "let scheduled runs wait while so many runs work; 0 for no limit. What people order waits for nobody")
+	flags.IntVar(&o.limits.Active, "max-active-runs", 0, "let scheduled runs wait while so many runs work; 0 for no limit. What people order waits for nobody")
+	flags.StringToIntVar(&o.limits.PerProvider, "max-active-runs-per-provider", nil, "the same for the runs of one provider, by the kind of its infrastructure, with its API group or without: AWSCluster=5,LocalCluster=2")
 	flags.BoolVar(&o.audit, "audit", false, "keep an audit log of every cluster of the local provider")
 	flags.BoolVar(&o.remote, "allow-remote-bases", false, "let kustomizations read from other repositories")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
@@ -104,7 +106,7 @@ func runController(ctx context.Context, t terminal, a *access, o *controllerOpti
 		}
 	}
 	if err := controller.SetupWithManager(mgr, controller.Options{
-		CacheDir: cacheDir, Log: log, AllowRemoteBases: o.remote, Version: buildVersion(), MaxActive: o.maxActive, System: o.system(), Applier: roles.applier, Destroyer: roles.destroyer,
+		CacheDir: cacheDir, Log: log, AllowRemoteBases: o.remote, Version: buildVersion(), Limits: o.limits, System: o.system(), Applier: roles.applier, Destroyer: roles.destroyer,
 	}); err != nil {
 		return fmt.Errorf("set up the run controller: %w", err)
 	}

@@ -147,7 +147,7 @@ func (e *evaluation) renderTwice(ctx context.Context) error {
 	}
 	e.materials = m
 	first := m.rendered
-	e.facts.Rendered = &recoverability.Rendered{Commit: first.Commit, Objects: len(first.State)}
+	e.facts.Rendered = &recoverability.Rendered{Commit: first.Commit, Objects: len(first.State), Infrastructure: m.cluster.Infrastructure()}
 	if first.Origin != nil {
 		e.facts.Rendered.Stale = first.Origin.Stale
 		if at := first.Origin.FetchedAt; at != nil {

@@ -45,8 +45,8 @@ type Options struct {
 	Version string
 	// MaxConcurrent reconciles; 0 means 16. Most of them wait for an API server.
 	MaxConcurrent int
-	// MaxActive runs work at a time before scheduled ones wait; 0 for no limit.
-	MaxActive int
+	// Limits of runs that work at a time before scheduled ones wait.
+	Limits recovery.QueueLimits
 	// System is the controller's own namespace, whose safety rules hold everywhere; empty for
 	// none.
 	System string
@@ -119,7 +119,7 @@ func newReconciler(c client.Client, reader client.Reader, clusters *capi.Cluster
 	return &Reconciler{
 		Client: c, Reader: reader, Clusters: clusters, Engine: o.Engine, Drainer: o.Drainer, Post: o.Post, Clock: o.Clock, Events: recorder, System: o.System,
 		reserved: &reservations{runs: map[types.UID]string{}},
-		work:     newWorkers(o.Clock, spawn, notify), claims: newClaims(), turns: newTurns(o.MaxActive),
+		work:     newWorkers(o.Clock, spawn, notify), claims: newClaims(), turns: newTurns(o.Limits),
 	}
 }
 

@@ -285,7 +285,7 @@ func (r *Reconciler) recordPreflight(ctx context.Context, o recovery.Observation
 	err = r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) {
 		p := run.Status.Pinned
 		p.Commit, p.RenderDigest, p.ClusterDigest = rendered.Commit, rendered.Digest, rendered.ClusterDigest
-		p.FrozenSecret = frozen
+		p.Infrastructure, p.FrozenSecret = f.materials.cluster.Infrastructure(), frozen
 		p.Origin, p.Charts, p.Sources = rendered.Origin, each(rendered.Charts, pinnedChart), each(rendered.Sources, pinnedSource)
 		p.Objects, p.Waves = int32(len(rendered.State)), int32(rendered.Waves)
 		if !rendered.CommitTime.IsZero() {

@@ -180,6 +180,9 @@ func (r *Reconciler) informPlan(ctx context.Context, o recovery.Observation) err
 	if took := recovery.RecoveryTime(o.Run); took > 0 {
 		plan.Status.LastRun.RecoveryTime = took.Round(100 * time.Millisecond).String()
 	}
+	if s.Pinned.Infrastructure != "" && !recovery.FailsOver(o.Run) {
+		plan.Status.Infrastructure = s.Pinned.Infrastructure
+	}
 	if proof := recovery.LastDrill(plan); proof != nil {
 		plan.Status.LastDrill = proof.DeepCopy()
 	}

@@ -16,7 +16,7 @@ import (
 // turns remembers which runs may start until the cache shows that they did: two that look
 // at once must not take one place.
 type turns struct {
-	most int
+	limits recovery.QueueLimits
 
 	mu    sync.Mutex
 	taken map[types.UID]time.Time
@@ -25,7 +25,9 @@ type turns struct {
 // turnLasts is how long a place is kept for a run that may start and does not.
 const turnLasts = time.Minute
 
-func newTurns(most int) *turns { return &turns{most: most, taken: map[types.UID]time.Time{}} }
+func newTurns(limits recovery.QueueLimits) *turns {
+	return &turns{limits: limits, taken: map[types.UID]time.Time{}}
+}
 
 // turn of a scheduled run that did not start: what it waits behind. The runs are read from
 // the cache, which lags; places that were given are remembered.
@@ -45,7 +47,7 @@ func (r *Reconciler) turn(ctx context.Context, o recovery.Observation) (string, 
 	for uid := range t.taken {
 		taken[uid] = true
 	}
-	behind := recovery.Behind(o.Run, runs.Items, taken, t.most)
+	behind := recovery.Behind(o.Run, runs.Items, taken, t.limits)
 	if behind == "" && o.Lock.State == recovery.LockFree {
 		t.taken[o.Run.UID] = o.Now
 	}

@@ -77,6 +77,8 @@ type Remote struct {
 type Rendered struct {
 	Commit  string
 	Objects int
+	// Infrastructure is the kind of the cluster's infrastructure, empty when it is not known.
+	Infrastructure string
 	// Stale says that no remote gave the commit: it was fetched before, at FetchedAt, zero
 	// when that is not known.
 	Stale     bool

@@ -28,8 +28,8 @@ type Verdict struct {
 	Message string
 	// Blockers, then warnings, each in the order of the checks.
 	Blockers []v1alpha1.RecoverabilityBlocker
-	// Commit that was rendered.
-	Commit string
+	// Commit that was rendered, and the infrastructure that it asks for.
+	Commit, Infrastructure string
 }
 
 type found struct {
@@ -50,7 +50,7 @@ func Judge(f Facts) Verdict {
 	})
 	v := Verdict{Status: metav1.ConditionTrue}
 	if f.Rendered != nil {
-		v.Commit = f.Rendered.Commit
+		v.Commit, v.Infrastructure = f.Rendered.Commit, f.Rendered.Infrastructure
 	}
 	unsure := ""
 	for _, one := range all {

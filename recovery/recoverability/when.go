@@ -101,6 +101,9 @@ func Record(plan *v1alpha1.RecoveryPlan, v Verdict, generation int64, asked stri
 		r.NextAt = &at
 	}
 	plan.Status.Recoverability = r
+	if v.Infrastructure != "" {
+		plan.Status.Infrastructure = v.Infrastructure
+	}
 	meta.SetStatusCondition(&plan.Status.Conditions, metav1.Condition{
 		Type: v1alpha1.ConditionRecoverable, Status: v.Status, Reason: v.Reason, Message: v.Message,
 		ObservedGeneration: generation, LastTransitionTime: at,

@@ -96,6 +96,7 @@ func (p *pass) runFor(plan *v1alpha1.RecoveryPlan, state schedules.State, d sche
 	ordered := &v1alpha1.ScheduledTime{
 		Name: schedule.Name, UID: schedule.UID, Nominal: due.Nominal.String(), Due: metav1.NewMicroTime(due.Start),
 		Concurrency: schedules.Concurrency(&schedule.Spec), Priority: schedule.Spec.Priority,
+		Infrastructure: plan.Status.Infrastructure,
 	}
 	if !due.ReadyBy.IsZero() {
 		by := metav1.NewTime(due.ReadyBy)
