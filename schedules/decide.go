@@ -324,12 +324,26 @@ func (o Observed) handled(name v1alpha1.Direction) *v1alpha1.HandledTime {
 // clock that was set back, brings nothing back. What was dealt with before the timetable
 // came to be as it is was in other terms, perhaps in another zone.
 func (o Observed) newer(due Due, last *v1alpha1.HandledTime) bool {
-	if last == nil || !last.At.After(o.Since) {
+	if last == nil || !last.At.After(o.Since) || o.mistaken(last.At.Time, due) {
 		return true
 	}
 	nominal, err := cron.ParseNominal(last.Nominal)
 	return due.Tick.After(last.At.Time) && (err != nil || due.Nominal.Compare(nominal) > 0)
 }
+
+// clockSlack is how far a clock may be set back before what was recorded under it counts as a
+// mistake of the clock.
+const clockSlack = 24 * time.Hour
+
+// mistaken is true of a time that was dealt with while the clock was far ahead: to heed it
+// would stop the timetable until then. A time that has to be ready by then is dealt with early.
+func (o Observed) mistaken(at time.Time, due Due) bool {
+	return at.After(o.Now.Add(max(due.Tick.Sub(due.Start), 0) + clockSlack))
+}
+
+// Mistaken says that an instant from which on times count was recorded while the clock was far
+// ahead.
+func Mistaken(since, now time.Time) bool { return since.After(now.Add(clockSlack)) }
 
 func opposite(d v1alpha1.Direction) v1alpha1.Direction {
 	if d == v1alpha1.DirectionTeardown {

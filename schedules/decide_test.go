@@ -120,9 +120,13 @@ func decideCases(t *testing.T) map[string]decideCase {
 			o.Busy = &Busy{Run: "x", Ours: true, Operation: "Teardown", Nominal: "2026-11-30T20:00"}
 			o.Teardown = done(t, "2026-11-30 20:00", "Ordered")
 		}},
-		"down already":         {now: "2026-11-30 20:00", want: Record, dealt: []string{"Teardown AlreadySo", "Rebuild Superseded"}, seen: state(Down)},
-		"up already":           {now: "2026-11-30 08:00", want: Record, dealt: []string{"Rebuild AlreadySo"}, seen: state(Up)},
-		"broken":               {now: "2026-11-30 08:00", want: Order, due: "Rebuild 2026-11-30T08:00", seen: state(Broken)},
+		"down already":               {now: "2026-11-30 20:00", want: Record, dealt: []string{"Teardown AlreadySo", "Rebuild Superseded"}, seen: state(Down)},
+		"up already":                 {now: "2026-11-30 08:00", want: Record, dealt: []string{"Rebuild AlreadySo"}, seen: state(Up)},
+		"broken":                     {now: "2026-11-30 08:00", want: Order, due: "Rebuild 2026-11-30T08:00", seen: state(Broken)},
+		"the clock was a year ahead": {now: "2026-11-30 20:00", want: Order, due: "Teardown 2026-11-30T20:00", seen: func(o *Observed) { o.Teardown = done(t, "2027-11-30 20:00", "Ordered") }},
+		"the clock was an hour ahead": {now: "2026-11-30 20:00", want: Rest, again: "2026-12-01 08:00", seen: func(o *Observed) {
+			o.Teardown, o.Rebuild = done(t, "2026-11-30 20:30", "Ordered"), done(t, "2026-11-30 08:00", "Ordered")
+		}},
 		"perhaps elsewhere":    {now: "2026-11-30 08:00", want: Locate, due: "Rebuild 2026-11-30T08:00", seen: func(o *Observed) { o.State, o.Unlocated = Down, true }},
 		"elsewhere":            {now: "2026-11-30 08:00", want: Record, dealt: []string{"Rebuild Skipped"}, seen: func(o *Observed) { o.State, o.Elsewhere = Down, "plan b serves" }},
 		"elsewhere, by level":  {now: "2026-11-30 08:00", want: Postpone, due: "Rebuild 2026-11-30T08:00", again: "2026-11-30 08:10", says: "plan b serves", spec: level, seen: func(o *Observed) { o.State, o.Elsewhere = Down, "plan b serves" }},

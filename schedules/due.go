@@ -96,7 +96,7 @@ func (t *Timetable) NextAny(name v1alpha1.Direction, after time.Time, p Pace) (D
 	if !ok {
 		return Due{}, false
 	}
-	return t.due(d, tick, offset), true
+	return t.due(d, tick, p), true
 }
 
 // LastOf is the latest time of a direction that starts after one instant and not after the
@@ -135,16 +135,34 @@ func (t *Timetable) lastAny(name v1alpha1.Direction, after, until time.Time, p P
 	if !ok {
 		return Due{}, false
 	}
-	return t.due(d, tick, offset), true
+	return t.due(d, tick, p), true
 }
 
-func (t *Timetable) due(d *direction, tick cron.Tick, offset time.Duration) Due {
+func (t *Timetable) due(d *direction, tick cron.Tick, p Pace) Due {
+	offset := t.offset(d, p)
 	due := Due{Once: slices.Contains(d.once, tick), Operation: d.name, Nominal: tick.Nominal, Tick: tick.At, Start: tick.At.Add(offset), Shift: tick.Shift}
 	if d.readyBy {
 		due.ReadyBy = tick.At
 	}
 	t.skip(&due, offset)
+	if due.Skipped == "" && d.name == v1alpha1.DirectionTeardown {
+		t.tooShort(&due, p)
+	}
 	return due
+}
+
+// tooShort skips a teardown after which the cluster could not be back in time: its rebuild
+// would have to start before it.
+func (t *Timetable) tooShort(due *Due, p Pace) {
+	back := t.directions[v1alpha1.DirectionRebuild]
+	if back == nil || !back.readyBy || due.Once {
+		return
+	}
+	next, ok := back.cron.Next(t.zone, due.Tick)
+	if lead := -t.offset(back, p); ok && !next.At.Add(-lead).After(due.Start) {
+		due.Skipped = fmt.Sprintf("a rebuild takes about %s with its margin, and the cluster has to be ready by %s: it stays up",
+			lead.Round(time.Second), next.At.In(t.zone).Format("2006-01-02 15:04"))
+	}
 }
 
 // skip says so when a calendar or a blackout takes the time out. A calendar is about the

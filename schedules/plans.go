@@ -60,11 +60,11 @@ func History(runs []v1alpha1.RecoveryRun, plan string) []time.Duration {
 	for i := range runs {
 		run := &runs[i]
 		s := run.Status
-		if run.Spec.PlanRef.Name != plan || run.Spec.Operation == v1alpha1.OperationTeardown || run.Spec.RetryOf != "" ||
+		if run.Spec.PlanRef.Name != plan || !measures(run.Spec.Operation) || run.Spec.RetryOf != "" ||
 			s.FinishedAt == nil || s.Failure != nil || s.StartedAt == nil || s.RecoveredAt == nil {
 			continue
 		}
-		all = append(all, recovered{s.RecoveredAt.Time, s.RecoveredAt.Sub(s.StartedAt.Time)})
+		all = append(all, recovered{s.RecoveredAt.Time, max(s.RecoveredAt.Sub(s.StartedAt.Time)-stood(run), 0)})
 	}
 	slices.SortFunc(all, func(a, b recovered) int { return b.at.Compare(a.at) })
 	history := make([]time.Duration, 0, len(all))
@@ -72,6 +72,26 @@ func History(runs []v1alpha1.RecoveryRun, plan string) []time.Duration {
 		history = append(history, r.takes)
 	}
 	return history
+}
+
+// measures how long a rebuild takes: a failover does other things as well.
+func measures(o v1alpha1.Operation) bool {
+	return o == v1alpha1.OperationRebuild || o == v1alpha1.OperationDrill
+}
+
+// stood is how long a run stood still before it had recovered the cluster: it waited for a
+// person, or for a budget. That says nothing about the next rebuild.
+func stood(run *v1alpha1.RecoveryRun) (sum time.Duration) {
+	for _, p := range run.Status.Phases {
+		switch {
+		case p.StartedAt.After(run.Status.RecoveredAt.Time):
+		case p.Name == v1alpha1.PhaseApproval && p.FinishedAt != nil:
+			sum += p.FinishedAt.Sub(p.StartedAt.Time)
+		case p.Suspended != nil:
+			sum += p.Suspended.Duration
+		}
+	}
+	return sum
 }
 
 // PaceOf a plan under a schedule, and where the expected time is from.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -87,10 +86,41 @@ func Compile(spec *v1alpha1.RecoveryScheduleSpec, exceptions Exceptions) (*Timet
 	if err := t.addDrill(spec.Drill); err != nil {
 		return nil, err
 	}
+	if err := t.sameMinutes(spec); err != nil {
+		return nil, err
+	}
 	for _, one := range spec.Once {
 		t.addOnce(one)
 	}
 	return t, nil
+}
+
+// compared are the times by which two expressions count as the same.
+const compared = 50
+
+// sameMinutes refuses a rebuild that is always at the minute of a teardown, however the two
+// are written.
+func (t *Timetable) sameMinutes(spec *v1alpha1.RecoveryScheduleSpec) error {
+	down, up := t.directions[v1alpha1.DirectionTeardown], t.directions[v1alpha1.DirectionRebuild]
+	if down == nil || up == nil {
+		return nil
+	}
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for range compared {
+		one, ok := down.cron.Next(t.zone, at)
+		other, also := up.cron.Next(t.zone, at)
+		if ok != also || !one.At.Equal(other.At) {
+			return nil
+		}
+		if !ok {
+			break
+		}
+		at = one.At
+	}
+	if up.readyBy {
+		return fmt.Errorf("spec: the cluster has to be ready by the minutes at which it is torn down, %q", spec.Teardown.Cron)
+	}
+	return fmt.Errorf("spec: teardown and rebuild are at the same minutes, %q", spec.Teardown.Cron)
 }
 
 // check what the API server checks too, for schedules that never saw one.
@@ -100,9 +130,6 @@ func check(spec *v1alpha1.RecoveryScheduleSpec) error {
 	}
 	if spec.Teardown == nil && spec.Rebuild == nil && spec.Drill == nil && len(spec.Once) == 0 {
 		return errors.New("spec: a schedule without teardown, rebuild, drill and once does nothing")
-	}
-	if spec.Teardown != nil && spec.Rebuild != nil && strings.Join(strings.Fields(string(spec.Teardown.Cron)), " ") == strings.Join(strings.Fields(string(spec.Rebuild.Cron)), " ") {
-		return fmt.Errorf("spec: teardown and rebuild are at the same minutes, %q", spec.Teardown.Cron)
 	}
 	if c := spec.Calendar; c != nil && (c.ExceptConfigMapRef == nil) == (c.URL == "") {
 		return errors.New("spec.calendar: give exceptConfigMapRef or url, and not both")

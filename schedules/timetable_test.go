@@ -2,6 +2,7 @@ package schedules
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,18 +20,20 @@ func TestBadSchedules(t *testing.T) {
 		change func(*v1alpha1.RecoveryScheduleSpec)
 		says   string
 	}{
-		"zone":          {func(s *v1alpha1.RecoveryScheduleSpec) { s.TimeZone = "Europe/Roma" }, `spec.timeZone: time zone "Europe/Roma" is unknown; write an IANA name like Europe/Rome, or UTC`},
-		"zone in cron":  {func(s *v1alpha1.RecoveryScheduleSpec) { s.Teardown.Cron = "TZ=UTC 0 8 * * *" }, `spec.teardown.cron: cron "TZ=UTC 0 8 * * *" names a time zone; put it into timeZone`},
-		"six fields":    {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild.Cron = "0 0 8 * * *" }, `spec.rebuild.cron: cron "0 0 8 * * *" has six fields; want five: minute hour day-of-month month day-of-week`},
-		"30 February":   {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild.Cron = "0 8 30 2 *" }, `never fires`},
-		"same minute":   {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild.Cron = "0  20 * * 1-5" }, `teardown and rebuild are at the same minutes`},
-		"both":          {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild.ReadyBy = "0 8 * * *" }, `spec.rebuild: give cron, when to start, or readyBy`},
-		"deadline":      {func(s *v1alpha1.RecoveryScheduleSpec) { s.Teardown.Missed = &v1alpha1.MissedPolicy{Deadline: "soon"} }, `spec.teardown.missed.deadline: "soon" is neither a duration`},
-		"no plan":       {func(s *v1alpha1.RecoveryScheduleSpec) { s.PlanRef = nil }, `by planRef or by planSelector`},
-		"nothing":       {func(s *v1alpha1.RecoveryScheduleSpec) { s.Teardown, s.Rebuild = nil, nil }, `does nothing`},
-		"blackout":      {func(s *v1alpha1.RecoveryScheduleSpec) { s.Blackouts = []v1alpha1.Blackout{{Reason: "x"}} }, `spec.blackouts[0]: until`},
-		"failover once": {func(s *v1alpha1.RecoveryScheduleSpec) { s.Once = []v1alpha1.OneOff{{Operation: "Failover"}} }, `spec.once[0].operation: "Failover" is none of`},
-		"drill cron":    {func(s *v1alpha1.RecoveryScheduleSpec) { s.Drill = &v1alpha1.DrillTimes{Cron: "0 3 30 2 *"} }, `spec.drill.cron: `},
+		"zone":                 {func(s *v1alpha1.RecoveryScheduleSpec) { s.TimeZone = "Europe/Roma" }, `spec.timeZone: time zone "Europe/Roma" is unknown; write an IANA name like Europe/Rome, or UTC`},
+		"zone in cron":         {func(s *v1alpha1.RecoveryScheduleSpec) { s.Teardown.Cron = "TZ=UTC 0 8 * * *" }, `spec.teardown.cron: cron "TZ=UTC 0 8 * * *" names a time zone; put it into timeZone`},
+		"six fields":           {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild.Cron = "0 0 8 * * *" }, `spec.rebuild.cron: cron "0 0 8 * * *" has six fields; want five: minute hour day-of-month month day-of-week`},
+		"30 February":          {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild.Cron = "0 8 30 2 *" }, `never fires`},
+		"same minute":          {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild.Cron = "0  20 * * 1-5" }, `teardown and rebuild are at the same minutes`},
+		"same minutes":         {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild.Cron = "00 20 * * mon-fri" }, `teardown and rebuild are at the same minutes`},
+		"ready when torn down": {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild = &v1alpha1.RebuildTimes{ReadyBy: "0 20 * * 1-5"} }, `the cluster has to be ready by the minutes at which it is torn down`},
+		"both":                 {func(s *v1alpha1.RecoveryScheduleSpec) { s.Rebuild.ReadyBy = "0 8 * * *" }, `spec.rebuild: give cron, when to start, or readyBy`},
+		"deadline":             {func(s *v1alpha1.RecoveryScheduleSpec) { s.Teardown.Missed = &v1alpha1.MissedPolicy{Deadline: "soon"} }, `spec.teardown.missed.deadline: "soon" is neither a duration`},
+		"no plan":              {func(s *v1alpha1.RecoveryScheduleSpec) { s.PlanRef = nil }, `by planRef or by planSelector`},
+		"nothing":              {func(s *v1alpha1.RecoveryScheduleSpec) { s.Teardown, s.Rebuild = nil, nil }, `does nothing`},
+		"blackout":             {func(s *v1alpha1.RecoveryScheduleSpec) { s.Blackouts = []v1alpha1.Blackout{{Reason: "x"}} }, `spec.blackouts[0]: until`},
+		"failover once":        {func(s *v1alpha1.RecoveryScheduleSpec) { s.Once = []v1alpha1.OneOff{{Operation: "Failover"}} }, `spec.once[0].operation: "Failover" is none of`},
+		"drill cron":           {func(s *v1alpha1.RecoveryScheduleSpec) { s.Drill = &v1alpha1.DrillTimes{Cron: "0 3 30 2 *"} }, `spec.drill.cron: `},
 		"drill deadline": {func(s *v1alpha1.RecoveryScheduleSpec) {
 			s.Drill = &v1alpha1.DrillTimes{Cron: "0 3 1 * *", Missed: &v1alpha1.MissedPolicy{Deadline: "UntilNextRebuild"}}
 		}, `spec.drill.missed.deadline: "UntilNextRebuild" is not a duration`},
@@ -90,6 +93,29 @@ func TestRunName(t *testing.T) {
 	}
 	if long := RunName("uid", strings.Repeat("a.", 126), due, 1); len(long) > 253-20 {
 		t.Errorf("%d characters", len(long))
+	}
+}
+
+// TestHistory leaves out for how long a run waited for people, and failovers.
+func TestHistory(t *testing.T) {
+	begun := at(t, "2026-11-30 08:00")
+	after := func(m int) metav1.MicroTime { return metav1.NewMicroTime(begun.Add(time.Duration(m) * time.Minute)) }
+	run := func(operation v1alpha1.Operation, recovered int, phases ...v1alpha1.PhaseRecord) v1alpha1.RecoveryRun {
+		start, done := after(0), after(recovered)
+		return v1alpha1.RecoveryRun{
+			Spec:   v1alpha1.RecoveryRunSpec{PlanRef: v1alpha1.PlanReference{Name: "dev"}, Operation: operation},
+			Status: v1alpha1.RecoveryRunStatus{StartedAt: &start, RecoveredAt: &done, FinishedAt: &done, Phases: phases},
+		}
+	}
+	agreed := after(1210)
+	got := History([]v1alpha1.RecoveryRun{
+		run(v1alpha1.OperationRebuild, 1230, v1alpha1.PhaseRecord{Name: v1alpha1.PhaseApproval, StartedAt: after(10), FinishedAt: &agreed}),
+		run(v1alpha1.OperationRebuild, 100, v1alpha1.PhaseRecord{Name: v1alpha1.PhaseTeardown, StartedAt: after(10), Suspended: within(time.Hour)}),
+		run(v1alpha1.OperationDrill, 20, v1alpha1.PhaseRecord{Name: v1alpha1.PhaseCleanup, StartedAt: after(21), Suspended: within(time.Hour)}),
+		run(v1alpha1.OperationFailover, 10), run(v1alpha1.OperationTeardown, 5),
+	}, "dev")
+	if want := []time.Duration{30 * time.Minute, 40 * time.Minute, 20 * time.Minute}; !slices.Equal(got, want) {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 

@@ -19,9 +19,11 @@ type alarm struct {
 	clock clock.Clock
 	call  func(client.ObjectKey)
 
-	mu     sync.Mutex
-	times  times
-	byKey  map[client.ObjectKey]*entry
+	mu    sync.Mutex
+	times times
+	byKey map[client.ObjectKey]*entry
+	// last is the latest look at the clock.
+	last   time.Time
 	sooner chan struct{} // has room for one
 }
 
@@ -87,8 +89,11 @@ func (a *alarm) due() ([]client.ObjectKey, time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.clock.Now()
+	// Who was told of an instant by a clock that was ahead would sleep until it comes.
+	setBack := now.Before(a.last.Add(-maxNap))
+	a.last = now
 	var keys []client.ObjectKey
-	for len(a.times) > 0 && !a.times[0].at.After(now) {
+	for len(a.times) > 0 && (setBack || !a.times[0].at.After(now)) {
 		e, _ := heap.Pop(&a.times).(*entry)
 		delete(a.byKey, e.key)
 		keys = append(keys, e.key)

@@ -184,7 +184,8 @@ func (p *pass) begin(plans []*v1alpha1.RecoveryPlan) {
 	case first:
 		created := metav1.NewMicroTime(p.schedule.CreationTimestamp.UTC())
 		status.Timetable, status.Since = digest, &created
-	case status.Timetable != digest || status.Suspended && !p.schedule.Spec.Suspend:
+	case status.Timetable != digest || status.Suspended && !p.schedule.Spec.Suspend,
+		status.Since != nil && schedules.Mistaken(status.Since.Time, p.now):
 		status.Timetable, status.Since = digest, &now
 	}
 	status.Suspended = p.schedule.Spec.Suspend
@@ -195,7 +196,7 @@ func (p *pass) begin(plans []*v1alpha1.RecoveryPlan) {
 	status.Plans = make([]v1alpha1.ScheduledPlan, 0, len(plans))
 	for _, plan := range plans {
 		known, ok := old[plan.Name]
-		if !ok || known.UID != plan.UID {
+		if !ok || known.UID != plan.UID || schedules.Mistaken(known.Since.Time, p.now) {
 			known = v1alpha1.ScheduledPlan{Name: plan.Name, UID: plan.UID, Since: now}
 			if first {
 				known.Since = metav1.NewMicroTime(plan.CreationTimestamp.UTC())

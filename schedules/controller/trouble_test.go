@@ -208,6 +208,23 @@ func TestClockSetBack(t *testing.T) {
 	w.runs(2)
 }
 
+// TestClockThatWasAhead acts again once the clock is right: what was recorded of a year that
+// did not come does not count.
+func TestClockThatWasAhead(t *testing.T) {
+	w := newWorld(t)
+	s := w.office(nil)
+	now := w.clock.Now()
+	w.clock.SetTime(now.AddDate(1, 0, 0))
+	s.Spec.Teardown.Cron = "0 21 * * *"
+	w.must(w.c.Update(t.Context(), s)) // from then on times count
+	w.must(w.reconcile(s))
+	w.clock.SetTime(now)
+	w.must(w.reconcile(s))
+	w.at("21:00", s)
+	w.outcome(s, teardown, "21:00", v1alpha1.OutcomeOrdered)
+	w.runs(1)
+}
+
 // TestForget a schedule that is deleted.
 func TestForget(t *testing.T) {
 	w := newWorld(t)

@@ -206,6 +206,7 @@ func (s Schedule) at(table *schedules.Timetable, seen *schedules.Observed) []Tra
 			return list
 		}
 		seen.Record(d.Due.Operation, d.Ordered("", seen.Now).Record())
+		seen.Finished = seen.Now // no attempt is needed after it
 		list = append(list, s.transition(d.Due, seen.Now, ""))
 	}
 	return list

@@ -126,6 +126,31 @@ func TestOutage(t *testing.T) {
 	}
 }
 
+// TestNoTimeToBeDown leaves a cluster up that could not be back in time.
+func TestNoTimeToBeDown(t *testing.T) {
+	spec := office("UTC")
+	spec.Rebuild = &v1alpha1.RebuildTimes{ReadyBy: "0 8 * * 1-5"}
+	s := compiled(t, "office", spec, "dev")
+	s.Plans[0].Pace.Expected = 13 * time.Hour
+	got := run(t, Options{Span: days(time.UTC, 2026, 12, 3, 2)}, s) // Thursday and Friday
+	if want := "03T18:55 dev Rebuild\n(03T20:00 dev Teardown)\n04T20:00 dev Teardown"; listed(got) != want {
+		t.Errorf("%s\nwant\n%s", listed(got), want)
+	}
+	if says := got.Transitions[1].Skipped; !strings.Contains(says, "takes about 13h5m0s") || !strings.Contains(says, "2026-12-04 08:00") {
+		t.Error(says)
+	}
+}
+
+// TestLevelOrdersOnce: more attempts are for runs that fail.
+func TestLevelOrdersOnce(t *testing.T) {
+	spec := office("UTC")
+	spec.Mode = v1alpha1.ModeLevel
+	got := run(t, Options{Span: days(time.UTC, 2026, 12, 3, 1)}, compiled(t, "office", spec, "dev"))
+	if want := "03T08:00 dev Rebuild\n03T20:00 dev Teardown"; listed(got) != want {
+		t.Errorf("%s\nwant\n%s", listed(got), want)
+	}
+}
+
 func TestBlackout(t *testing.T) {
 	spec := office("UTC")
 	from := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
