@@ -56,7 +56,7 @@ func (v *verifier) settle(ctx context.Context) ([]Finding, error) {
 	}()
 	events := make(chan lookout)
 	for _, r := range watched {
-		group.Go(func() error { return v.look(inner, r, events) })
+		v.spawn(group, func() error { return v.look(inner, r, events) })
 	}
 	return v.keepVigil(inner, newVigil(v.StableFor, sources), events)
 }

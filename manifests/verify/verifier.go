@@ -92,7 +92,7 @@ func (v *verifier) run(ctx context.Context) error {
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(listsAtOnce)
 	for _, p := range v.passes() {
-		group.Go(func() error { return v.read(inner, p) })
+		v.spawn(group, func() error { return v.read(inner, p) })
 	}
 	if err := group.Wait(); err != nil {
 		return err
@@ -251,7 +251,7 @@ func (v *verifier) check(ctx context.Context, group *errgroup.Group, i int, live
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	group.Go(func() error {
+	v.spawn(group, func() error {
 		defer func() { <-v.lane }()
 		if err := v.ask(ctx, c); err != nil {
 			return err
