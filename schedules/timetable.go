@@ -12,7 +12,7 @@ import (
 )
 
 // Exceptions say which entry of a calendar covers an instant. An error means that nobody
-// knows: then a rebuild runs and a teardown does not.
+// knows: then a rebuild runs, and a teardown that the calendar may skip does not.
 type Exceptions interface {
 	Covering(at time.Time, zone *time.Location) (calendar.Entry, bool, error)
 }

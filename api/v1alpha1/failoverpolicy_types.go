@@ -89,7 +89,8 @@ type FailoverPolicySpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Action FailoverAction `json:"action,omitzero"`
-	// Cooldown is the least time between two runs of the policy.
+	// Cooldown is the least time between two runs of the policy; at most five minutes after
+	// a run that was taken back before it had done anything.
 	//
 	// +optional
 	// +kubebuilder:default="1h"
@@ -412,6 +413,10 @@ type Outage struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Run string `json:"run,omitempty"`
+	// Untouched is true when the outage was over before that run had done anything.
+	//
+	// +optional
+	Untouched bool `json:"untouched,omitempty"`
 }
 
 // Proposal is why a policy ordered a run.

@@ -44,6 +44,7 @@ func (r *Reconciler) facts(ctx context.Context, plan *v1alpha1.RecoveryPlan) rec
 		check recoverability.Check
 		do    func(context.Context) error
 	}{
+		{checkEach, recoverability.CheckServing, e.serves},
 		{checkEach, recoverability.CheckSecrets, e.lookUpSecrets},
 		{checkEach, recoverability.CheckSeeds, e.lookUpSeeds},
 		{renderLimit, recoverability.CheckGit, e.probe},
@@ -92,6 +93,18 @@ func promises(plan *v1alpha1.RecoveryPlan, now time.Time) recoverability.Facts {
 		}
 	}
 	return f
+}
+
+// serves is true of the plan itself: a rebuild is refused while another one serves in its place.
+func (e *evaluation) serves(ctx context.Context) error {
+	_, serving, err := e.servingLease(ctx, e.run.Namespace, e.run.Spec.PlanRef.Name)
+	if err != nil {
+		return err
+	}
+	if fault := recovery.ServesElsewhere(e.run.Spec.PlanRef.Name, serving); fault != nil {
+		return fault
+	}
+	return nil
 }
 
 // lookUpSecrets that the plan names, other than seeds.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -80,6 +81,13 @@ func TestEvaluation(t *testing.T) {
 			w.verified("dev")
 			w.writes, w.creates = 0, map[string]int{}
 		}, status: "True"},
+		"another plan serves": {world: func(w *world) {
+			w.must(w.store.Store.Create(w.t.Context(), &coordinationv1.Lease{
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: recovery.ServingName("plan")},
+				Spec:       coordinationv1.LeaseSpec{HolderIdentity: new("other"), LeaseTransitions: new(int32(1))},
+			}))
+			w.writes, w.creates = 0, map[string]int{}
+		}, status: "False", found: []string{"Serving"}, says: "plan other serves for plan plan"},
 		"a seed is gone": {world: withoutSecret("age"), status: "False", found: []string{"Seeds"}, says: "spec.seeds[0]"},
 		"two seeds are gone": {plan: func(p *v1alpha1.RecoveryPlan) {
 			p.Spec.Seeds = append(p.Spec.Seeds, v1alpha1.Seed{SecretRef: v1alpha1.LocalSecretReference{Name: "other"}, Namespace: "x"})

@@ -314,6 +314,11 @@ func sightings(all []Sighting) (alive, dead string) {
 	return alive, dead
 }
 
+// untouchedCooldown follows a run that did nothing: the cluster came back in time, and the next
+// outage may be the real one. It keeps a cluster that comes and goes from making runs all the
+// time.
+const untouchedCooldown = 5 * time.Minute
+
 // cooledDown is when the next run may be ordered.
 func cooledDown(o Observation) time.Time {
 	last := o.Policy.Status.LastOrderedAt
@@ -323,6 +328,9 @@ func cooledDown(o Observation) time.Time {
 	cooldown := DefaultCooldown
 	if d := o.Policy.Spec.Cooldown; d != nil {
 		cooldown = max(d.Duration, 0)
+	}
+	if before := o.Policy.Status.Outage; before != nil && before.OverAt != nil && before.Untouched {
+		cooldown = min(cooldown, untouchedCooldown)
 	}
 	return last.Add(cooldown)
 }

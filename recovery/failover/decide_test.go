@@ -36,6 +36,14 @@ func orderedAt(o failover.Observation, second int, run failover.Run) failover.Ob
 	return o
 }
 
+// before is an outage that is over.
+func before(o failover.Observation, untouched bool) failover.Observation {
+	o = outage(o, 1)
+	over := metav1.NewMicroTime(at(60))
+	o.Policy.Status.Outage.OverAt, o.Policy.Status.Outage.Untouched = &over, untouched
+	return o
+}
+
 func with(o failover.Observation, change func(*failover.Observation)) failover.Observation {
 	change(&o)
 	return o
@@ -64,12 +72,15 @@ func TestDecide(t *testing.T) {
 		"seen alive before it is confirmed": {with(dead(100), func(o *failover.Observation) {
 			o.Sightings = []failover.Sighting{{Observer: "b", State: v1alpha1.SignalHealthy}}
 		}), failover.Rest, "SeenAlive", metav1.ConditionUnknown, 102},
-		"suspended":                {with(dead(100), func(o *failover.Observation) { o.Policy.Spec.Suspend = true }), failover.Rest, "Suspended", metav1.ConditionUnknown, 0},
-		"no cluster":               {with(dead(100), func(o *failover.Observation) { o.Cluster = "" }), failover.Rest, "NoCluster", metav1.ConditionUnknown, 0},
-		"no plan":                  {with(dead(100), func(o *failover.Observation) { o.Problem, o.ProblemReason = "none", "PlanNotFound" }), failover.Rest, "PlanNotFound", metav1.ConditionUnknown, 0},
-		"nobody knows":             {with(dead(100), func(o *failover.Observation) { o.Samples = []failover.Sample{sample(v1alpha1.SignalUnknown, 0)} }), failover.Rest, "Watching", metav1.ConditionUnknown, 0},
-		"cooling down, confirmed":  {orderedAt(dead(100), 50, failed), failover.Confirm, "CoolingDown", metav1.ConditionUnknown, 0},
-		"an outage is ordered for": {outage(dead(12), 0), failover.Order, "Watching", metav1.ConditionFalse, 0},
+		"suspended":                           {with(dead(100), func(o *failover.Observation) { o.Policy.Spec.Suspend = true }), failover.Rest, "Suspended", metav1.ConditionUnknown, 0},
+		"no cluster":                          {with(dead(100), func(o *failover.Observation) { o.Cluster = "" }), failover.Rest, "NoCluster", metav1.ConditionUnknown, 0},
+		"no plan":                             {with(dead(100), func(o *failover.Observation) { o.Problem, o.ProblemReason = "none", "PlanNotFound" }), failover.Rest, "PlanNotFound", metav1.ConditionUnknown, 0},
+		"nobody knows":                        {with(dead(100), func(o *failover.Observation) { o.Samples = []failover.Sample{sample(v1alpha1.SignalUnknown, 0)} }), failover.Rest, "Watching", metav1.ConditionUnknown, 0},
+		"cooling down, confirmed":             {orderedAt(dead(100), 50, failed), failover.Confirm, "CoolingDown", metav1.ConditionUnknown, 0},
+		"cooling down, its run did nothing":   {orderedAt(before(dead(200), true), 50, failover.Run{}), failover.Confirm, "CoolingDown", metav1.ConditionUnknown, 0},
+		"cooled down, its run did nothing":    {orderedAt(before(dead(350), true), 50, failover.Run{}), failover.Confirm, "Watching", metav1.ConditionUnknown, 0},
+		"cooling down, its run did something": {orderedAt(before(dead(350), false), 50, failover.Run{}), failover.Confirm, "CoolingDown", metav1.ConditionUnknown, 0},
+		"an outage is ordered for":            {outage(dead(12), 0), failover.Order, "Watching", metav1.ConditionFalse, 0},
 		"an outage behind a barrier": {with(outage(dead(12), 0), func(o *failover.Observation) { o.Barrier = failover.Barrier{Reason: "RunUnderWay"} }),
 			failover.Rest, "RunUnderWay", metav1.ConditionFalse, 0},
 		"an outage behind the breaker": {with(outage(dead(12), 0), func(o *failover.Observation) { o.Breaker.Since = at(1) }), failover.Rest, "BreakerOpen", metav1.ConditionFalse, 17},

@@ -14,6 +14,7 @@ type Check string
 
 // The checks, in the order in which they are listed.
 const (
+	CheckServing         Check = "Serving"
 	CheckGit             Check = "Git"
 	CheckSecrets         Check = "Secrets"
 	CheckSeeds           Check = "Seeds"
@@ -35,7 +36,7 @@ var order = map[Check]int{}
 
 func init() { //nolint:gochecknoinits // a table of the constants above
 	for i, c := range []Check{
-		CheckGit, CheckSecrets, CheckSeeds, CheckDecryption, CheckCharts, CheckSources, CheckRendering, CheckLint,
+		CheckServing, CheckGit, CheckSecrets, CheckSeeds, CheckDecryption, CheckCharts, CheckSources, CheckRendering, CheckLint,
 		CheckClusterManifest, CheckClusterAPI, CheckVersion, CheckLastDrill, CheckRecoveryTime, CheckItself,
 	} {
 		order[c] = i

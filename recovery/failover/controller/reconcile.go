@@ -124,7 +124,7 @@ func (r *Reconciler) act(ctx context.Context, o failover.Observation, plan *v1al
 		}
 		return policy, &news{corev1.EventTypeNormal, "RunWithdrawn", fmt.Sprintf("run %s: %s", o.Run.Name, d.Message)}, nil
 	case failover.End:
-		s.Outage.OverAt = &now
+		s.Outage.OverAt, s.Outage.Untouched = &now, o.Run != nil && o.Run.Untouched
 		return policy, &news{corev1.EventTypeNormal, "OutageOver", d.Message}, nil
 	case failover.Rest:
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"time"
 
@@ -76,13 +77,23 @@ func (h *HTTP) ask(ctx context.Context) (failover.Kind, string) {
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return unanswered(err)
+		return unserved(err)
 	}
 	defer response.Body.Close()
 	if _, err := io.CopyN(io.Discard, response.Body, maxBody); err != nil && !errors.Is(err, io.EOF) {
 		return unanswered(err)
 	}
 	return h.judge(response.StatusCode)
+}
+
+// unserved is why there was no answer. Names are kept elsewhere, and one that was misspelt
+// never was: neither is the cluster's fault.
+func unserved(err error) (failover.Kind, string) {
+	var name *net.DNSError
+	if errors.As(err, &name) && name.IsNotFound {
+		return failover.Unknown, "its name does not exist; check the address in spec.signals"
+	}
+	return unanswered(err)
 }
 
 // judge a status. An address that answers otherwise than it should is as bad as none: what

@@ -4,9 +4,13 @@ import (
 	"context"
 	"encoding/pem"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -94,5 +98,16 @@ func TestHTTP(t *testing.T) {
 				t.Errorf("it says %q", message)
 			}
 		})
+	}
+}
+
+// TestNameThatDoesNotExist says nothing: a misspelt address would be a vote for death for ever.
+func TestNameThatDoesNotExist(t *testing.T) {
+	err := &url.Error{Op: "Get", URL: "https://shop.exmaple.com", Err: &net.DNSError{Err: "no such host", Name: "shop.exmaple.com", IsNotFound: true}}
+	if kind, says := unserved(err); kind != failover.Unknown || !strings.Contains(says, "spec.signals") {
+		t.Errorf("%v: %s", kind, says)
+	}
+	if kind, _ := unserved(&url.Error{Op: "Get", URL: "https://a", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}); kind != failover.Dead {
+		t.Errorf("refused: %v", kind)
 	}
 }
