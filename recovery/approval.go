@@ -142,6 +142,11 @@ func heldBack(o Observation) *Decision {
 	if fenceBegan(o.Run) || o.Run.Spec.OverrideHolds || !Graceful(o.Run) && o.Run.Spec.Proposal == nil {
 		return nil
 	}
+	if o.ServesAnother {
+		d := failed(o, Faultf("Serving", "cluster %s serves in the place of another plan's since a failover, and nobody would serve without it; nothing was deleted. Order a failback of that plan first, or a run that overrides holds",
+			DoomedSide(o.Run).Cluster))
+		return &d
+	}
 	for i := range o.Holds {
 		hold := &o.Holds[i]
 		if hold.DeletionTimestamp != nil || !o.Now.Before(hold.Spec.Until.Time) {

@@ -35,6 +35,9 @@ type Observation struct {
 	// OutageOver is why the outage that the run was ordered for is over; empty when it is not,
 	// and when the run was not ordered for one.
 	OutageOver string
+	// ServesAnother is true when the cluster that a Teardown deletes serves in the place of
+	// another plan's.
+	ServesAnother bool
 	// Stopped is which gate stops automation; empty when none does.
 	Stopped string
 	// Assertions that a deletion must leave true, until something is deleted.

@@ -45,6 +45,8 @@ type Observation struct {
 	// Initialized is true once Cluster API says that the infrastructure was provisioned
 	// and the control plane answered for the first time.
 	Initialized bool
+	// Serves is true of a Cluster that serves since a failover or a failback.
+	Serves bool
 	// Kubeconfig tells whether the Secret with the kubeconfig is there.
 	Kubeconfig bool
 
@@ -72,6 +74,7 @@ func (c *Clusters) Observe(ctx context.Context, namespace, name string) (Observa
 		Stamp:       stamp,
 		Adoptable:   cluster.Annotations[AnnotationAdopt] == "true",
 		Paused:      cluster.Spec.Paused != nil && *cluster.Spec.Paused || hasKey(cluster.Annotations, clusterv1.PausedAnnotation),
+		Serves:      cluster.Annotations[AnnotationServes] == "true",
 		Phase:       cluster.Status.Phase,
 		Conditions:  cluster.Status.Conditions,
 		Initialized: ptr.Deref(cluster.Status.Initialization.InfrastructureProvisioned, false) &&

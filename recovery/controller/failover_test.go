@@ -610,6 +610,37 @@ func TestServingRecordOfSomebodyElse(t *testing.T) {
 	}
 }
 
+// TestTeardownOfWhoServes leaves the cluster alone that serves in the place of another plan's,
+// unless somebody insists; after the failback the primary plan's own may go as before.
+func TestTeardownOfWhoServes(t *testing.T) {
+	w := newWorld(t)
+	w.plan(nil)
+	w.other()
+	w.existing(earlier)
+	w.order("over", v1alpha1.OperationFailover)
+	w.succeeds("over")
+	spare := w.uid("spare")
+	down := func(name, plan, cluster string, change func(*v1alpha1.RecoveryRun)) {
+		run := &v1alpha1.RecoveryRun{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+			Spec:       v1alpha1.RecoveryRunSpec{PlanRef: v1alpha1.PlanReference{Name: plan}, Operation: v1alpha1.OperationTeardown, Cluster: cluster},
+		}
+		if change != nil {
+			change(run)
+		}
+		w.must(w.store.Store.Create(t.Context(), run))
+	}
+	down("down", "other", "spare", nil)
+	w.failsWith("down", "Serving", "cluster spare", "failback")
+	if w.uid("spare") != spare {
+		t.Fatal("it was touched")
+	}
+	w.order("back", v1alpha1.OperationFailback)
+	w.succeeds("back")
+	down("primary", "plan", "dev", nil)
+	w.succeeds("primary")
+}
+
 // TestElsewhere tells timetables what a rebuild would be refused for.
 func TestElsewhere(t *testing.T) {
 	w := newWorld(t)

@@ -60,8 +60,26 @@ func (r *Reconciler) observe(ctx context.Context, key client.ObjectKey) (recover
 			return o, err
 		}
 	}
-	o.Cluster, err = r.cluster(ctx, o.Run, current.Name)
-	return o, err
+	if o.Cluster, err = r.cluster(ctx, o.Run, current.Name); err != nil {
+		return o, err
+	}
+	return o, r.standsIn(ctx, &o, current.Name)
+}
+
+// standsIn tells whether the cluster that a Teardown is about to delete serves for another
+// plan: one that serves, and whose own plan never gave way to another.
+func (r *Reconciler) standsIn(ctx context.Context, o *recovery.Observation, phase v1alpha1.Phase) error {
+	previous := o.Run.Status.Previous
+	if o.Run.Spec.Operation != v1alpha1.OperationTeardown || !o.Cluster.Serves || previous == nil || previous.DeleteRequestedAt != nil ||
+		phase != v1alpha1.PhaseApproval && phase != v1alpha1.PhaseTeardown {
+		return nil
+	}
+	lease, _, err := r.servingLease(ctx, o.Run.Namespace, o.Run.Spec.PlanRef.Name)
+	if err != nil && recovery.AsFault(err) == nil {
+		return err
+	}
+	o.ServesAnother = err == nil && lease == nil
+	return nil
 }
 
 // around reads what the run works with besides the cluster: its plan, and its locks.
