@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -156,9 +157,12 @@ func deletes(phase v1alpha1.Phase) bool {
 // anybody may make many.
 const pageSize = 500
 
-// pages reads a list of the namespace page by page.
+// pages reads a list of the namespace page by page. Each page is read into an empty list:
+// decoded over the last one, an object would keep what it does not name itself, such as that
+// it is being deleted, and would change what was taken of the page before.
 func (r *Reconciler) pages(ctx context.Context, namespace string, list client.ObjectList, each func()) error {
 	for next := ""; ; {
+		reflect.ValueOf(list).Elem().SetZero()
 		if err := r.Reader.List(ctx, list, client.InNamespace(namespace), client.Limit(pageSize), client.Continue(next)); err != nil {
 			return fmt.Errorf("list %T: %w", list, err)
 		}
