@@ -147,11 +147,15 @@ func (p *pass) drilling(run *v1alpha1.RecoveryRun, seen *schedules.Observed) {
 	}
 }
 
-// busy is the run that is furthest: one that started before one that waits.
+// busy is the run that is furthest: one that started before one that waits. The others of
+// the schedule itself are remembered, as long as they did not start.
 func (p *pass) busy(run *v1alpha1.RecoveryRun, seen *schedules.Observed) {
 	b := p.busyOf(run)
 	if seen.Busy == nil || b.Started && !seen.Busy.Started {
-		seen.Busy = b
+		seen.Busy, b = b, seen.Busy
+	}
+	if b != nil && b.Ours && !b.Started && !b.Cancelled {
+		seen.Queued = append(seen.Queued, *b)
 	}
 }
 
