@@ -133,8 +133,11 @@ func TestQueuedBehindARun(t *testing.T) {
 		end  func(*world, *v1alpha1.RecoverySchedule)
 		says string
 	}{
-		"over":      {func(w *world, s *v1alpha1.RecoverySchedule) { w.at("1 8:00", s) }, "its time is over"},
-		"suspended": {func(w *world, s *v1alpha1.RecoverySchedule) { w.edit(s, func() { s.Spec.Suspend = true }); w.at("21:00", s) }, "it is suspended"},
+		"over": {func(w *world, s *v1alpha1.RecoverySchedule) { w.at("1 8:00", s) }, "its time is over"},
+		"suspended": {func(w *world, s *v1alpha1.RecoverySchedule) {
+			w.edit(s, func() { s.Spec.Suspend = true })
+			w.at("21:00", s)
+		}, "it is suspended"},
 		"deleted": {func(w *world, s *v1alpha1.RecoverySchedule) {
 			w.must(w.c.Delete(w.t.Context(), s))
 			_, err := w.r.Reconcile(w.t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(s)})
