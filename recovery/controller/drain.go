@@ -128,10 +128,11 @@ func (r *Reconciler) survey(ctx context.Context, o recovery.Observation) (recove
 		return recovery.Surveyed{Survey: found}, nil
 	}
 	fault := recovery.AsFault(err)
+	key, _ := drainKey(o.Run)
 	switch {
 	case fault != nil && recovery.Current(o.Run).Name == v1alpha1.PhaseCleanup:
 		return recovery.Surveyed{Outcome: v1alpha1.DrainSkipped, Message: "it was not drained: " + fault.Message}, nil
-	case fault != nil || ctx.Err() != nil || r.Clock.Since(recovery.Current(o.Run).StartedAt.Time) < recovery.SilentPatience:
+	case fault != nil || ctx.Err() != nil || r.Clock.Since(r.work.first(key)) < recovery.SilentPatience:
 		return recovery.Surveyed{}, err
 	}
 	return recovery.Surveyed{Outcome: v1alpha1.DrainUnreachable, Message: "it was not drained: " + err.Error()}, nil

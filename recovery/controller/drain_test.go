@@ -106,6 +106,29 @@ func TestClusterThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
+// TestSurveyMissesOneAnswer, after the run waited for long: one request that fails says
+// nothing.
+func TestSurveyMissesOneAnswer(t *testing.T) {
+	w := newWorld(t)
+	w.plan(labelled)
+	w.existing(earlier)
+	w.budget(perHour(0))
+	w.drains.surveyErr = errors.New("connection refused")
+	w.order("run", v1alpha1.OperationTeardown)
+	w.until("run", "a slot", func(run *v1alpha1.RecoveryRun) bool {
+		return run.Status.Budget != nil && run.Status.Budget.Since != nil
+	})
+	w.clock.Step(10 * time.Minute)
+	w.must(w.store.Store.Delete(t.Context(), w.budgeted()))
+	w.until("run", "another try", func(run *v1alpha1.RecoveryRun) bool {
+		return run.Status.Waiting != nil && strings.Contains(run.Status.Waiting.For, "connection refused")
+	})
+	w.drains.surveyErr = nil
+	if run := w.finish("run"); run.Status.Failure != nil || run.Status.Previous.Drain.Outcome != v1alpha1.DrainComplete && run.Status.Previous.Drain.Outcome != v1alpha1.DrainNothing {
+		t.Errorf("%+v, failure %+v", run.Status.Previous.Drain, run.Status.Failure)
+	}
+}
+
 func TestDrainOutOfTime(t *testing.T) {
 	w := newWorld(t)
 	w.plan(nil)

@@ -206,6 +206,16 @@ func (w *workers) first(key workKey) time.Time {
 	return w.clock.Now()
 }
 
+// since is when it was first asked about a key that is no work, until it is used.
+func (w *workers) since(key workKey) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.jobs[key] == nil {
+		w.jobs[key] = &job{first: w.clock.Now()}
+	}
+	return w.jobs[key].first
+}
+
 // used forgets ended work whose outcome was recorded, so that it can be begun anew.
 func (w *workers) used(key workKey) {
 	w.mu.Lock()
