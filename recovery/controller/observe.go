@@ -127,17 +127,29 @@ func (r *Reconciler) consent(ctx context.Context, o *recovery.Observation, phase
 	if err := r.wanted(ctx, o, phase); err != nil {
 		return err
 	}
+	if err := r.holds(ctx, o); err != nil {
+		return err
+	}
+	if a := o.Run.Status.Approval; !asks && (a == nil || a.ApprovedAt == nil) {
+		return nil
+	}
+	return r.approvals(ctx, o)
+}
+
+// holds of the plan whose cluster goes.
+func (r *Reconciler) holds(ctx context.Context, o *recovery.Observation) error {
 	holds := &v1alpha1.HoldList{}
-	err := r.pages(ctx, o.Run.Namespace, holds, func() {
+	return r.pages(ctx, o.Run.Namespace, holds, func() {
 		for _, hold := range holds.Items {
 			if hold.Spec.PlanRef.Name == recovery.DoomedSide(o.Run).Plan {
 				o.Holds = append(o.Holds, hold)
 			}
 		}
 	})
-	if err != nil || !asks {
-		return err
-	}
+}
+
+// approvals of the run.
+func (r *Reconciler) approvals(ctx context.Context, o *recovery.Observation) error {
 	approvals := &v1alpha1.RunApprovalList{}
 	return r.pages(ctx, o.Run.Namespace, approvals, func() {
 		for _, approval := range approvals.Items {
