@@ -475,6 +475,9 @@ func TestConnectRefuses(t *testing.T) {
 			c.CertificateAuthorityData = nil
 			c.InsecureSkipTLSVerify = true
 		},
+		"password in the address": func(_ *corev1.Secret, c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) {
+			c.Server = "https://ada:secret@192.0.2.1:6443"
+		},
 		"proxy":       func(_ *corev1.Secret, c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) { c.ProxyURL = "http://p" },
 		"plain http":  func(_ *corev1.Secret, c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) { c.Server = "http://x" },
 		"impersonate": func(_ *corev1.Secret, _ *clientcmdapi.Cluster, u *clientcmdapi.AuthInfo) { u.Impersonate = "root" },

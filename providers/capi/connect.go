@@ -128,6 +128,7 @@ func refuse(cluster *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo) error {
 		{cluster.ProxyURL != "", "goes through a proxy"},
 		{user.Impersonate != "" || user.ImpersonateUID != "" || len(user.ImpersonateGroups) > 0 || len(user.ImpersonateUserExtra) > 0, "impersonates somebody"},
 		{!strings.HasPrefix(cluster.Server, "https://"), "has a server that is not https"},
+		{strings.Contains(cluster.Server, "@"), "has credentials in the address of its server, which messages name"},
 	} {
 		if check.violated {
 			return errors.New("the kubeconfig " + check.what)
