@@ -155,7 +155,7 @@ func (r *Reconciler) delete(ctx context.Context, o recovery.Observation, step re
 			}
 		})
 	case recovery.Discard:
-		return r.Clusters.Discard(ctx, inc)
+		return r.Clusters.Discard(ctx, inc, stampOf(o))
 	default:
 		return r.Clusters.Delete(ctx, inc, stampOf(o))
 	}
