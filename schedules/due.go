@@ -85,39 +85,18 @@ func (t *Timetable) NextAny(name v1alpha1.Direction, after time.Time, p Pace) (D
 		return Due{}, false
 	}
 	offset := t.offset(d, p)
-	tick, ok := d.next(t.zone, after.Add(-offset))
-	if down, found := t.nextDown(d, after, p); found {
-		if early, is := d.next(t.zone, down.Start); is && (!ok || early.At.Before(tick.At)) {
-			tick, ok = early, true
+	after = after.Add(-offset)
+	tick, ok := d.cron.Next(t.zone, after)
+	for _, one := range d.once {
+		if one.At.After(after) && (!ok || one.At.Before(tick.At)) {
+			tick, ok = one, true
+			break
 		}
 	}
 	if !ok {
 		return Due{}, false
 	}
-	return t.due(d, tick, p), true
-}
-
-// behindDown is how long after a teardown a rebuild starts that should have begun before it.
-const behindDown = time.Minute
-
-// nextDown is the first teardown that keeps back, until after the instant, a rebuild that has
-// to be ready by a time.
-func (t *Timetable) nextDown(d *direction, after time.Time, p Pace) (Due, bool) {
-	if !d.readyBy {
-		return Due{}, false
-	}
-	return t.NextOf(v1alpha1.DirectionTeardown, after.Add(-behindDown), p)
-}
-
-// next time of a direction after an instant.
-func (d *direction) next(zone *time.Location, after time.Time) (cron.Tick, bool) {
-	tick, ok := d.cron.Next(zone, after)
-	for _, one := range d.once {
-		if one.At.After(after) && (!ok || one.At.Before(tick.At)) {
-			return one, true
-		}
-	}
-	return tick, ok
+	return t.due(d, tick, offset), true
 }
 
 // LastOf is the latest time of a direction that starts after one instant and not after the
@@ -143,51 +122,28 @@ func (t *Timetable) lastAny(name v1alpha1.Direction, after, until time.Time, p P
 		return Due{}, false
 	}
 	offset := t.offset(d, p)
-	limit, from := until.Add(-offset), after.Add(-offset)
-	if down, found := t.nextDown(d, until, p); found {
-		from = after.Add(-behindDown)
-		if down.Start.Before(limit) {
-			limit = down.Start
-		}
-	}
-	tick, ok := d.last(t.zone, from, limit)
-	if !ok {
-		return Due{}, false
-	}
-	due := t.due(d, tick, p)
-	return due, due.Start.After(after)
-}
-
-// last time of a direction after one instant and not after the other.
-func (d *direction) last(zone *time.Location, after, until time.Time) (cron.Tick, bool) {
-	tick, ok := d.cron.Last(zone, after, until)
+	after, until = after.Add(-offset), until.Add(-offset)
+	tick, ok := d.cron.Last(t.zone, after, until)
 	for _, one := range slices.Backward(d.once) {
 		if one.At.After(after) && !one.At.After(until) {
 			if !ok || one.At.After(tick.At) {
-				return one, true
+				tick, ok = one, true
 			}
 			break
 		}
 	}
-	return tick, ok
+	if !ok {
+		return Due{}, false
+	}
+	return t.due(d, tick, offset), true
 }
 
-func (t *Timetable) due(d *direction, tick cron.Tick, p Pace) Due {
-	offset := t.offset(d, p)
+func (t *Timetable) due(d *direction, tick cron.Tick, offset time.Duration) Due {
 	due := Due{Once: slices.Contains(d.once, tick), Operation: d.name, Nominal: tick.Nominal, Tick: tick.At, Start: tick.At.Add(offset), Shift: tick.Shift}
 	if d.readyBy {
 		due.ReadyBy = tick.At
-		// A cluster that is down for less time than it needs comes back late. To begin before
-		// it goes would be in vain, and nothing would bring it back.
-		down, ok := t.LastOf(v1alpha1.DirectionTeardown, due.Start.Add(-behindDown), tick.At.Add(-1), p)
-		if ok && !down.Start.Add(behindDown).Before(due.Start) {
-			due.Start = down.Start.Add(behindDown)
-		}
 	}
 	t.skip(&due, offset)
-	if d.readyBy && t.directions[v1alpha1.DirectionTeardown] != nil && due.Skipped != "" {
-		due.from, due.until = due.Start, due.Start // the others of a holiday begin elsewhere
-	}
 	return due
 }
 

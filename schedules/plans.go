@@ -50,8 +50,7 @@ func Selector(spec *v1alpha1.RecoveryScheduleSpec) (func(*v1alpha1.RecoveryPlan)
 }
 
 // History of a plan's recovery times, the latest first: of the rebuilds and drills that
-// succeeded. What they waited for people and for other runs does not count: a rebuild that a
-// schedule orders has nothing to wait for.
+// succeeded.
 func History(runs []v1alpha1.RecoveryRun, plan string) []time.Duration {
 	type recovered struct {
 		at    time.Time
@@ -61,11 +60,11 @@ func History(runs []v1alpha1.RecoveryRun, plan string) []time.Duration {
 	for i := range runs {
 		run := &runs[i]
 		s := run.Status
-		if run.Spec.PlanRef.Name != plan || run.Spec.Operation != v1alpha1.OperationRebuild && run.Spec.Operation != v1alpha1.OperationDrill || run.Spec.RetryOf != "" ||
+		if run.Spec.PlanRef.Name != plan || run.Spec.Operation == v1alpha1.OperationTeardown || run.Spec.RetryOf != "" ||
 			s.FinishedAt == nil || s.Failure != nil || s.StartedAt == nil || s.RecoveredAt == nil {
 			continue
 		}
-		all = append(all, recovered{s.RecoveredAt.Time, max(s.RecoveredAt.Sub(s.StartedAt.Time)-stood(run), 0)})
+		all = append(all, recovered{s.RecoveredAt.Time, s.RecoveredAt.Sub(s.StartedAt.Time)})
 	}
 	slices.SortFunc(all, func(a, b recovered) int { return b.at.Compare(a.at) })
 	history := make([]time.Duration, 0, len(all))
@@ -73,20 +72,6 @@ func History(runs []v1alpha1.RecoveryRun, plan string) []time.Duration {
 		history = append(history, r.takes)
 	}
 	return history
-}
-
-// stood is how long a run waited for people, or for a slot of a budget.
-func stood(run *v1alpha1.RecoveryRun) time.Duration {
-	var sum time.Duration
-	for _, p := range run.Status.Phases {
-		switch {
-		case p.Name == v1alpha1.PhaseApproval && p.FinishedAt != nil:
-			sum += p.FinishedAt.Sub(p.StartedAt.Time)
-		case p.Suspended != nil:
-			sum += p.Suspended.Duration
-		}
-	}
-	return sum
 }
 
 // PaceOf a plan under a schedule, and where the expected time is from.

@@ -155,9 +155,6 @@ func (t *Timetable) addRebuild(spec *v1alpha1.RebuildTimes) error {
 	if err != nil {
 		return fmt.Errorf("spec.rebuild.%s: %w", field, err)
 	}
-	if down := t.directions[v1alpha1.DirectionTeardown]; down != nil && down.cron.Same(expression) {
-		return fmt.Errorf("spec: teardown and rebuild are at the same minutes, %q and %q", down.cron, expression)
-	}
 	d := &direction{name: v1alpha1.DirectionRebuild, cron: expression, readyBy: readyBy}
 	if d.deadline, err = deadline(spec.Missed, 0); err != nil {
 		return fmt.Errorf("spec.rebuild.missed.deadline: %w", err)

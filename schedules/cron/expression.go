@@ -39,12 +39,6 @@ type Tick struct {
 // String is the expression as it was written, with single spaces.
 func (e Expression) String() string { return e.text }
 
-// Same is true of expressions that name the same times, however they are written.
-func (e Expression) Same(o Expression) bool {
-	e.text = o.text
-	return e == o
-}
-
 // Next is the earliest tick after an instant. There is none for the zero expression, and
 // none beyond the year 2500.
 func (e Expression) Next(zone *time.Location, after time.Time) (Tick, bool) {

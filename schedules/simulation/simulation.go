@@ -207,12 +207,6 @@ func (s Schedule) at(table *schedules.Timetable, seen *schedules.Observed) []Tra
 		}
 		seen.Record(d.Due.Operation, d.Ordered("", seen.Now).Record())
 		list = append(list, s.transition(d.Due, seen.Now, ""))
-		if s.Spec.Mode == v1alpha1.ModeLevel { // which tries again as long as it is not so
-			seen.State = schedules.Up
-			if d.Due.Operation == v1alpha1.DirectionTeardown {
-				seen.State = schedules.Down
-			}
-		}
 	}
 	return list
 }

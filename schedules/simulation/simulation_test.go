@@ -184,21 +184,3 @@ func TestRunRefuses(t *testing.T) {
 		}
 	}
 }
-
-// TestLevelOrdersOnce: what is tried again by a controller, as long as it is not so, is so
-// after the first time.
-func TestLevelOrdersOnce(t *testing.T) {
-	spec := &v1alpha1.RecoveryScheduleSpec{
-		PlanRef: &v1alpha1.PlanReference{Name: "a"}, Mode: v1alpha1.ModeLevel,
-		Teardown: &v1alpha1.TeardownTimes{Cron: "0 20 * * *"}, Rebuild: &v1alpha1.RebuildTimes{Cron: "0 8 * * *"},
-	}
-	table, err := schedules.Compile(spec, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	from := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	r, err := Run([]Schedule{{Name: "s", Spec: spec, Timetable: table, Plans: []Plan{{Name: "a"}}}}, Options{Span: Span{from, from.AddDate(0, 0, 2)}})
-	if err != nil || len(r.Transitions) != 4 {
-		t.Errorf("%d transitions, want 4: %v, %v", len(r.Transitions), r.Transitions, err)
-	}
-}
