@@ -118,9 +118,6 @@ const (
 	busyPause = 30 * time.Minute
 	// lookBack is how far a timetable of mode Level looks for the time that holds.
 	lookBack = 366 * 24 * time.Hour
-	// wrongClock is how far ahead nothing is dealt with: rebuilds start a day or two before
-	// their cluster has to be ready, at most.
-	wrongClock = 7 * 24 * time.Hour
 )
 
 // Decide what to do about a plan. Of all times that are due only the latest counts.
@@ -191,7 +188,7 @@ func (t *Timetable) holding(o Observed) (Due, bool) {
 func (t *Timetable) overtaken(o Observed, due Due) bool {
 	other := t.directions[opposite(due.Operation)]
 	last := o.handled(opposite(due.Operation))
-	return other != nil && last != nil && last.At.After(o.Since) && !last.At.After(o.Now.Add(wrongClock)) && !due.Start.After(last.At.Add(t.offset(other, o.Pace)))
+	return other != nil && last != nil && last.At.After(o.Since) && !due.Start.After(last.At.Add(t.offset(other, o.Pace)))
 }
 
 // Holding is the direction of the last time that counts: whether the timetable wants the
@@ -338,12 +335,10 @@ func (o Observed) handled(name v1alpha1.Direction) *v1alpha1.HandledTime {
 }
 
 // newer than what was dealt with. Local times decide, so that an hour that repeats, or a
-// clock that was set back, brings nothing back. But what lies further ahead than any time can
-// be dealt with was recorded under a clock that was wrong: the name of a run still makes sure
-// that no time makes two. What was dealt with before the timetable
+// clock that was set back, brings nothing back. What was dealt with before the timetable
 // came to be as it is was in other terms, perhaps in another zone.
 func (o Observed) newer(due Due, last *v1alpha1.HandledTime) bool {
-	if last == nil || !last.At.After(o.Since) || last.At.After(o.Now.Add(wrongClock)) {
+	if last == nil || !last.At.After(o.Since) {
 		return true
 	}
 	nominal, err := cron.ParseNominal(last.Nominal)

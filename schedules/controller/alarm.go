@@ -22,7 +22,6 @@ type alarm struct {
 	mu     sync.Mutex
 	times  times
 	byKey  map[client.ObjectKey]*entry
-	looked time.Time
 	sooner chan struct{} // has room for one
 }
 
@@ -38,7 +37,6 @@ func newAlarm(c clock.Clock, call func(client.ObjectKey)) *alarm {
 
 // set the instant at which a schedule is called up; zero for never.
 func (a *alarm) set(key client.ObjectKey, at time.Time) {
-	at = at.Round(0) // by the wall clock alone
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	e := a.byKey[key]
@@ -84,17 +82,13 @@ func (a *alarm) Start(ctx context.Context) error {
 	}
 }
 
-// due takes out who is to be called now, and says how long to sleep. When the clock went
-// back by more than a nap, everybody is called: what they asked for is by a clock that was
-// wrong, and may be far ahead.
+// due takes out who is to be called now, and says how long to sleep.
 func (a *alarm) due() ([]client.ObjectKey, time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now := a.clock.Now().Round(0)
-	back := now.Before(a.looked.Add(-maxNap))
-	a.looked = now
+	now := a.clock.Now()
 	var keys []client.ObjectKey
-	for len(a.times) > 0 && (back || !a.times[0].at.After(now)) {
+	for len(a.times) > 0 && !a.times[0].at.After(now) {
 		e, _ := heap.Pop(&a.times).(*entry)
 		delete(a.byKey, e.key)
 		keys = append(keys, e.key)

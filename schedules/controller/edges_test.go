@@ -300,15 +300,3 @@ func TestScheduledDrill(t *testing.T) {
 		}
 	}
 }
-
-// TestSinceOfAWrongClock: a timetable that was edited under a clock that was a year ahead
-// counts again once the clock is right.
-func TestSinceOfAWrongClock(t *testing.T) {
-	w := newWorld(t)
-	s := w.office(nil)
-	w.edit(s, func() { s.Spec.Teardown.Cron = "0 19 * * *" })
-	w.at("365 12:00", s)
-	w.at("12:01", s)
-	w.at("19:00", s)
-	w.outcome(s, teardown, "19:00", v1alpha1.OutcomeOrdered)
-}

@@ -194,7 +194,7 @@ func (p *pass) begin(plans []*v1alpha1.RecoveryPlan) {
 	case first:
 		created := metav1.NewMicroTime(p.schedule.CreationTimestamp.UTC())
 		status.Timetable, status.Since = digest, &created
-	case status.Timetable != digest || status.Suspended && !p.schedule.Spec.Suspend || ahead(status.Since, p.now):
+	case status.Timetable != digest || status.Suspended && !p.schedule.Spec.Suspend:
 		status.Timetable, status.Since = digest, &now
 	}
 	status.Suspended = p.schedule.Spec.Suspend
@@ -211,9 +211,6 @@ func (p *pass) begin(plans []*v1alpha1.RecoveryPlan) {
 				known.Since = metav1.NewMicroTime(plan.CreationTimestamp.UTC())
 			}
 		}
-		if ahead(&known.Since, p.now) {
-			known.Since = now
-		}
 		status.Plans = append(status.Plans, known)
 		delete(old, plan.Name)
 	}
@@ -221,10 +218,4 @@ func (p *pass) begin(plans []*v1alpha1.RecoveryPlan) {
 		unobservePlan(p.schedule, name)
 	}
 	status.PlanCount = int32(min(len(plans), schedules.MaxPlans)) //nolint:gosec // bounded
-}
-
-// ahead is true of a time that a clock recorded which was wrong: a timetable that counts from
-// then on would do nothing till then. Clocks that differ a little are no matter.
-func ahead(since *metav1.MicroTime, now time.Time) bool {
-	return since != nil && since.After(now.Add(time.Hour))
 }
