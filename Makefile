@@ -54,7 +54,7 @@ chaos-bugs: assets ## Seed deliberate bugs and show that the fault harness catch
 
 race: ## Run the concurrent packages under the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./manifests/apply/... ./manifests/cluster/... ./manifests/health/... ./manifests/order/... \
-		./manifests/source/... ./manifests/verify/... ./recovery/... ./providers/capi/...
+		./manifests/source/... ./manifests/verify/... ./recovery/... ./providers/capi/... ./schedules ./schedules/controller
 
 bench: build assets ## Print apply, overhead and memory figures, one "name value unit" a line
 	@$(GO) -C bench run .

@@ -125,7 +125,7 @@ func TestAccountsMayHandleEveryKindOfAPlan(t *testing.T) {
 	}
 	gone := capi.Incarnation{Namespace: "default", Name: half.Name}
 	eventually(t, "what was created to be discarded", func(ctx context.Context) (bool, error) {
-		err := clusters.Discard(ctx, gone)
+		err := clusters.Discard(ctx, gone, stamp)
 		if apierrors.IsConflict(err) {
 			return false, nil // Cluster API wrote to it meanwhile
 		}

@@ -134,9 +134,9 @@ func heldBack(o Observation) *Decision {
 	if cleaning(o.Run) {
 		return nil
 	}
-	for _, rule := range []func(Observation) *Decision{calledOff, stopped, asserted} {
+	for _, rule := range []func(Observation) *Decision{calledOff, stopped, asserted, withdrawn} {
 		if d := rule(o); d != nil && !Leaves(o.Run) { // a fence that began is ended
-			return d
+			return sayDrained(o, d)
 		}
 	}
 	if fenceBegan(o.Run) || o.Run.Spec.OverrideHolds || !Graceful(o.Run) && o.Run.Spec.Proposal == nil {
@@ -154,9 +154,44 @@ func heldBack(o Observation) *Decision {
 		}
 		d := failed(o, Faultf("Held", "Hold %s/%s keeps cluster %s until %s: %s; nothing was deleted. Wait, delete the hold, or order a run that overrides holds",
 			hold.Namespace, hold.Name, DoomedSide(o.Run).Cluster, hold.Spec.Until.UTC().Format(time.RFC3339), clip(hold.Spec.Reason, maxWaiting)))
-		return &d
+		return sayDrained(o, &d)
 	}
 	return nil
+}
+
+// withdrawn fails a run whose approval does not count any more: it was deleted, or expired
+// while the run waited. Once the run touches its cluster, time alone does not stop it.
+func withdrawn(o Observation) *Decision {
+	asked, now := o.Run.Status.Approval, o.Now
+	if asked == nil || asked.ApprovedAt == nil {
+		return nil
+	}
+	if p := o.Run.Status.Previous; p != nil && p.Drain != nil {
+		now = p.Drain.StartedAt.Time
+	}
+	why := "it was deleted"
+	for i := range o.Approvals {
+		a := &o.Approvals[i]
+		no := whyNot(o.Run, a, now)
+		if no == "" {
+			return nil
+		}
+		if a.Name == asked.Name {
+			why = no
+		}
+	}
+	d := failed(o, Faultf("ApprovalWithdrawn", "approval %s by %s does not count any more: %s; nothing was deleted. Order another run, and have it approved",
+		asked.Name, asked.ApprovedBy, why))
+	return &d
+}
+
+// sayDrained does not let a run say that nothing was deleted when its drain had begun.
+func sayDrained(o Observation, d *Decision) *Decision {
+	if p := o.Run.Status.Previous; d.Failure != nil && p != nil && p.Drain != nil && interrupted(o.Run) {
+		d.Failure.Message = strings.Replace(d.Failure.Message, "nothing was deleted",
+			fmt.Sprintf("Cluster %s was not deleted, but its drain had begun, and what that gave back is gone", p.Name), 1)
+	}
+	return d
 }
 
 // maxOverridden is how many holds a run's record names.

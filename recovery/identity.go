@@ -33,6 +33,27 @@ func keepFirst(o Observation) *Decision {
 	return &Decision{Action: KeepIdentity}
 }
 
+// HoldsIdentity finds the run of the same plan that kept the identity of the last cluster and
+// failed before it gave it to a new one; nil when there is none, or a cluster was made since.
+func HoldsIdentity(run *v1alpha1.RecoveryRun, others []v1alpha1.RecoveryRun) *v1alpha1.RecoveryRun {
+	var last *v1alpha1.RecoveryRun
+	for i := range others {
+		o := &others[i]
+		s := o.Status
+		made := s.Target != nil && s.Target.UID != "" && o.Spec.Operation != v1alpha1.OperationDrill
+		if o.UID == run.UID || s.FinishedAt == nil || s.Pinned == nil || s.Pinned.PlanUID != run.Status.Pinned.PlanUID || !made && s.Identity == nil {
+			continue
+		}
+		if last == nil || s.FinishedAt.After(last.Status.FinishedAt.Time) {
+			last = o
+		}
+	}
+	if last == nil || last.Status.Identity == nil || last.Status.Target != nil && last.Status.Target.UID != "" {
+		return nil
+	}
+	return last
+}
+
 // RecordIdentity says where the identity is kept.
 func RecordIdentity(run *v1alpha1.RecoveryRun, kept v1alpha1.KeptIdentity, now time.Time) {
 	slices.Sort(kept.Parts)

@@ -42,11 +42,17 @@ const previewHolds = 15 * time.Minute
 // when it is old; nil when there is nothing to repeat. A drain changes what would be seen,
 // so it is not looked at after.
 func lookAgainFirst(o Observation) *Decision {
-	if fenceBegan(o.Run) || !StillWhole(o.Run) || !Graceful(o.Run) || !o.Cluster.DeletingSince.IsZero() || o.Now.Before(lookedAt(o.Run).Add(previewHolds)) {
+	if fenceBegan(o.Run) || !StillWhole(o.Run) || !Graceful(o.Run) || !o.Cluster.DeletingSince.IsZero() || fresh(lookedAt(o.Run), o.Now) {
 		return nil
 	}
 	d := during(o, o.Preview, PreviewLoss, RecordPreview, fmt.Sprintf("what would be lost with Cluster %s to be listed again: the list of the preflight is old", o.Run.Status.Previous.Name))
 	return &d
+}
+
+// fresh tells whether a preview counts. One of the future was made under another clock, and
+// nobody knows how old it is.
+func fresh(looked, now time.Time) bool {
+	return now.Before(looked.Add(previewHolds)) && !looked.After(now.Add(time.Minute))
 }
 
 // StillWhole tells whether the run is yet to touch a cluster that it did not make.

@@ -28,7 +28,7 @@ type Observation struct {
 	Serving *Serving
 	// Old side of a failover, while its switch is not committed.
 	Old Cluster
-	// Approvals for the run, while it waits for one.
+	// Approvals for the run, while it waits for one, and until what they are about begins.
 	Approvals []v1alpha1.RunApproval
 	// Holds of the plan, until something is deleted.
 	Holds []v1alpha1.Hold

@@ -138,6 +138,7 @@ func TestOldPreviews(t *testing.T) {
 		"old":                  {in(teardown, v1alpha1.PhaseTeardown, old), PreviewLoss},
 		"old, rebuild":         {in(rebuild, v1alpha1.PhaseTeardown, old), PreviewLoss},
 		"before the drain":     {in(teardown, v1alpha1.PhaseTeardown, old, pinnedSystem), PreviewLoss},
+		"a clock set back":     {in(teardown, v1alpha1.PhaseTeardown, func(o *Observation) { o.Now = t0.Add(-time.Hour) }), PreviewLoss},
 		"after the turn":       {in(teardown, v1alpha1.PhaseTeardown, old, under(named("free", time.Hour, Budget{}))), TakeSlot},
 		"under way":            {in(teardown, v1alpha1.PhaseTeardown, old, preview(Work{State: WorkRunning})), Wait},
 		"found nothing":        {in(teardown, v1alpha1.PhaseTeardown, old, preview(Work{State: WorkReady})), RecordPreview},

@@ -53,7 +53,11 @@ func RecordSuspend(run *v1alpha1.RecoveryRun, now time.Time) {
 func RecordResume(run *v1alpha1.RecoveryRun, now time.Time) {
 	s := &run.Status
 	if s.SuspendedAt != nil {
-		stand(run, max(now.Sub(s.SuspendedAt.Time), 0)) // a clock may be set back
+		stood := max(now.Sub(s.SuspendedAt.Time), 0) // a clock may be set back
+		stand(run, stood)
+		if inc := Doomed(run); inc != nil && inc.Drain != nil && inc.Drain.FinishedAt == nil {
+			inc.Drain.StartedAt = *micro(inc.Drain.StartedAt.Add(stood)) // its limit stood still, too
+		}
 	}
 	s.SuspendedAt, s.Waiting = nil, nil
 }

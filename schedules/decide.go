@@ -38,6 +38,8 @@ type Observed struct {
 	State     State
 	// Busy is an unfinished rebuild or teardown of the plan.
 	Busy *Busy
+	// Queued are other runs that the schedule ordered and that did not start.
+	Queued []Busy
 	// Finished is when the last rebuild or teardown of the plan ended.
 	Finished time.Time
 	// DownSince is when the last teardown of the plan ended, zero when it was rebuilt since.
@@ -102,6 +104,8 @@ type Decision struct {
 	Due Due
 	// Attempt of the time, from 1.
 	Attempt int32
+	// Run to withdraw.
+	Run string
 	// Dealt are times that are dealt with, by direction.
 	Dealt map[v1alpha1.Direction]Dealt
 	// Postponed is what waits; nil when nothing does.
@@ -212,6 +216,7 @@ func (t *Timetable) act(o Observed, due Due, d *Decision) {
 	last := o.handled(due.Operation)
 	again := last != nil && last.Nominal == due.Nominal.String()
 	switch {
+	case d.outdated(o, due):
 	case o.Busy != nil && (t.ordered(o, due) || !t.late(o, due)):
 		t.behind(o, due, d)
 	case t.satisfied(due, o.State):
@@ -253,12 +258,28 @@ func (t *Timetable) behind(o Observed, due Due, d *Decision) {
 			d.Dealt[due.Operation] = h
 		}
 	case busy.Ours && !busy.Started && !busy.Cancelled:
-		d.Action, d.Due = Withdraw, due
-		d.Message = fmt.Sprintf("its time is over: the %s of %s is due", due.Operation, due.Nominal)
+		d.withdraw(busy.Run, due)
 	case t.mode == v1alpha1.ModeLevel && o.handled(due.Operation) != nil && o.handled(due.Operation).Nominal == due.Nominal.String():
 	default:
 		d.postpone(due, o.Now.Add(busyPause), "run "+busy.Run+" is under way", o)
 	}
+}
+
+func (d *Decision) withdraw(run string, due Due) {
+	d.Action, d.Due, d.Run = Withdraw, due, run
+	d.Message = fmt.Sprintf("its time is over: the %s of %s is due", due.Operation, due.Nominal)
+}
+
+// outdated is true when a run waits, perhaps behind another one that is under way, whose
+// time is over. It would start when nobody thinks of it any more.
+func (d *Decision) outdated(o Observed, due Due) bool {
+	for _, q := range o.Queued {
+		if q.Operation != due.Operation || q.Nominal != due.Nominal.String() {
+			d.withdraw(q.Run, due)
+			return true
+		}
+	}
+	return false
 }
 
 // satisfied is true when there is nothing to do: the cluster is as it should be.

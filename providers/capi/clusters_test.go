@@ -430,11 +430,43 @@ func TestWhatSomethingElseOwnsStays(t *testing.T) {
 	if err := w.Obstacles(t.Context(), m); !errors.As(err, &foreign) {
 		t.Errorf("obstacles: %v", err)
 	}
-	if err := w.Discard(t.Context(), inc); err != nil {
+	if err := w.Discard(t.Context(), inc, stamp); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Store.Get(t.Context(), client.ObjectKeyFromObject(secret), secret); err != nil {
 		t.Errorf("it was discarded: %v", err)
+	}
+}
+
+// TestDiscardOfADeposedProcess leaves alone what the process that took over has made since.
+func TestDiscardOfADeposedProcess(t *testing.T) {
+	w := newWorld(t, interceptor.Funcs{})
+	m, err := capi.Parse(fake.Sources("dev"), "dev", "fleet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer, stop := stamp, errors.New("not yet the Cluster")
+	newer.Epoch++
+	calls := 0
+	_, err = w.CreateWhile(t.Context(), m, newer, func(context.Context) error {
+		if calls++; calls > 1 {
+			return stop
+		}
+		return nil
+	})
+	if !errors.Is(err, stop) {
+		t.Fatal(err)
+	}
+	inc := capi.Incarnation{Namespace: "fleet", Name: "dev"}
+	var deposed *capi.DeposedError
+	if err := w.Discard(t.Context(), inc, stamp); !errors.As(err, &deposed) {
+		t.Errorf("got %v", err)
+	}
+	if items, err := w.Contents(t.Context(), inc); err != nil || len(items) != 1 {
+		t.Errorf("left %v, %v", items, err)
+	}
+	if err := w.Discard(t.Context(), inc, newer); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -474,6 +506,9 @@ func TestConnectRefuses(t *testing.T) {
 		"insecure": func(_ *corev1.Secret, c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) {
 			c.CertificateAuthorityData = nil
 			c.InsecureSkipTLSVerify = true
+		},
+		"password in the address": func(_ *corev1.Secret, c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) {
+			c.Server = "https://ada:secret@192.0.2.1:6443"
 		},
 		"proxy":       func(_ *corev1.Secret, c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) { c.ProxyURL = "http://p" },
 		"plain http":  func(_ *corev1.Secret, c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) { c.Server = "http://x" },

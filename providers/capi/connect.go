@@ -128,6 +128,7 @@ func refuse(cluster *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo) error {
 		{cluster.ProxyURL != "", "goes through a proxy"},
 		{user.Impersonate != "" || user.ImpersonateUID != "" || len(user.ImpersonateGroups) > 0 || len(user.ImpersonateUserExtra) > 0, "impersonates somebody"},
 		{!strings.HasPrefix(cluster.Server, "https://"), "has a server that is not https"},
+		{strings.Contains(cluster.Server, "@"), "has credentials in the address of its server, which messages name"},
 	} {
 		if check.violated {
 			return errors.New("the kubeconfig " + check.what)
@@ -150,7 +151,7 @@ type Health struct {
 
 // Probe asks a workload cluster itself: /readyz, the kube-system namespace and, until
 // minNodes are found Ready, its nodes. An API server that does not answer well is a
-// NotReadyError; too few nodes are not an error here.
+// NotReadyError, with ReasonDenied when it refuses the credentials; too few nodes are not an error here.
 func (c *Clusters) Probe(ctx context.Context, config *rest.Config, minNodes int) (Health, error) {
 	bounded := rest.CopyConfig(config)
 	bounded.Timeout = probeTimeout
@@ -173,7 +174,14 @@ func (c *Clusters) Probe(ctx context.Context, config *rest.Config, minNodes int)
 	return health, nil
 }
 
+// ReasonDenied of a NotReadyError: an API server answered under the cluster's own authority,
+// and does not accept the credentials. It is alive, whatever else is wrong with it.
+const ReasonDenied = "Denied"
+
 func unready(config *rest.Config, what string, err error) error {
+	if apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err) {
+		return &NotReadyError{Reason: ReasonDenied, Message: fmt.Sprintf("%s answers, and denies %s to the credentials of its kubeconfig: %s", config.Host, what, oneLine(err.Error()))}
+	}
 	return &NotReadyError{Reason: "NoAnswer", Message: fmt.Sprintf("%s does not answer for %s: %s", config.Host, what, oneLine(err.Error()))}
 }
 

@@ -138,8 +138,9 @@ func ifGone(err error, inc Incarnation, verb string) error {
 // Discard deletes what Create made of a cluster whose Cluster was never created or is
 // gone, and which therefore nobody else will delete: objects with our stamp, without
 // owner. No provider acts on an object before a Cluster owns it, so nothing real
-// hangs on them. It refuses while a Cluster of the name exists.
-func (c *Clusters) Discard(ctx context.Context, inc Incarnation) error {
+// hangs on them. It refuses while a Cluster of the name exists. What a newer process of the
+// run made since is not its own to delete: that is a DeposedError.
+func (c *Clusters) Discard(ctx context.Context, inc Incarnation, stamp Stamp) error {
 	if c.Destroyer == nil {
 		return errHarmless(inc)
 	}
@@ -157,6 +158,9 @@ func (c *Clusters) Discard(ctx context.Context, inc Incarnation) error {
 	for _, item := range items {
 		if !item.Abandoned() {
 			continue
+		}
+		if item.stamp.Run == stamp.Run && item.stamp.Epoch > stamp.Epoch {
+			return &DeposedError{Object: item.Kind + " " + inc.Namespace + "/" + item.Name, Mine: stamp.Epoch, Found: item.stamp.Epoch}
 		}
 		about := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: inc.Namespace, Name: item.Name}}
 		about.SetGroupVersionKind(item.gvk)

@@ -88,30 +88,36 @@ func (r *Reconciler) notAnother(ctx context.Context, run *v1alpha1.RecoveryRun, 
 	if p := run.Status.Previous; p != nil && p.KubeSystemUID == system {
 		return taken("the cluster that it replaces")
 	}
-	runs := &v1alpha1.RecoveryRunList{}
-	if err := r.Reader.List(ctx, runs, client.InNamespace(run.Namespace)); err != nil {
-		return fmt.Errorf("list the runs that made clusters: %w", err)
-	}
-	for i := range runs.Items {
-		other := &runs.Items[i]
-		if t := other.Status.Target; other.UID != run.UID && t != nil && t.KubeSystemUID == system {
-			return taken("the cluster that run " + other.Name + " made")
+	maker, runs := "", &v1alpha1.RecoveryRunList{}
+	err := r.pages(ctx, run.Namespace, runs, func() {
+		for i := range runs.Items {
+			other := &runs.Items[i]
+			if t := other.Status.Target; other.UID != run.UID && t != nil && t.KubeSystemUID == system {
+				maker = other.Name
+			}
 		}
+	})
+	switch {
+	case err != nil:
+		return err
+	case maker != "":
+		return taken("the cluster that run " + maker + " made")
 	}
 	live := run.Status.Pinned.Plan.Cluster.Name
 	if live == run.Status.Target.Name {
 		return nil
 	}
-	known, err := r.identity(ctx, run.Namespace, live)
+	known, err := r.identity(ctx, run, live)
 	if err == nil && known == system {
 		return taken("the live cluster " + live)
 	}
 	return err
 }
 
-// identity of a cluster from inside; empty when it does not exist or does not answer.
-func (r *Reconciler) identity(ctx context.Context, namespace, name string) (types.UID, error) {
-	obs, err := r.Clusters.Observe(ctx, namespace, name)
+// identity of a cluster from inside; empty when it does not exist or gave no answer for a
+// minute.
+func (r *Reconciler) identity(ctx context.Context, run *v1alpha1.RecoveryRun, name string) (types.UID, error) {
+	obs, err := r.Clusters.Observe(ctx, run.Namespace, name)
 	if err != nil || !obs.Exists {
 		return "", err
 	}
@@ -125,6 +131,11 @@ func (r *Reconciler) identity(ctx context.Context, namespace, name string) (type
 		return "", err
 	}
 	health, err := r.Clusters.Probe(ctx, config, 0)
+	key := workKey{run.UID, "live"}
+	if err != nil && r.Clock.Since(r.work.since(key)) < recovery.SilentPatience {
+		return "", err // it may have answered a moment ago, and be the one in question
+	}
+	r.work.used(key)
 	if err != nil {
 		return "", nil //nolint:nilerr // one that is dead cannot be the one that answered
 	}
@@ -144,7 +155,7 @@ func (r *Reconciler) delete(ctx context.Context, o recovery.Observation, step re
 			}
 		})
 	case recovery.Discard:
-		return r.Clusters.Discard(ctx, inc)
+		return r.Clusters.Discard(ctx, inc, stampOf(o))
 	default:
 		return r.Clusters.Delete(ctx, inc, stampOf(o))
 	}

@@ -65,7 +65,6 @@ func (r *Reconciler) allBudgets(ctx context.Context, namespace string) ([]v1alph
 	page := &v1alpha1.TeardownBudgetList{}
 	err := r.pages(ctx, namespace, page, func() {
 		all = append(all, page.Items...)
-		page.Items = nil // the next page is not decoded over these
 	})
 	return all, err
 }
@@ -95,7 +94,6 @@ func (r *Reconciler) budgetFacts(ctx context.Context, b *v1alpha1.TeardownBudget
 				clusters[p.Name] = p.Spec.Cluster.Name
 			}
 		}
-		plans.Items = nil
 	})
 	if err != nil {
 		return facts, err
@@ -106,7 +104,6 @@ func (r *Reconciler) budgetFacts(ctx context.Context, b *v1alpha1.TeardownBudget
 		for i := range list.Items {
 			working[list.Items[i].Name] = works(&list.Items[i])
 		}
-		list.Items = nil
 	})
 	for plan, cluster := range clusters {
 		facts.Plans[plan] = !working[cluster]

@@ -164,3 +164,39 @@ func TestCancelledDrillCleansUp(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 }
+
+// TestApprovalThatIsWithdrawn while the run still waits for its turn, or expires meanwhile,
+// does not delete anything any more.
+func TestApprovalThatIsWithdrawn(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*world, *v1alpha1.RunApproval)
+		says   string
+	}{
+		"deleted": {func(w *world, a *v1alpha1.RunApproval) { w.must(w.store.Store.Delete(w.t.Context(), a)) }, "it was deleted"},
+		"expired": {func(w *world, _ *v1alpha1.RunApproval) { w.clock.Step(21 * time.Minute) }, "it expired at"},
+		"stands":  {func(*world, *v1alpha1.RunApproval) {}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.plan(func(p *v1alpha1.RecoveryPlan) { needsApproval(p); labelled(p) })
+			w.existing(earlier)
+			w.budget(perHour(0))
+			w.orderBy("ada", "run", v1alpha1.OperationTeardown)
+			run := w.until("run", "approval", inPhase(v1alpha1.PhaseApproval))
+			approval := &v1alpha1.RunApproval{}
+			w.approve("grace", run, func(a *v1alpha1.RunApproval) {
+				at := metav1.NewTime(w.clock.Now().Add(20 * time.Minute))
+				a.Spec.ExpiresAt, approval = &at, a
+			})
+			w.until("run", "a slot", func(run *v1alpha1.RecoveryRun) bool {
+				return run.Status.Budget != nil && run.Status.Budget.Since != nil
+			})
+			test.change(w, approval)
+			w.must(w.store.Store.Delete(t.Context(), w.budgeted()))
+			f := w.finish("run").Status.Failure
+			if test.says == "" && f != nil || test.says != "" && (f == nil || f.Reason != "ApprovalWithdrawn" || !strings.Contains(f.Message, test.says) || len(w.deletes) > 0) {
+				t.Errorf("failure %+v, %d deletes", f, len(w.deletes))
+			}
+		})
+	}
+}

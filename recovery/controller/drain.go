@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -124,6 +125,7 @@ func (r *Reconciler) survey(ctx context.Context, o recovery.Observation) (recove
 		defer cancel()
 		found, err = r.Drainer.Survey(bounded, target)
 	}
+	silent := r.silence(o.Run.UID, err != nil)
 	if err == nil {
 		return recovery.Surveyed{Survey: found}, nil
 	}
@@ -131,7 +133,7 @@ func (r *Reconciler) survey(ctx context.Context, o recovery.Observation) (recove
 	switch {
 	case fault != nil && recovery.Current(o.Run).Name == v1alpha1.PhaseCleanup:
 		return recovery.Surveyed{Outcome: v1alpha1.DrainSkipped, Message: "it was not drained: " + fault.Message}, nil
-	case fault != nil || ctx.Err() != nil || r.Clock.Since(recovery.Current(o.Run).StartedAt.Time) < recovery.SilentPatience:
+	case fault != nil || ctx.Err() != nil || silent < recovery.SilentPatience:
 		return recovery.Surveyed{}, err
 	}
 	return recovery.Surveyed{Outcome: v1alpha1.DrainUnreachable, Message: "it was not drained: " + err.Error()}, nil
@@ -182,19 +184,29 @@ func (r *Reconciler) doomed(ctx context.Context, o recovery.Observation) (Target
 	return r.reach(ctx, o.Run, *recovery.Doomed(o.Run), capi.RoleDestroyer)
 }
 
-// resumeTimeout bounds the one attempt to start again what a drain stopped.
-const resumeTimeout = 30 * time.Second
+const (
+	// resumeTimeout bounds one attempt to start again what a drain stopped.
+	resumeTimeout = 30 * time.Second
+	// resumePatience is for how long a run that failed tries: a cluster that stays must not be
+	// left without what was stopped because of a hiccup, and the run has to end.
+	resumePatience = 5 * time.Minute
+)
 
-// resumeDrained is tried once: a run that failed has to end.
+// resumeDrained starts again what a drain stopped. What may pass is tried again.
 func (r *Reconciler) resumeDrained(ctx context.Context, o recovery.Observation) error {
-	ctx, cancel := context.WithTimeout(ctx, resumeTimeout)
+	bounded, cancel := context.WithTimeout(ctx, resumeTimeout)
 	defer cancel()
-	target, err := r.reach(ctx, o.Run, *o.Run.Status.Previous, capi.RoleDestroyer)
+	target, err := r.reach(bounded, o.Run, *o.Run.Status.Previous, capi.RoleDestroyer)
 	if err == nil {
-		err = r.Drainer.Resume(ctx, target)
+		err = r.Drainer.Resume(bounded, target)
+	}
+	var gone *capi.NotFoundError
+	lasts := errors.As(err, &gone) || recovery.AsFault(err) != nil
+	if err != nil && !lasts && r.Clock.Since(r.work.since(workKey{o.Run.UID, "resume"})) < resumePatience {
+		return fmt.Errorf("start again what was stopped in Cluster %s: %w", o.Run.Status.Previous.Name, err)
 	}
 	if err != nil {
 		r.event(o.Run, "Warning", "what was stopped in Cluster %s could not be started again: %v", o.Run.Status.Previous.Name, err)
 	}
-	return r.update(context.WithoutCancel(ctx), o, func(run *v1alpha1.RecoveryRun, now time.Time) { recovery.RecordResumed(run, err, now) })
+	return r.update(ctx, o, func(run *v1alpha1.RecoveryRun, now time.Time) { recovery.RecordResumed(run, err, now) })
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -19,6 +20,7 @@ import (
 type scriptedDrain struct {
 	w         *world
 	survey    drain.Survey
+	resumeErr error
 	out       drain.Outcome
 	surveyErr error
 	// drainErr comes after the first step.
@@ -51,6 +53,9 @@ func (s *scriptedDrain) Drain(ctx context.Context, target Target, o drain.Option
 }
 
 func (s *scriptedDrain) Resume(_ context.Context, target Target) error {
+	if s.resumeErr != nil {
+		return s.resumeErr
+	}
 	return s.w.write("resume", nil, func() error { delete(s.stopped, target.Config.Host); return nil })
 }
 
@@ -103,6 +108,29 @@ func TestClusterThatDoesNotAnswer(t *testing.T) {
 	}
 	if run := w.finish("run"); run.Status.Failure != nil {
 		t.Errorf("%+v", run.Status.Failure)
+	}
+}
+
+// TestSurveyMissesOneAnswer, after the run waited for long: one request that fails says
+// nothing.
+func TestSurveyMissesOneAnswer(t *testing.T) {
+	w := newWorld(t)
+	w.plan(labelled)
+	w.existing(earlier)
+	w.budget(perHour(0))
+	w.drains.surveyErr = errors.New("connection refused")
+	w.order("run", v1alpha1.OperationTeardown)
+	w.until("run", "a slot", func(run *v1alpha1.RecoveryRun) bool {
+		return run.Status.Budget != nil && run.Status.Budget.Since != nil
+	})
+	w.clock.Step(10 * time.Minute)
+	w.must(w.store.Store.Delete(t.Context(), w.budgeted()))
+	w.until("run", "another try", func(run *v1alpha1.RecoveryRun) bool {
+		return run.Status.Waiting != nil && strings.Contains(run.Status.Waiting.For, "connection refused")
+	})
+	w.drains.surveyErr = nil
+	if run := w.finish("run"); run.Status.Failure != nil || run.Status.Previous.Drain.Outcome != v1alpha1.DrainComplete && run.Status.Previous.Drain.Outcome != v1alpha1.DrainNothing {
+		t.Errorf("%+v, failure %+v", run.Status.Previous.Drain, run.Status.Failure)
 	}
 }
 
@@ -217,4 +245,75 @@ func TestDrainOfAnotherCluster(t *testing.T) {
 			t.Errorf("stopped %v, clusters %v", w.drains.stopped, w.clusters())
 		}
 	})
+}
+
+// TestResumeIsTriedAgain: one hiccup does not leave a cluster that stays without what the
+// drain stopped; a cluster that never answers again does not keep the run for ever.
+func TestResumeIsTriedAgain(t *testing.T) {
+	for _, comes := range []bool{true, false} {
+		w := newWorld(t)
+		w.plan(nil)
+		w.existing(earlier)
+		w.drains.drainErr = errors.New("overloaded")
+		w.order("run", v1alpha1.OperationTeardown)
+		w.until("run", "the drain", func(run *v1alpha1.RecoveryRun) bool {
+			return run.Status.Waiting != nil && strings.Contains(run.Status.Waiting.For, "overloaded")
+		})
+		w.drains.resumeErr = errors.New("connection refused")
+		w.revise("run", func(s *v1alpha1.RecoveryRunSpec) { s.Cancel = &v1alpha1.Cancellation{Reason: "no"} })
+		w.until("run", "another try", func(run *v1alpha1.RecoveryRun) bool {
+			return run.Status.Waiting != nil && strings.Contains(run.Status.Waiting.For, "start again what was stopped")
+		})
+		if comes {
+			w.drains.resumeErr = nil
+		} else {
+			w.clock.Step(resumePatience)
+		}
+		run := w.finish("run")
+		if got := len(w.drains.stopped) == 0; got != comes {
+			t.Errorf("comes %t: stopped %v", comes, w.drains.stopped)
+		}
+		if d := run.Status.Previous.Drain; strings.Contains(d.Message, "could not be started again") == comes {
+			t.Errorf("comes %t: %+v", comes, d)
+		}
+	}
+}
+
+// TestHeldInTheMiddleOfADrain says what is gone already.
+func TestHeldInTheMiddleOfADrain(t *testing.T) {
+	w := newWorld(t)
+	w.plan(nil)
+	w.existing(earlier)
+	w.drains.drainErr = errors.New("overloaded")
+	w.order("run", v1alpha1.OperationTeardown)
+	w.until("run", "the drain", func(run *v1alpha1.RecoveryRun) bool {
+		return run.Status.Waiting != nil && strings.Contains(run.Status.Waiting.For, "overloaded")
+	})
+	hold := &v1alpha1.Hold{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "demo"}}
+	hold.Spec = v1alpha1.HoldSpec{PlanRef: v1alpha1.PlanReference{Name: "plan"}, Reason: "a demo", Until: metav1.NewTime(w.clock.Now().Add(time.Hour))}
+	w.must(w.store.Store.Create(t.Context(), hold))
+	if f := w.finish("run").Status.Failure; f == nil || f.Reason != "Held" || strings.Contains(f.Message, "nothing was deleted") || !strings.Contains(f.Message, "its drain had begun") {
+		t.Errorf("failure %+v", f)
+	}
+}
+
+// TestSuspendedDrain has its whole time, whatever the run stood still.
+func TestSuspendedDrain(t *testing.T) {
+	w := newWorld(t)
+	w.plan(nil)
+	w.existing(earlier)
+	w.drains.drainErr = errors.New("overloaded")
+	w.order("run", v1alpha1.OperationTeardown)
+	w.until("run", "the drain", func(run *v1alpha1.RecoveryRun) bool {
+		return run.Status.Waiting != nil && strings.Contains(run.Status.Waiting.For, "overloaded")
+	})
+	w.revise("run", func(s *v1alpha1.RecoveryRunSpec) { s.Suspend = true })
+	w.until("run", "the suspension", func(run *v1alpha1.RecoveryRun) bool { return run.Status.SuspendedAt != nil })
+	w.clock.Step(10 * time.Minute)
+	w.drains.drainErr = nil
+	w.drains.out = drain.Outcome{Complete: true}
+	w.revise("run", func(s *v1alpha1.RecoveryRunSpec) { s.Suspend = false })
+	if run := w.finish("run"); run.Status.Failure != nil || run.Status.Previous.Drain.Outcome != v1alpha1.DrainComplete || w.drains.drained != 1 {
+		t.Errorf("%+v, failure %+v", run.Status.Previous.Drain, run.Status.Failure)
+	}
 }

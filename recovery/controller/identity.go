@@ -33,11 +33,45 @@ func (r *Reconciler) identityKeepable(ctx context.Context, run *v1alpha1.Recover
 		return err
 	}
 	if f.previous == nil || f.previous.UID == "" {
+		if err := r.identityWaits(ctx, run); err != nil {
+			return err
+		}
 		f.notes = append(f.notes, "there is no cluster whose identity could be kept: the new one gets its own")
 		return nil
 	}
 	_, err := r.Clusters.Identity(ctx, incarnation(run, f.previous))
 	return err
+}
+
+// identityWaits refuses to make up new keys while the copy of the old ones lies with an
+// earlier run, which failed before it could give them back. Who made the Secrets from it has
+// decided.
+func (r *Reconciler) identityWaits(ctx context.Context, run *v1alpha1.RecoveryRun) error {
+	key := client.ObjectKey{Namespace: run.Namespace, Name: secret.Name(run.Status.Pinned.Plan.Cluster.Name, secret.ClusterCA)}
+	err := r.Reader.Get(ctx, key, &corev1.Secret{})
+	if err == nil {
+		return nil
+	}
+	if !apierrors.IsNotFound(err) {
+		return fmt.Errorf("look for Secret %s: %w", key, err)
+	}
+	var others []v1alpha1.RecoveryRun
+	page := &v1alpha1.RecoveryRunList{}
+	err = r.pages(ctx, run.Namespace, page, func() {
+		for i := range page.Items {
+			if page.Items[i].Spec.PlanRef == run.Spec.PlanRef {
+				others = append(others, page.Items[i])
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if holder := recovery.HoldsIdentity(run, others); holder != nil {
+		return recovery.Faultf("IdentityWaits", "run %s kept the identity of the cluster before in Secret %s and failed before it made the new one; create the Secrets of Cluster %s from it, or delete that run or set spec.cluster.identity of the plan to Rotate for new keys",
+			holder.Name, holder.Status.Identity.SecretName, run.Status.Pinned.Plan.Cluster.Name)
+	}
+	return nil
 }
 
 // keepIdentity copies the identity into a Secret of the run, and then says so. Stopped in

@@ -217,3 +217,37 @@ func TestIdentityThatIsLost(t *testing.T) {
 		})
 	}
 }
+
+// TestIdentityThatWaits: the next rebuild does not make up new keys while a failed run has the
+// old ones, unless somebody decides.
+func TestIdentityThatWaits(t *testing.T) {
+	for name, test := range map[string]struct {
+		decide  func(*world)
+		refused bool
+	}{
+		"nobody decides": {func(*world) {}, true},
+		"made by hand": {func(w *world) {
+			mine := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "dev-ca"}, Type: corev1.SecretTypeOpaque}
+			w.must(w.store.Store.Create(w.t.Context(), mine))
+		}, false},
+		"run was deleted": {func(w *world) { w.must(w.store.Store.Delete(w.t.Context(), w.run("first"))) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.plan(keep)
+			w.identity(w.existing(earlier), "ca", "sa")
+			w.order("first", v1alpha1.OperationRebuild)
+			w.until("first", "the deletion", func(*v1alpha1.RecoveryRun) bool { return len(w.deletes) > 0 })
+			w.revise("first", func(s *v1alpha1.RecoveryRunSpec) { s.Cancel = &v1alpha1.Cancellation{Reason: "no"} })
+			if f := w.finish("first").Status.Failure; f == nil || f.Reason != "Cancelled" {
+				t.Fatalf("failure %+v", f)
+			}
+			test.decide(w)
+			w.order("second", v1alpha1.OperationRebuild)
+			f := w.finish("second").Status.Failure
+			if refused := f != nil && f.Reason == "IdentityWaits" && f.Phase == v1alpha1.PhasePreflight; refused != test.refused || !test.refused && f != nil {
+				t.Errorf("failure %+v", f)
+			}
+		})
+	}
+}

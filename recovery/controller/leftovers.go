@@ -22,7 +22,6 @@ func (r *Reconciler) leftBehind(ctx context.Context, run *v1alpha1.RecoveryRun, 
 				others = append(others, page.Items[i])
 			}
 		}
-		page.Items = nil // the next page is not decoded over these
 	})
 	if err != nil {
 		return err

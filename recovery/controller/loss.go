@@ -58,8 +58,9 @@ const (
 // the plan's policy. It is told to the findings even then, for the report.
 //
 // A cluster that gives no answer counts as silent once a minute has passed since the first
-// attempt; one that a FailoverPolicy watched die, at once.
-func (r *Reconciler) lossBefore(ctx context.Context, run *v1alpha1.RecoveryRun, f *findings, first time.Time) error {
+// look that got none, of all looks since the last that got one; one that a FailoverPolicy
+// watched die, at once.
+func (r *Reconciler) lossBefore(ctx context.Context, run *v1alpha1.RecoveryRun, f *findings) error {
 	if f.previous == nil || f.previous.UID == "" {
 		return nil // nothing that could hold anything
 	}
@@ -70,7 +71,7 @@ func (r *Reconciler) lossBefore(ctx context.Context, run *v1alpha1.RecoveryRun, 
 	if found.Preview == nil && found.Unseen == "" {
 		return nil
 	}
-	if found.Preview == nil && recovery.Graceful(run) && r.Clock.Since(first) < recovery.Patience(run) {
+	if silent := r.silence(run.UID, found.Preview == nil); found.Preview == nil && recovery.Graceful(run) && silent < recovery.Patience(run) {
 		return fmt.Errorf("preview what would be lost with Cluster %s: %s", f.previous.Name, found.Unseen)
 	}
 	fault, note := recovery.JudgeLoss(run, f.previous.Name, found)
@@ -82,6 +83,20 @@ func (r *Reconciler) lossBefore(ctx context.Context, run *v1alpha1.RecoveryRun, 
 		return fault
 	}
 	return nil
+}
+
+// silence is for how long the cluster that a run is to delete gave no answer, whenever this
+// process looked.
+func (r *Reconciler) silence(run types.UID, silent bool) time.Duration {
+	if r.work == nil {
+		return 0
+	}
+	key := workKey{run, "silence"}
+	if !silent {
+		r.work.used(key)
+		return 0
+	}
+	return r.Clock.Since(r.work.since(key))
 }
 
 // findLoss looks at the live cluster. An error is a Fault or may pass; that the cluster
@@ -104,7 +119,8 @@ func (r *Reconciler) findLoss(ctx context.Context, run *v1alpha1.RecoveryRun, pr
 	}
 	health, err := r.Clusters.Probe(ctx, config, 0)
 	if err != nil {
-		return recovery.LossFound{Unseen: err.Error(), Silent: true}, ctx.Err()
+		// One that denies the access is alive.
+		return recovery.LossFound{Unseen: err.Error(), Silent: !denied(err)}, ctx.Err()
 	}
 	if pinned := previous.KubeSystemUID; pinned != "" && health.KubeSystemUID != pinned {
 		return none, recovery.Faultf("IdentityChanged", "the kubeconfig of Cluster %s leads to another cluster than a moment ago (kube-system UID %s, not %s)", inc, health.KubeSystemUID, pinned)
@@ -133,6 +149,12 @@ func (r *Reconciler) findLoss(ctx context.Context, run *v1alpha1.RecoveryRun, pr
 		return none, err
 	}
 	return recovery.LossFound{Unseen: err.Error()}, nil
+}
+
+// denied tells that a cluster answered, and that only the credentials do not fit.
+func denied(err error) bool {
+	var notReady *capi.NotReadyError
+	return errors.As(err, &notReady) && notReady.Reason == capi.ReasonDenied
 }
 
 // readable borrows access to a cluster that is about to go. One that lends none, as a sick

@@ -36,6 +36,7 @@ func TestLossBeforeDeletion(t *testing.T) {
 	allow := policy(func(l *v1alpha1.LossPolicy) { l.Unreachable = v1alpha1.UnreachableAllowRebuild })
 	lost := func(w *world) { w.engine.loss = losing() }
 	dead := func(w *world) { w.store.Workload(w.uid("dev")).Stop() }
+	denies := func(w *world) { w.store.Workload(w.uid("dev")).Deny() }
 	unreadable := func(w *world) {
 		w.engine.lossErr = errors.New("the API server cannot tell what it serves in metrics.k8s.io/v1beta1")
 	}
@@ -58,6 +59,7 @@ func TestLossBeforeDeletion(t *testing.T) {
 		"dead, only rebuild allowed":   {plan: allow, world: dead, operation: v1alpha1.OperationTeardown, reason: "LossUnknown"},
 		"dead, warned":                 {plan: warn, world: dead, operation: v1alpha1.OperationTeardown},
 		"dead, drill":                  {world: dead, operation: v1alpha1.OperationDrill},
+		"alive, and denies":            {plan: allow, world: denies, operation: v1alpha1.OperationRebuild, reason: "LossUnknown", says: "answers, and denies"},
 		"half readable":                {world: unreadable, operation: v1alpha1.OperationTeardown, reason: "LossUnknown", says: "metrics.k8s.io"},
 		"half readable, not that dead": {plan: allow, world: unreadable, operation: v1alpha1.OperationRebuild, reason: "LossUnknown"},
 		"half readable, warned":        {plan: warn, world: unreadable, operation: v1alpha1.OperationRebuild},
@@ -98,6 +100,24 @@ func TestOneMissedAnswerIsNoDeath(t *testing.T) {
 	})
 	w.engine.lossErr, w.engine.loss = nil, losing()
 	if f := w.finish("run").Status.Failure; f == nil || f.Reason != "WouldLose" {
+		t.Errorf("failure %+v", f)
+	}
+}
+
+// TestSilenceCountsFromItsBeginning, however long the phase goes on already: the cluster
+// answered while it was being rendered.
+func TestSilenceCountsFromItsBeginning(t *testing.T) {
+	w := newWorld(t)
+	w.plan(nil)
+	w.existing(earlier)
+	w.engine.onRender = func(int) error { w.clock.Step(recovery.SilentPatience + time.Second); return nil }
+	w.engine.lossErr = errors.New("connection refused")
+	w.order("run", v1alpha1.OperationTeardown)
+	w.until("run", "another try", func(run *v1alpha1.RecoveryRun) bool {
+		return run.Status.Waiting != nil && strings.Contains(run.Status.Waiting.For, "connection refused")
+	})
+	w.engine.lossErr, w.engine.onRender = nil, nil
+	if f := w.finish("run").Status.Failure; f != nil {
 		t.Errorf("failure %+v", f)
 	}
 }

@@ -27,9 +27,9 @@ func (r *Reconciler) previewAgain(ctx context.Context, o recovery.Observation, s
 		r.work.begin(key, client.ObjectKeyFromObject(o.Run), func(ctx context.Context, _ func(advance)) (any, error) {
 			f := &findings{materials: m, previous: o.Run.Status.Previous, lookedAt: r.Clock.Now()}
 			if recovery.FailsOver(o.Run) {
-				return f, r.lossOfOld(ctx, o.Run, f, r.work.first(key))
+				return f, r.lossOfOld(ctx, o.Run, f)
 			}
-			return f, r.lossBefore(ctx, o.Run, f, r.work.first(key))
+			return f, r.lossBefore(ctx, o.Run, f)
 		})
 		return nil
 	}

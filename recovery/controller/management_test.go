@@ -35,11 +35,17 @@ func TestManagementClusterIsNeverDeleted(t *testing.T) {
 		change func(w *world, inc capi.Incarnation)
 		refuse string // empty when it may be deleted
 	}{
-		"answers as another":          {func(*world, capi.Incarnation) {}, ""},
-		"answers, same authority":     {authority, ""},
-		"dead":                        {func(w *world, inc capi.Incarnation) { w.store.Workload(inc.UID).Stop() }, ""},
-		"dead, same authority":        {func(w *world, inc capi.Incarnation) { authority(w, inc); w.store.Workload(inc.UID).Stop() }, "certificate authority"},
-		"no kubeconfig":               {func(w *world, _ capi.Incarnation) { lost(w) }, ""},
+		"answers as another":      {func(*world, capi.Incarnation) {}, ""},
+		"answers, same authority": {authority, ""},
+		"dead":                    {func(w *world, inc capi.Incarnation) { w.store.Workload(inc.UID).Stop() }, ""},
+		"dead, same authority":    {func(w *world, inc capi.Incarnation) { authority(w, inc); w.store.Workload(inc.UID).Stop() }, "certificate authority"},
+		"no kubeconfig":           {func(w *world, _ capi.Incarnation) { lost(w) }, ""},
+		"no kubeconfig, but our address": {func(w *world, inc capi.Incarnation) {
+			lost(w)
+			obs, err := w.r.Clusters.Observe(w.t.Context(), inc.Namespace, inc.Name)
+			w.must(err)
+			w.r.Clusters.Endpoint = "https://" + obs.Endpoint
+		}, "same endpoint"},
 		"no kubeconfig, but our node": {func(w *world, _ capi.Incarnation) { lost(w); node(w, "dev", namespace) }, "node n"},
 		"our node":                    {func(w *world, _ capi.Incarnation) { node(w, "dev", namespace) }, "node n"},
 		"node of another cluster":     {func(w *world, _ capi.Incarnation) { node(w, "other", namespace) }, ""},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -144,17 +145,29 @@ func (r *Reconciler) consent(ctx context.Context, o *recovery.Observation, phase
 	if err := r.wanted(ctx, o, phase); err != nil {
 		return err
 	}
+	if err := r.holds(ctx, o); err != nil {
+		return err
+	}
+	if a := o.Run.Status.Approval; !asks && (a == nil || a.ApprovedAt == nil) {
+		return nil
+	}
+	return r.approvals(ctx, o)
+}
+
+// holds of the plan whose cluster goes.
+func (r *Reconciler) holds(ctx context.Context, o *recovery.Observation) error {
 	holds := &v1alpha1.HoldList{}
-	err := r.pages(ctx, o.Run.Namespace, holds, func() {
+	return r.pages(ctx, o.Run.Namespace, holds, func() {
 		for _, hold := range holds.Items {
 			if hold.Spec.PlanRef.Name == recovery.DoomedSide(o.Run).Plan {
 				o.Holds = append(o.Holds, hold)
 			}
 		}
 	})
-	if err != nil || !asks {
-		return err
-	}
+}
+
+// approvals of the run.
+func (r *Reconciler) approvals(ctx context.Context, o *recovery.Observation) error {
 	approvals := &v1alpha1.RunApprovalList{}
 	return r.pages(ctx, o.Run.Namespace, approvals, func() {
 		for _, approval := range approvals.Items {
@@ -174,9 +187,12 @@ func deletes(phase v1alpha1.Phase) bool {
 // anybody may make many.
 const pageSize = 500
 
-// pages reads a list of the namespace page by page.
+// pages reads a list of the namespace page by page. Each page is read into an empty list:
+// decoded over the last one, an object would keep what it does not name itself, such as that
+// it is being deleted, and would change what was taken of the page before.
 func (r *Reconciler) pages(ctx context.Context, namespace string, list client.ObjectList, each func()) error {
 	for next := ""; ; {
+		reflect.ValueOf(list).Elem().SetZero()
 		if err := r.Reader.List(ctx, list, client.InNamespace(namespace), client.Limit(pageSize), client.Continue(next)); err != nil {
 			return fmt.Errorf("list %T: %w", list, err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -82,7 +83,7 @@ func (r *Reconciler) preflight(ctx context.Context, run *v1alpha1.RecoveryRun) (
 		return nil, err
 	}
 	// Last, since it takes longest, and as near to the deletion as can be.
-	return f, r.lossBefore(ctx, run, f, recovery.Current(run).StartedAt.Time)
+	return f, r.lossBefore(ctx, run, f)
 }
 
 // possible finds what the order is about, and what it needs besides the repository.
@@ -221,7 +222,7 @@ func (r *Reconciler) previous(ctx context.Context, run *v1alpha1.RecoveryRun, pl
 	}
 	created := metav1.NewTime(obs.CreatedAt)
 	inc := &v1alpha1.Incarnation{Name: obs.Name, UID: obs.UID, CreatedAt: &created}
-	inc.KubeSystemUID, err = r.notOurselves(ctx, obs.Incarnation)
+	inc.KubeSystemUID, err = r.notOurselves(ctx, run, obs)
 	return inc, err
 }
 
@@ -241,21 +242,24 @@ func (r *Reconciler) remainder(ctx context.Context, inc capi.Incarnation) (*v1al
 
 // notOurselves refuses to delete the management cluster. It returns the identity of the
 // cluster from inside, when it answers. What it cannot check, it does not let pass: only a
-// Cluster without a kubeconfig never became a cluster that could be ours.
-func (r *Reconciler) notOurselves(ctx context.Context, inc capi.Incarnation) (types.UID, error) {
+// Cluster without a kubeconfig never became a cluster that could be ours, unless it has our
+// address.
+func (r *Reconciler) notOurselves(ctx context.Context, run *v1alpha1.RecoveryRun, obs capi.Observation) (types.UID, error) {
+	inc := obs.Incarnation
 	if err := r.Clusters.RefuseHome(ctx, inc); err != nil {
 		return "", err
 	}
 	config, err := r.Clusters.Connect(ctx, inc)
 	var notReady *capi.NotReadyError
 	if errors.As(err, &notReady) && notReady.Reason == "NoKubeconfig" {
-		return "", nil
+		return "", r.Clusters.RefuseManagement(ctx, &rest.Config{Host: obs.Endpoint}, "")
 	}
 	if err != nil {
 		return "", err
 	}
 	health, err := r.Clusters.Probe(ctx, config, 0)
 	if err != nil {
+		r.silence(run.UID, true)
 		health = capi.Health{} // a dead cluster is what rebuilds are for
 	}
 	return health.KubeSystemUID, r.Clusters.RefuseManagement(ctx, config, health.KubeSystemUID)

@@ -45,7 +45,7 @@ func (r *Reconciler) preflightFailover(ctx context.Context, run *v1alpha1.Recove
 			return nil, err
 		}
 	}
-	return f, r.lossOfOld(ctx, run, f, recovery.Current(run).StartedAt.Time)
+	return f, r.lossOfOld(ctx, run, f)
 }
 
 // standIn finds the cluster that takes over if it exists: a standby that matches, or what
@@ -204,7 +204,7 @@ const ungracefulLook = 20 * time.Second
 
 // lossOfOld previews what goes with the old side, compared with the state of its own plan.
 // In an ungraceful failover that is only told.
-func (r *Reconciler) lossOfOld(ctx context.Context, run *v1alpha1.RecoveryRun, f *findings, first time.Time) error {
+func (r *Reconciler) lossOfOld(ctx context.Context, run *v1alpha1.RecoveryRun, f *findings) error {
 	if f.previous == nil || f.previous.UID == "" || !recovery.DeletesPrevious(run) {
 		return nil
 	}
@@ -221,7 +221,7 @@ func (r *Reconciler) lossOfOld(ctx context.Context, run *v1alpha1.RecoveryRun, f
 		old.materials, err = r.render(bounded, as, "")
 	}
 	if err == nil {
-		err = r.lossBefore(bounded, run, old, first)
+		err = r.lossBefore(bounded, run, old)
 	}
 	f.loss, f.notes = old.loss, append(f.notes, old.notes...)
 	fault := recovery.AsFault(err)

@@ -21,7 +21,8 @@ const maxSteps = 32
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	for range maxSteps {
 		o, err := r.observe(ctx, request.NamespacedName)
-		if apierrors.IsNotFound(err) {
+		if apierrors.IsNotFound(err) && o.Run.Name == "" { // the run, and not what it works with
+			r.work.dropNamed(request.NamespacedName)
 			return ctrl.Result{}, nil
 		}
 		if err != nil {

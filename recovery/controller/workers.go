@@ -46,8 +46,9 @@ type job struct {
 	lastErr  string
 	retryAt  time.Time
 	failures int
-	// first is when it was first begun.
+	// first is when it was first begun, run whom it is for.
 	first    time.Time
+	run      client.ObjectKey
 	notified time.Time
 }
 
@@ -76,7 +77,7 @@ const (
 // begin starts work unless it is under way. An error of do that is no Fault makes it
 // begin again after a while.
 func (w *workers) begin(key workKey, run client.ObjectKey, do func(context.Context, func(advance)) (any, error)) {
-	j, ctx := w.enter(key)
+	j, ctx := w.enter(key, run)
 	if j == nil {
 		return
 	}
@@ -89,7 +90,7 @@ func (w *workers) begin(key workKey, run client.ObjectKey, do func(context.Conte
 }
 
 // enter marks the work as running; nil when it already is, or nothing may begin.
-func (w *workers) enter(key workKey) (*job, context.Context) {
+func (w *workers) enter(key workKey, run client.ObjectKey) (*job, context.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	j := w.jobs[key]
@@ -97,6 +98,7 @@ func (w *workers) enter(key workKey) (*job, context.Context) {
 		j = &job{first: w.clock.Now()}
 		w.jobs[key] = j
 	}
+	j.run = run
 	if w.stopped || j.state == recovery.WorkRunning {
 		return nil, nil
 	}
@@ -195,15 +197,14 @@ func (w *workers) put(key workKey, result any) {
 	w.jobs[key] = &job{state: recovery.WorkReady, result: result}
 }
 
-// first is when work was first begun; it may have failed since and been begun again. Work
-// that is not known begins now.
-func (w *workers) first(key workKey) time.Time {
+// since is when it was first asked about a key that is no work, until it is used.
+func (w *workers) since(key workKey) time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if j := w.jobs[key]; j != nil {
-		return j.first
+	if w.jobs[key] == nil {
+		w.jobs[key] = &job{first: w.clock.Now()}
 	}
-	return w.clock.Now()
+	return w.jobs[key].first
 }
 
 // used forgets ended work whose outcome was recorded, so that it can be begun anew.
@@ -239,6 +240,22 @@ func (w *workers) drop(run types.UID) {
 			}
 			delete(w.jobs, key)
 		}
+	}
+}
+
+// dropNamed does so for a run that is gone without having ended, as when somebody takes its
+// finalizer away: nobody else would.
+func (w *workers) dropNamed(run client.ObjectKey) {
+	w.mu.Lock()
+	gone := map[types.UID]bool{}
+	for key, j := range w.jobs {
+		if j.run == run {
+			gone[key.run] = true
+		}
+	}
+	w.mu.Unlock()
+	for uid := range gone {
+		w.drop(uid)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,11 +25,13 @@ func (p *pass) act(ctx context.Context, plan *v1alpha1.RecoveryPlan, known *v1al
 	case schedules.Order:
 		return p.order(ctx, plan, known, seen, d)
 	case schedules.Withdraw:
-		run := seen.Busy.Run
-		if err := p.cancel(ctx, run, d.Message); err != nil {
+		if err := p.cancel(ctx, p.schedule.Namespace, d.Run, "schedule "+p.schedule.Name+": "+d.Message); err != nil {
 			return err
 		}
-		seen.Busy.Cancelled = true
+		if seen.Busy != nil && seen.Busy.Run == d.Run {
+			seen.Busy.Cancelled = true
+		}
+		seen.Queued = slices.DeleteFunc(seen.Queued, func(b schedules.Busy) bool { return b.Run == d.Run })
 		return nil
 	case schedules.Locate:
 		where, err := p.Elsewhere(ctx, plan)
@@ -133,9 +136,9 @@ func (p *pass) ours(ctx context.Context, want *v1alpha1.RecoveryRun) error {
 }
 
 // cancel a run that did not start yet.
-func (p *pass) cancel(ctx context.Context, name, reason string) error {
+func (r *Reconciler) cancel(ctx context.Context, namespace, name, reason string) error {
 	run := &v1alpha1.RecoveryRun{}
-	err := p.Client.Get(ctx, client.ObjectKey{Namespace: p.schedule.Namespace, Name: name}, run)
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, run)
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -145,8 +148,8 @@ func (p *pass) cancel(ctx context.Context, name, reason string) error {
 	if run.Spec.Cancel != nil || run.Status.StartedAt != nil {
 		return nil
 	}
-	run.Spec.Cancel = &v1alpha1.Cancellation{Reason: fmt.Sprintf("schedule %s: %s", p.schedule.Name, reason)}
-	if err := p.Client.Update(ctx, run); err != nil {
+	run.Spec.Cancel = &v1alpha1.Cancellation{Reason: reason}
+	if err := r.Client.Update(ctx, run); err != nil {
 		return fmt.Errorf("cancel run %s: %w", name, err)
 	}
 	return nil

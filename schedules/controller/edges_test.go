@@ -1,6 +1,7 @@
 package controller_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -237,7 +238,7 @@ func TestBrokenIsMadeAnew(t *testing.T) {
 			w.must(w.c.Create(t.Context(), failed))
 			at := metav1.NewMicroTime(w.time("12:00"))
 			failed.Status.StartedAt, failed.Status.FinishedAt = &at, &at
-			failed.Status.Target = &v1alpha1.Incarnation{Name: "dev"}
+			failed.Status.Target = &v1alpha1.Incarnation{Name: "dev", UID: "made"}
 			failed.Status.Failure = &v1alpha1.Failure{Phase: v1alpha1.PhaseWaves, Reason: "TimedOut", Message: "too late"}
 			w.must(w.c.Status().Update(t.Context(), failed))
 		} else {
@@ -249,6 +250,38 @@ func TestBrokenIsMadeAnew(t *testing.T) {
 				t.Errorf("broken %t: keepExisting %t", broken, run.Spec.KeepExisting)
 			}
 		}
+	}
+}
+
+// TestRefusedIsNotBroken leaves a cluster alone whose rebuild failed before it touched
+// anything, and one that came to be after a teardown of the broken one.
+func TestRefusedIsNotBroken(t *testing.T) {
+	for name, runs := range map[string][]v1alpha1.RecoveryRun{
+		"held": {{Spec: v1alpha1.RecoveryRunSpec{Operation: v1alpha1.OperationRebuild}, Status: v1alpha1.RecoveryRunStatus{
+			Previous: &v1alpha1.Incarnation{Name: "dev", UID: "old"}, Target: &v1alpha1.Incarnation{Name: "dev"},
+			Failure: &v1alpha1.Failure{Phase: v1alpha1.PhaseTeardown, Reason: "Held", Message: "a demo"},
+		}}},
+		"torn down since": {{Spec: v1alpha1.RecoveryRunSpec{Operation: v1alpha1.OperationRebuild}, Status: v1alpha1.RecoveryRunStatus{
+			Target:  &v1alpha1.Incarnation{Name: "dev", UID: "made"},
+			Failure: &v1alpha1.Failure{Phase: v1alpha1.PhaseWaves, Reason: "TimedOut", Message: "too late"},
+		}}, {Spec: v1alpha1.RecoveryRunSpec{Operation: v1alpha1.OperationTeardown}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			s := w.office(nil)
+			for i := range runs {
+				run, status := &runs[i], runs[i].Status
+				run.Namespace, run.Name, run.Spec.PlanRef = s.Namespace, fmt.Sprintf("run-%d", i), *s.Spec.PlanRef
+				w.must(w.c.Create(t.Context(), run))
+				at := metav1.NewMicroTime(w.time("12:00").Add(time.Duration(i) * time.Minute))
+				run.Status = status
+				run.Status.StartedAt, run.Status.FinishedAt = &at, &at
+				w.must(w.c.Status().Update(t.Context(), run))
+			}
+			w.at("1 8:00", s)
+			w.outcome(s, rebuild, "1 8:00", v1alpha1.OutcomeAlreadySo)
+			w.runs(len(runs))
+		})
 	}
 }
 

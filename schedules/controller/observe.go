@@ -97,7 +97,7 @@ func (p *pass) observe(ctx context.Context, plan *v1alpha1.RecoveryPlan, known *
 }
 
 // history of the plan's rebuilds and teardowns: whether one is under way, when the last one
-// ended, and whether the last rebuild failed.
+// ended, and whether the last one that did anything was a rebuild that failed.
 func (p *pass) history(runs []v1alpha1.RecoveryRun, seen *schedules.Observed) (failed bool) {
 	var last time.Time
 	for i := range runs {
@@ -119,11 +119,18 @@ func (p *pass) history(runs []v1alpha1.RecoveryRun, seen *schedules.Observed) (f
 				seen.DownSince = ended.Time
 			}
 		}
-		if run.Spec.Operation == v1alpha1.OperationRebuild && run.Status.StartedAt != nil && ended.After(last) {
-			last, failed = ended.Time, run.Status.Failure != nil && run.Status.Target != nil
+		if touched(run) && ended.After(last) {
+			last, failed = ended.Time, run.Spec.Operation == v1alpha1.OperationRebuild && run.Status.Failure != nil
 		}
 	}
 	return failed
+}
+
+// touched the cluster: it made one, or began to delete one. A run that was refused before
+// that left the cluster as it was, in good health for all that is known.
+func touched(run *v1alpha1.RecoveryRun) bool {
+	previous, target := run.Status.Previous, run.Status.Target
+	return run.Status.FinishedAt != nil && run.Status.Failure == nil || target != nil && target.UID != "" || previous != nil && previous.DeleteRequestedAt != nil
 }
 
 func (p *pass) busyOf(run *v1alpha1.RecoveryRun) *schedules.Busy {
@@ -141,11 +148,15 @@ func (p *pass) drilling(run *v1alpha1.RecoveryRun, seen *schedules.Observed) {
 	}
 }
 
-// busy is the run that is furthest: one that started before one that waits.
+// busy is the run that is furthest: one that started before one that waits. The others of
+// the schedule itself are remembered, as long as they did not start.
 func (p *pass) busy(run *v1alpha1.RecoveryRun, seen *schedules.Observed) {
 	b := p.busyOf(run)
 	if seen.Busy == nil || b.Started && !seen.Busy.Started {
-		seen.Busy = b
+		seen.Busy, b = b, seen.Busy
+	}
+	if b != nil && b.Ours && !b.Started && !b.Cancelled {
+		seen.Queued = append(seen.Queued, *b)
 	}
 }
 

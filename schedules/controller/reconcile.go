@@ -55,7 +55,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	err := r.Client.Get(ctx, request.NamespacedName, schedule)
 	if apierrors.IsNotFound(err) || err == nil && schedule.DeletionTimestamp != nil {
 		r.forget(request.NamespacedName)
-		return ctrl.Result{}, nil
+		return ctrl.Result{}, r.takeBack(ctx, request.NamespacedName)
 	}
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("read the schedule: %w", err)
@@ -78,6 +78,26 @@ func (r *Reconciler) forget(key client.ObjectKey) {
 	if r.looks != nil {
 		r.looks.forget(key)
 	}
+}
+
+// takeBack what a schedule ordered that is gone: who deletes it wants nothing of it to
+// happen any more, and runs may wait for a day.
+func (r *Reconciler) takeBack(ctx context.Context, key client.ObjectKey) error {
+	runs := &v1alpha1.RecoveryRunList{}
+	if err := r.Client.List(ctx, runs, client.InNamespace(key.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("list the runs of schedule %s, which is gone: %w", key.Name, err)
+	}
+	for i := range runs.Items {
+		run := &runs.Items[i]
+		by := run.Spec.Schedule
+		if by == nil || by.Name != key.Name || run.Status.StartedAt != nil || run.Status.FinishedAt != nil || run.Spec.Cancel != nil {
+			continue
+		}
+		if err := r.cancel(ctx, key.Namespace, run.Name, "schedule "+key.Name+": it was deleted"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // record a status that changed. Nothing is written when nothing happened.

@@ -55,11 +55,14 @@ func (p *pass) suspended(ctx context.Context, plans []*v1alpha1.RecoveryPlan) er
 		if err != nil {
 			return err
 		}
+		waiting := seen.Queued
 		for _, b := range []*schedules.Busy{seen.Busy, seen.Drilling} {
-			if b == nil || !b.Ours || b.Started || b.Cancelled {
-				continue
+			if b != nil && b.Ours && !b.Started && !b.Cancelled {
+				waiting = append(waiting, *b)
 			}
-			if err := p.cancel(ctx, b.Run, "it is suspended"); err != nil {
+		}
+		for _, b := range waiting {
+			if err := p.cancel(ctx, p.schedule.Namespace, b.Run, "schedule "+p.schedule.Name+": it is suspended"); err != nil {
 				return err
 			}
 		}

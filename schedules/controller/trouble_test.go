@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -123,6 +124,49 @@ func TestRunWhoseTimeIsOver(t *testing.T) {
 	w.at("1 8:01", s)
 	w.outcome(s, rebuild, "1 8:00", v1alpha1.OutcomeAlreadySo)
 	w.runs(1)
+}
+
+// TestQueuedBehindARun that somebody ordered by hand is taken back when its time is over,
+// when its schedule is suspended, and when that is deleted.
+func TestQueuedBehindARun(t *testing.T) {
+	for name, test := range map[string]struct {
+		end  func(*world, *v1alpha1.RecoverySchedule)
+		says string
+	}{
+		"over": {func(w *world, s *v1alpha1.RecoverySchedule) { w.at("1 8:00", s) }, "its time is over"},
+		"suspended": {func(w *world, s *v1alpha1.RecoverySchedule) {
+			w.edit(s, func() { s.Spec.Suspend = true })
+			w.at("21:00", s)
+		}, "it is suspended"},
+		"deleted": {func(w *world, s *v1alpha1.RecoverySchedule) {
+			w.must(w.c.Delete(w.t.Context(), s))
+			_, err := w.r.Reconcile(w.t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(s)})
+			w.must(err)
+		}, "it was deleted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			s := w.office(nil)
+			w.at("20:00", s)
+			queued := w.runs(1)[0]
+			hand := &v1alpha1.RecoveryRun{
+				ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "by-hand"},
+				Spec:       v1alpha1.RecoveryRunSpec{PlanRef: v1alpha1.PlanReference{Name: "dev"}, Operation: v1alpha1.OperationRebuild},
+			}
+			w.must(w.c.Create(t.Context(), hand))
+			now := metav1.NewMicroTime(w.clock.Now())
+			hand.Status.StartedAt = &now
+			w.must(w.c.Status().Update(t.Context(), hand))
+			test.end(w, s)
+			for _, run := range w.runs(2) {
+				if c := run.Spec.Cancel; run.Name == queued.Name && (c == nil || !strings.Contains(c.Reason, test.says)) {
+					t.Errorf("the teardown waits on: %+v", c)
+				} else if run.Name == hand.Name && c != nil {
+					t.Error("a run that was ordered by hand was cancelled")
+				}
+			}
+		})
+	}
 }
 
 // TestBehindARun that somebody ordered by hand and that is under way.

@@ -27,6 +27,7 @@ type Workload struct {
 	created   time.Time
 	nodes     int
 	simulated bool
+	denies    bool
 }
 
 func newWorkload(system types.UID, created time.Time) *Workload {
@@ -45,6 +46,13 @@ func (w *Workload) SetIdentity(system types.UID) {
 // Stop the API server, as when the cluster is lost.
 func (w *Workload) Stop() { w.server.Close() }
 
+// Deny every request, as when the credentials of the kubeconfig have expired.
+func (w *Workload) Deny() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.denies = true
+}
+
 // SetCreated makes the API server answer as a cluster of that age.
 func (w *Workload) SetCreated(at time.Time) {
 	w.mu.Lock()
@@ -62,6 +70,10 @@ func (w *Workload) SetNodes(n int) {
 func (w *Workload) serve(rw http.ResponseWriter, r *http.Request) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.denies {
+		http.Error(rw, "Unauthorized", http.StatusUnauthorized)
+		return
+	}
 	var body any
 	switch r.URL.Path {
 	case "/readyz":
