@@ -60,7 +60,15 @@ func (t *trial) end(ctx context.Context, run *v1alpha1.RecoveryRun) (*outcome, e
 		return nil, err
 	}
 	o.objects["the chain of reports"] = chain
-	if t.point.Operation != v1alpha1.OperationRebuild {
+	if takesOver(t.point.Operation) {
+		users := &corev1.ConfigMap{}
+		err := t.client.Get(ctx, client.ObjectKey{Namespace: t.namespace, Name: usersName}, users)
+		if client.IgnoreNotFound(err) != nil {
+			return nil, fmt.Errorf("read where users are led at the end: %w", err)
+		}
+		o.objects["where users are led"] = users.Data["cluster"]
+	}
+	if t.point.Operation != v1alpha1.OperationRebuild && !takesOver(t.point.Operation) {
 		return o, nil
 	}
 	workload, err := client.New(t.plane.AdminConfig(), client.Options{})

@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -22,13 +23,21 @@ func (t *trial) judge(ctx context.Context, marks []*witness.Mark, run *v1alpha1.
 		return nil, err
 	}
 	t.lifecycle.mu.Lock()
-	identity, liveUID := t.lifecycle.identity, t.lifecycle.liveUID
+	identity, liveUID, stopped := t.lifecycle.identity, t.lifecycle.liveUID, maps.Clone(t.lifecycle.stopped)
 	t.lifecycle.mu.Unlock()
-	found := witness.Judge(witness.Case{
+	side := sidesOf(t.point.Operation)
+	c := witness.Case{
 		Namespace: t.namespace, Run: run.Name, RunUID: run.UID, Operation: t.point.Operation,
-		Cluster: clusterName, Lease: recovery.LockName(clusterName), LiveUID: liveUID, Identity: identity,
-		Before: before, State: state, Canaries: []string{seedCanary, stateCanary}, Told: told, Events: events,
-	})
+		Cluster: side.from, Lease: recovery.LockName(side.from), LiveUID: liveUID, Identity: identity,
+		Before: before, State: state, Canaries: []string{seedCanary, stateCanary, hookCanary}, Told: told, Events: events,
+	}
+	if takesOver(t.point.Operation) {
+		c.Takeover = &witness.Takeover{
+			Record: recovery.ServingName(planName), FromPlan: side.fromPlan, ToPlan: side.toPlan, To: side.to, Lease: recovery.LockName(side.to),
+			FoundEpoch: foundEpoch(t.point.Operation), Stopped: stopped, Users: usersName, Calls: t.receiver.received(),
+		}
+	}
+	found := witness.Judge(c)
 	end, err := t.end(ctx, run)
 	if err != nil {
 		return found, err
