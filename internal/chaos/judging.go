@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/internal/faultproxy"
 	"github.com/refloat-dev/refloat/internal/witness"
 	"github.com/refloat-dev/refloat/recovery"
 )
@@ -42,7 +44,20 @@ func (t *trial) judge(ctx context.Context, marks []*witness.Mark, run *v1alpha1.
 	if err != nil {
 		return found, err
 	}
+	if t.refused(run) {
+		return found, nil
+	}
 	return append(found, t.compare(end)...), nil
+}
+
+// refused tells whether the run failed because a hook was made to refuse what it was told,
+// which ends a failover: whoever orders it again goes on from there.
+func (t *trial) refused(run *v1alpha1.RecoveryRun) bool {
+	kind, f := t.point.Fault.Kind, run.Status.Failure
+	if f == nil || f.Reason != "SwitchFailed" || kind != faultproxy.Conflict && kind != faultproxy.Storm {
+		return false
+	}
+	return slices.ContainsFunc(t.sequence.Hits(), func(h faultproxy.Hit) bool { return h.Request.Server == witness.Receiver })
 }
 
 // quiet is how long no new line may come until an audit log counts as complete: a server

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/internal/faultproxy"
 )
 
 // every says at which writes a fault happens by default: at each, or at every n-th,
@@ -44,15 +45,37 @@ var density = map[string]struct{ usual, full every }{
 	"clock+1d":      {every{25, 10}, every{4, 1}},
 }
 
+// rarer says by how much the points of an operation are rarer by default, those that kill and
+// the others: most of a failover is a rebuild. Kills before a write and after it take turns.
+var rarer = map[v1alpha1.Operation]struct{ kills, others int }{
+	v1alpha1.OperationFailover: {2, 3}, v1alpha1.OperationFailback: {24, 24},
+}
+
+// usual density of a fault for an operation.
+func usual(fault Fault, operation v1alpha1.Operation) every {
+	step := density[fault.Name].usual
+	less, known := rarer[operation]
+	switch {
+	case !known:
+	case fault.Kind == faultproxy.KillBefore:
+		return every{step.n * less.kills, step.from + less.kills/2}
+	case fault.Kind == faultproxy.KillAfter:
+		return every{step.n * less.kills, step.from}
+	default:
+		step.n *= less.others
+	}
+	return step
+}
+
 // Matrix of points, for the writes that runs without faults make.
 func (w *World) Matrix(full bool) []Point {
 	var points []Point
 	for _, fault := range Faults() {
-		step := density[fault.Name].usual
-		if full {
-			step = density[fault.Name].full
-		}
 		for _, operation := range operations {
+			step := usual(fault, operation)
+			if full {
+				step = density[fault.Name].full
+			}
 			for k := step.from; k <= w.Writes(operation); k += step.n {
 				points = append(points, Point{Operation: operation, Fault: fault, At: k})
 			}
