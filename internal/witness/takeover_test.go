@@ -127,7 +127,9 @@ func TestGoodFailoverBreaksNothing(t *testing.T) {
 
 // replaced text in the answer of the nth event of a verb and resource.
 func replaced(verb, resource string, n int, old, now string) func(*Case) {
-	return event(verb, resource, n, func(e *Event) { e.ResponseObject = json.RawMessage(strings.ReplaceAll(string(e.ResponseObject), old, now)) })
+	return event(verb, resource, n, func(e *Event) {
+		e.ResponseObject = json.RawMessage(strings.ReplaceAll(string(e.ResponseObject), old, now))
+	})
 }
 
 // called changes the call of the hook; repeated adds one a moment later.
