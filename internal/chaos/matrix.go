@@ -43,6 +43,7 @@ var density = map[string]struct{ usual, full every }{
 	"clock+1m":      {every{25, 9}, every{3, 1}},
 	"clock-1m":      {every{25, 6}, every{3, 2}},
 	"clock+1d":      {every{25, 10}, every{4, 1}},
+	"cancel":        {every{20, 9}, every{1, 1}},
 }
 
 // rarer says by how much the points of an operation are rarer by default, those that kill and
