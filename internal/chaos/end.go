@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -87,8 +88,8 @@ func (o *outcome) read(ctx context.Context, c client.Client, gvk schema.GroupVer
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
 	err := c.List(ctx, list, options...)
-	if apierrors.IsNotFound(err) {
-		return nil
+	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
+		return nil // a run that failed did not come to apply the kind
 	}
 	if err != nil {
 		return fmt.Errorf("list %s at the end: %w", gvk.Kind, err)
