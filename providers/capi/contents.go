@@ -36,6 +36,7 @@ type Item struct {
 
 	gvk     schema.GroupVersionKind
 	version string
+	run     types.UID // that made it
 	owners  []types.UID
 }
 
@@ -145,7 +146,7 @@ func itemOf(o *metav1.PartialObjectMetadata, gvk schema.GroupVersionKind) Item {
 	item := Item{
 		Kind: gvk.Kind, Name: o.Name, UID: o.UID, Finalizers: o.Finalizers, Deleting: o.DeletionTimestamp != nil,
 		Made: stamped && stamp.Run != "" && o.Labels[LabelCluster] != "",
-		gvk:  gvk, version: o.ResourceVersion,
+		gvk:  gvk, version: o.ResourceVersion, run: stamp.Run,
 	}
 	for _, ref := range o.OwnerReferences {
 		item.owners = append(item.owners, ref.UID)

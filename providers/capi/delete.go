@@ -150,12 +150,30 @@ func (c *Clusters) Discard(ctx context.Context, inc Incarnation) error {
 	if obs.Exists {
 		return &RefusedError{Reason: "ClusterExists", Message: fmt.Sprintf("Cluster %s exists; what belongs to it goes with it", inc)}
 	}
+	return c.discard(ctx, inc, "")
+}
+
+// Clear discards what other runs made of a cluster and left without a Cluster, for a run that
+// is about to create it and would refuse it. While a Cluster exists it does nothing.
+func (c *Clusters) Clear(ctx context.Context, inc Incarnation, run types.UID) error {
+	if c.Destroyer == nil {
+		return errHarmless(inc)
+	}
+	obs, err := c.Observe(ctx, inc.Namespace, inc.Name)
+	if err != nil || obs.Exists {
+		return err
+	}
+	return c.discard(ctx, inc, run)
+}
+
+// discard what is abandoned, but for what the kept run made.
+func (c *Clusters) discard(ctx context.Context, inc Incarnation, kept types.UID) error {
 	items, err := c.Contents(ctx, inc)
 	if err != nil {
 		return err
 	}
 	for _, item := range items {
-		if !item.Abandoned() {
+		if !item.Abandoned() || item.run == kept {
 			continue
 		}
 		about := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: inc.Namespace, Name: item.Name}}
