@@ -4,6 +4,10 @@ import (
 	"fmt"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/recovery"
 )
@@ -48,6 +52,43 @@ func TestCancelledFailoverGoesOn(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestLateSwitchChangesNothingNewer lets somebody lead users elsewhere while a switch is on its
+// way, as the successor of a frozen process does: the switch looks again.
+func TestLateSwitchChangesNothingNewer(t *testing.T) {
+	w := newWorld(t)
+	w.plan(func(p *v1alpha1.RecoveryPlan) { byDirectory(p); p.Spec.Failover.Commit = v1alpha1.CommitRule{} })
+	w.other()
+	w.existing(earlier)
+	record := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "record"}, Data: map[string]string{"to": "dev"}}
+	w.must(w.store.Store.Create(t.Context(), record))
+	overtaken := false
+	w.beforeApply = func() {
+		if !overtaken {
+			overtaken = true
+			record.Data["to"] = "elsewhere"
+			w.must(w.store.Store.Update(t.Context(), record))
+			run := w.run("over")
+			run.Status.Epoch++ // as Claim does in another process
+			w.must(w.store.Store.Status().Update(t.Context(), run))
+		}
+	}
+	w.order("over", v1alpha1.OperationFailover)
+	w.until("over", "the switch", func(*v1alpha1.RecoveryRun) bool { return overtaken })
+	for range 5 {
+		w.step("over")
+	}
+	w.must(w.store.Store.Get(t.Context(), client.ObjectKeyFromObject(record), record))
+	if record.Data["to"] != "elsewhere" || w.applies != 1 {
+		t.Errorf("the record leads to %s after %d requests", record.Data["to"], w.applies)
+	}
+	w.replace()
+	w.succeeds("over")
+	w.must(w.store.Store.Get(t.Context(), client.ObjectKeyFromObject(record), record))
+	if record.Data["to"] != "spare" {
+		t.Errorf("in the end the record leads to %s", record.Data["to"])
 	}
 }
 
