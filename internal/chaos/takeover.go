@@ -8,6 +8,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1apply "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -88,6 +89,10 @@ func (t *trial) prepareSides(ctx context.Context, clusters *capi.Clusters, plan 
 			return fmt.Errorf("create %T: %w", o, err)
 		}
 	}
+	users := corev1apply.ConfigMap(usersName, t.namespace).WithData(map[string]string{"cluster": sidesOf(operation).from})
+	if err := t.client.Apply(ctx, users, client.FieldOwner("refloat-switch")); err != nil { // as an earlier switch did
+		return fmt.Errorf("lead users to the cluster that serves: %w", err)
+	}
 	if operation == v1alpha1.OperationFailback {
 		return t.prepareServing(ctx, clusters)
 	}
@@ -118,6 +123,7 @@ func (t *trial) again(ctx context.Context, failed *v1alpha1.RecoveryRun) ([]witn
 	if !takesOver(t.point.Operation) || failed.Status.FinishedAt == nil || failed.Status.Failure == nil || t.point.Fault.OwnSource {
 		return nil, nil
 	}
+	t.clock.offset.Store(0) // the API server dates the order, by its own clock
 	if err := t.startProcess(ctx); err != nil {
 		return nil, err
 	}

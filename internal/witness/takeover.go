@@ -130,11 +130,21 @@ func oneServes(h *history) []string {
 		out.add(ready, "%s: the run had not recorded that the old side is fenced and the new one verified", s.what)
 	}
 	for _, e := range h.Events {
-		if e.Server == Management && e.Wrote() && e.is("clusters") && e.object().UID == h.LiveUID {
+		switch {
+		case e.Server != Management || !e.Wrote():
+		case h.leadsUsers(e):
+			_, inCharge := h.epochAt(e.Received.Time)
+			out.add(e.User.Username == inCharge, "%s: the run had been taken over by %s, and users may have been led elsewhere since", e, inCharge)
+		case e.is("clusters") && e.object().UID == h.LiveUID:
 			out.add(e.object().Annotations[capi.AnnotationServes] != "true", "%s: the old side is marked as the one that serves", e)
 		}
 	}
 	return out
+}
+
+// leadsUsers tells whether a write applies what a switch by a directory consists of.
+func (h *history) leadsUsers(e Event) bool {
+	return e.is("configmaps") && e.name() == h.Takeover.Users
 }
 
 // sending is whatever makes the new side the one that users reach.
@@ -155,8 +165,7 @@ func (h *history) sendings() []sending {
 	}
 	for _, e := range h.Events {
 		marked := e.is("clusters") && e.object().UID != h.LiveUID && e.object().Annotations[capi.AnnotationServes] == "true"
-		applied := e.is("configmaps") && e.name() == h.Takeover.Users
-		if e.Server == Management && e.Wrote() && (marked || applied) {
+		if e.Server == Management && e.Wrote() && (marked || h.leadsUsers(e)) {
 			out = append(out, sending{e.String(), e.Received.Time})
 		}
 	}

@@ -165,6 +165,7 @@ var craftedFailovers = []struct {
 	{"one-cluster-serves", "the old one went too late", func(c *Case) { c.Takeover.Stopped["old"] = c.Takeover.Calls[0].Received.Add(time.Millisecond) }},
 	{"one-cluster-serves", "hook called before the fence", called(func(c *Call) { c.Received = began })},
 	{"one-cluster-serves", "users led there before the fence", later("patch", "configmaps", 0, "delete", "clusters", 0)},
+	{"one-cluster-serves", "users led there by a process that was replaced", event("patch", "configmaps", 0, func(e *Event) { e.User.Username = "two" })},
 	{"one-cluster-serves", "marked before the verdict", later("patch", "clusters", 1, "create", "clusters", 0)},
 	{"one-cluster-serves", "the old one marked", replaced("patch", "clusters", 0, `"refloat.dev/serves":"false"`, `"refloat.dev/serves":"true"`)},
 	{"hooks-act-once", "another key", repeated(time.Millisecond, func(c *Call) { c.Key = "other" })},
