@@ -92,6 +92,29 @@ func TestLateSwitchChangesNothingNewer(t *testing.T) {
 	}
 }
 
+// TestSwitchMeetsAConflict: that somebody else, such as who publishes the record, wrote at the
+// same time is no reason to fail.
+func TestSwitchMeetsAConflict(t *testing.T) {
+	w := newWorld(t)
+	w.plan(func(p *v1alpha1.RecoveryPlan) { byDirectory(p); p.Spec.Failover.Commit = v1alpha1.CommitRule{} })
+	w.other()
+	w.existing(earlier)
+	record := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "record"}, Data: map[string]string{"to": "dev"}}
+	w.must(w.store.Store.Create(t.Context(), record))
+	w.beforeApply = func() {
+		if w.applies == 1 {
+			record.Annotations = map[string]string{"published": "yes"}
+			w.must(w.store.Store.Update(t.Context(), record))
+		}
+	}
+	w.order("over", v1alpha1.OperationFailover)
+	w.succeeds("over")
+	w.must(w.store.Store.Get(t.Context(), client.ObjectKeyFromObject(record), record))
+	if record.Data["to"] != "spare" || w.applies != 2 {
+		t.Errorf("the record leads to %s after %d requests", record.Data["to"], w.applies)
+	}
+}
+
 // TestCompletesByTheMark: a Cluster whose UID was not pinned yet is the failed run's when it
 // carries its mark, and only then.
 func TestCompletesByTheMark(t *testing.T) {
