@@ -36,8 +36,8 @@ const few = "Rebuild:kill-before:DELETE.clusters,Rebuild:kill-after:DELETE.clust
 	"Teardown:stale-reads:DELETE.clusters,Rebuild:storm:1,Drill:storm:2,Rebuild:workload-gone:PATCH.secrets.3," +
 	"Rebuild:git-gone:DELETE.clusters,Teardown:git-forced:PATCH.clusters,Rebuild:clock-1m:POST.namespaces," +
 	"Failover:kill-after:POST.leases.3,Failover:kill-before:DELETE.clusters,Failover:freeze:DELETE.clusters,Failover:kill-after:POST.hooks," +
-	"Failover:drop-response:POST.hooks,Failover:409:POST.hooks,Failover:freeze-late:PUT.leases,Failback:kill-after:PUT.leases.2,Failback:freeze-late:PATCH.configmaps," +
-	"Failover:409:PATCH.configmaps,Failover:cancel:POST.localclusters"
+	"Failover:drop-response:POST.hooks,Failover:409:POST.hooks,Failover:freeze-late:PUT.leases,Failback:kill-after:PUT.leases.2,Failback:freeze-late:PATCH.configmaps.3," +
+	"Failover:409:PATCH.configmaps.3,Failover:cancel:POST.localclusters"
 
 // TestFewPoints is a small part of what make chaos runs.
 func TestFewPoints(t *testing.T) {
