@@ -112,26 +112,51 @@ func ParsePoint(text string) (Point, error) {
 
 var symbolic = regexp.MustCompile(`^[A-Z]+\.[a-z]+(/[a-z]+)?(\.[1-9][0-9]*)?$`)
 
+// placed is a fault at the nth write of a kind.
+type placed struct {
+	kind             faultproxy.Kind
+	method, resource string
+	left             int // writes of the kind until it is this one
+}
+
+func newPlaced(p Point) *placed {
+	parts := strings.Split(p.Where, ".")
+	nth := 1
+	if len(parts) == 3 {
+		nth, _ = strconv.Atoi(parts[2]) // the pattern allows numbers only
+	}
+	return &placed{p.Fault.Kind, parts[0], parts[1], nth}
+}
+
+func (p *placed) here(write faultproxy.Request) bool {
+	resource := write.Target.Resource
+	if write.Target.Subresource != "" {
+		resource += "/" + write.Target.Subresource
+	}
+	if write.Method != p.method || resource != p.resource {
+		return false
+	}
+	p.left--
+	return p.left == 0
+}
+
+// On implements faultproxy.Plan. A Sequence asks for one write after the other.
+func (p *placed) On(k int, write faultproxy.Request) faultproxy.Verdict {
+	if !p.here(write) {
+		return faultproxy.Verdict{}
+	}
+	return faultproxy.Fault{Kind: p.kind, At: k}.On(k, write)
+}
+
 // locate gives points that name a kind of write its number.
 func (w *World) locate(points []Point) error {
 	for i, p := range points {
 		if p.Where == "" {
 			continue
 		}
-		parts := strings.Split(p.Where, ".")
-		nth := 1
-		if len(parts) == 3 {
-			nth, _ = strconv.Atoi(parts[2]) // the pattern allows numbers only
-		}
+		plan := newPlaced(p)
 		for k, write := range w.references[string(p.Operation)].writes {
-			resource := write.Target.Resource
-			if write.Target.Subresource != "" {
-				resource += "/" + write.Target.Subresource
-			}
-			if write.Method != parts[0] || resource != parts[1] {
-				continue
-			}
-			if nth--; nth == 0 {
+			if plan.here(write) {
 				points[i].At = k + 1
 				break
 			}

@@ -26,8 +26,9 @@ type Point struct {
 	Fault     Fault
 	// At is the number of the write, from 1; of a Storm, its seed. 0 is no fault.
 	At int
-	// Where stands for At until the writes of a run without faults are known, such as
-	// DELETE.clusters, or PUT.recoveryruns/status.3 for the third of its kind.
+	// Where names the write by its kind, such as DELETE.clusters, or PUT.recoveryruns/status.3
+	// for the third of its kind. At is then where a run without faults makes it, since two runs
+	// do not number their writes quite the same.
 	Where string
 	// Bug that the controllers have; only in a mutated build.
 	Bug string
@@ -38,7 +39,7 @@ func (p Point) String() string {
 	if p.Fault.Name == "" {
 		return fmt.Sprintf("%s:none", p.Operation)
 	}
-	if p.At == 0 {
+	if p.Where != "" {
 		return fmt.Sprintf("%s:%s:%s", p.Operation, p.Fault.Name, p.Where)
 	}
 	return fmt.Sprintf("%s:%s:%d", p.Operation, p.Fault.Name, p.At)
@@ -48,6 +49,9 @@ func (p Point) String() string {
 func (p Point) plan() faultproxy.Plan {
 	if p.Fault.Kind == faultproxy.Storm {
 		return faultproxy.Fault{Kind: faultproxy.Storm, At: 1, Seed: uint64(p.At)}
+	}
+	if p.Where != "" {
+		return newPlaced(p)
 	}
 	return faultproxy.Fault{Kind: p.Fault.Kind, At: p.At}
 }
