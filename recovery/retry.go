@@ -1,7 +1,10 @@
 package recovery
 
 import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/providers/capi"
 )
 
 // Retry tells with which incarnation a run goes on that is the retry of another, nil with a
@@ -45,8 +48,9 @@ func goingOn(failed *v1alpha1.RecoveryRun) (*v1alpha1.Incarnation, *v1alpha1.Ret
 
 // Completes tells with which incarnation a failover goes on that completes another one: that
 // one made it, failed after the fence, and left the record of who serves open. It is nil
-// when there is none, so that what exists has to be a standby that matches.
-func Completes(run, failed *v1alpha1.RecoveryRun, clusterDigest string) (*v1alpha1.Incarnation, *v1alpha1.RetriedRun) {
+// when there is none, so that what exists has to be a standby that matches. The Cluster that
+// was found says by its mark that the run made it when that ended before it pinned the UID.
+func Completes(run, failed *v1alpha1.RecoveryRun, clusterDigest string, found capi.Observation) (*v1alpha1.Incarnation, *v1alpha1.RetriedRun) {
 	if failed == nil || failed.Status.FinishedAt == nil || failed.Status.Failure == nil || failed.Status.Failover == nil || failed.Status.Pinned == nil {
 		return nil, nil
 	}
@@ -55,8 +59,16 @@ func Completes(run, failed *v1alpha1.RecoveryRun, clusterDigest string) (*v1alph
 	case "IdentityChanged", "ClusterVanished", "ClusterDeleted", "ManagementCluster":
 		return nil, nil
 	}
-	if target == nil || target.UID == "" || failed.Status.Failover.To.UID != run.Status.Failover.To.UID || pinned.ClusterDigest != clusterDigest {
+	if target == nil || failed.Status.Failover.To.UID != run.Status.Failover.To.UID || pinned.ClusterDigest != clusterDigest {
 		return nil, nil
 	}
-	return goingOn(failed)
+	going, retried := goingOn(failed)
+	if target.UID == "" {
+		if !found.Exists || found.Name != target.Name || found.Stamp.Run != failed.UID {
+			return nil, nil
+		}
+		created := metav1.NewTime(found.CreatedAt)
+		going.UID, going.CreatedAt = found.UID, &created
+	}
+	return going, retried
 }

@@ -26,14 +26,18 @@ func TestMain(m *testing.M) {
 }
 
 // few points, one or two of each kind of fault, at writes that matter most: the record of
-// the deletion, the mark, the deletion, the creation, the state, the verdict, the end.
+// the deletion, the mark, the deletion, the creation, the state, the verdict, the end; of
+// failovers the record of who serves, the fence and the switch.
 const few = "Rebuild:kill-before:DELETE.clusters,Rebuild:kill-after:DELETE.clusters,Rebuild:kill-after:POST.clusters,Rebuild:kill-before:PATCH.widgets," +
 	"Rebuild:kill-after:PUT.configmaps,Drill:kill-after:POST.clusters,Drill:kill-before:DELETE.clusters,Teardown:freeze:DELETE.clusters," +
 	"Teardown:freeze-late:PATCH.clusters,Rebuild:freeze:POST.clusters,Drill:freeze:DELETE.clusters,Rebuild:drop-response:DELETE.clusters," +
 	"Rebuild:drop-response:POST.clusters,Drill:drop-response:POST.clusters,Teardown:drop-request:DELETE.clusters,Rebuild:409:POST.clusters," +
 	"Teardown:429:DELETE.clusters,Rebuild:500:PATCH.widgets,Rebuild:cut-watches:POST.clusters,Rebuild:stale-watches:DELETE.clusters," +
 	"Teardown:stale-reads:DELETE.clusters,Rebuild:storm:1,Drill:storm:2,Rebuild:workload-gone:PATCH.secrets.3," +
-	"Rebuild:git-gone:DELETE.clusters,Teardown:git-forced:PATCH.clusters,Rebuild:clock-1m:POST.namespaces"
+	"Rebuild:git-gone:DELETE.clusters,Teardown:git-forced:PATCH.clusters,Rebuild:clock-1m:POST.namespaces," +
+	"Failover:kill-after:POST.leases.3,Failover:kill-before:DELETE.clusters,Failover:freeze:DELETE.clusters,Failover:kill-after:POST.hooks," +
+	"Failover:drop-response:POST.hooks,Failover:409:POST.hooks,Failover:freeze-late:PUT.leases,Failback:kill-after:PUT.leases.2,Failback:freeze-late:PATCH.configmaps.3," +
+	"Failover:409:PATCH.configmaps.3,Failover:cancel:POST.localclusters"
 
 // TestFewPoints is a small part of what make chaos runs.
 func TestFewPoints(t *testing.T) {
@@ -112,12 +116,12 @@ func TestBugsFit(t *testing.T) {
 }
 
 func TestParsePoint(t *testing.T) {
-	for _, text := range []string{"Rebuild:kill-after:17", "Drill:storm:1", "Teardown:429:3", "Rebuild:freeze:DELETE.clusters", "Drill:409:PUT.recoveryruns/status.12"} {
+	for _, text := range []string{"Rebuild:kill-after:17", "Drill:storm:1", "Teardown:429:3", "Rebuild:freeze:DELETE.clusters", "Drill:409:PUT.recoveryruns/status.12", "Failover:kill-after:POST.hooks", "Failback:freeze:PUT.leases"} {
 		if p, err := ParsePoint(text); err != nil || p.String() != text {
 			t.Errorf("%s: %s, %v", text, p, err)
 		}
 	}
-	for _, text := range []string{"", "Rebuild", "Rebuild:kill-after", "Rebuild:kill-after:0", "Rebuild:kill-after:x", "Rebuild:sneeze:1", "Failover:409:1", "Rebuild:409:1:2", "Rebuild:409:clusters", "Rebuild:409:DELETE.clusters.0"} {
+	for _, text := range []string{"", "Rebuild", "Rebuild:kill-after", "Rebuild:kill-after:0", "Rebuild:kill-after:x", "Rebuild:sneeze:1", "Failover:sneeze:1", "Rebuild:409:1:2", "Rebuild:409:clusters", "Rebuild:409:DELETE.clusters.0"} {
 		if p, err := ParsePoint(text); err == nil {
 			t.Errorf("%q is read as %s", text, p)
 		}
@@ -128,15 +132,25 @@ func TestParsePoint(t *testing.T) {
 // rebuild, a teardown and a drill make.
 func TestMatrixIsBigEnough(t *testing.T) {
 	w := &World{references: map[string]*outcome{}}
-	for operation, writes := range map[v1alpha1.Operation]int{v1alpha1.OperationRebuild: 56, v1alpha1.OperationTeardown: 18, v1alpha1.OperationDrill: 55} {
+	for operation, writes := range map[v1alpha1.Operation]int{v1alpha1.OperationRebuild: 56, v1alpha1.OperationTeardown: 18, v1alpha1.OperationDrill: 55,
+		v1alpha1.OperationFailover: 71, v1alpha1.OperationFailback: 71} {
 		w.references[string(operation)] = &outcome{writes: make([]faultproxy.Request, writes)}
 	}
-	const usual, full = 300, 1000
+	const usual, full, more = 400, 2500, 4
 	if n := len(w.Matrix(false)); n < usual {
 		t.Errorf("%d points, want at least %d", n, usual)
 	}
 	if n := len(w.Matrix(true)); n < full {
 		t.Errorf("%d points in a full matrix, want at least %d", n, full)
+	}
+	takeovers := 0
+	for _, p := range w.Matrix(false) {
+		if takesOver(p.Operation) {
+			takeovers++
+		}
+	}
+	if n := len(w.Matrix(false)); takeovers < 100 || takeovers*more > n {
+		t.Errorf("%d of %d points are of failovers, want at most one in %d, since they take longest", takeovers, n, more)
 	}
 	names := map[string]bool{}
 	for _, p := range w.Matrix(true) {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -60,7 +61,15 @@ func (t *trial) end(ctx context.Context, run *v1alpha1.RecoveryRun) (*outcome, e
 		return nil, err
 	}
 	o.objects["the chain of reports"] = chain
-	if t.point.Operation != v1alpha1.OperationRebuild {
+	if takesOver(t.point.Operation) {
+		users := &corev1.ConfigMap{}
+		err := t.client.Get(ctx, client.ObjectKey{Namespace: t.namespace, Name: usersName}, users)
+		if client.IgnoreNotFound(err) != nil {
+			return nil, fmt.Errorf("read where users are led at the end: %w", err)
+		}
+		o.objects["where users are led"] = users.Data["cluster"]
+	}
+	if t.point.Operation != v1alpha1.OperationRebuild && !takesOver(t.point.Operation) {
 		return o, nil
 	}
 	workload, err := client.New(t.plane.AdminConfig(), client.Options{})
@@ -79,8 +88,8 @@ func (o *outcome) read(ctx context.Context, c client.Client, gvk schema.GroupVer
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
 	err := c.List(ctx, list, options...)
-	if apierrors.IsNotFound(err) {
-		return nil
+	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
+		return nil // a run that failed did not come to apply the kind
 	}
 	if err != nil {
 		return fmt.Errorf("list %s at the end: %w", gvk.Kind, err)

@@ -62,6 +62,7 @@ func Faults() []Fault {
 		{Name: "clock+1m", Kind: faultproxy.Event, hand: clockJumps(time.Minute)},
 		{Name: "clock-1m", Kind: faultproxy.Event, hand: clockJumps(-time.Minute)},
 		{Name: "clock+1d", Kind: faultproxy.Event, hand: clockJumps(24 * time.Hour), Anyhow: true},
+		{Name: "cancel", Kind: faultproxy.Event, hand: cancel, Anyhow: true},
 	}
 }
 

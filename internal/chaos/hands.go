@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -140,6 +142,13 @@ func clockJumps(by time.Duration) func(context.Context, *trial) error {
 		t.clock.jump(by)
 		return nil
 	}
+}
+
+// cancel is a person who calls the run off.
+func cancel(ctx context.Context, t *trial) error {
+	run := &v1alpha1.RecoveryRun{ObjectMeta: metav1.ObjectMeta{Namespace: t.namespace, Name: runName}}
+	order := `{"spec":{"cancel":{"reason":"chaos"}}}`
+	return t.client.Patch(ctx, run, client.RawPatch(types.MergePatchType, []byte(order)))
 }
 
 // prepareSource gives points that hurt the repository one of their own.

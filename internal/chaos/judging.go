@@ -3,10 +3,13 @@ package chaos
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/internal/faultproxy"
 	"github.com/refloat-dev/refloat/internal/witness"
 	"github.com/refloat-dev/refloat/recovery"
 )
@@ -22,18 +25,39 @@ func (t *trial) judge(ctx context.Context, marks []*witness.Mark, run *v1alpha1.
 		return nil, err
 	}
 	t.lifecycle.mu.Lock()
-	identity, liveUID := t.lifecycle.identity, t.lifecycle.liveUID
+	identity, liveUID, stopped := t.lifecycle.identity, t.lifecycle.liveUID, maps.Clone(t.lifecycle.stopped)
 	t.lifecycle.mu.Unlock()
-	found := witness.Judge(witness.Case{
+	side := sidesOf(t.point.Operation)
+	c := witness.Case{
 		Namespace: t.namespace, Run: run.Name, RunUID: run.UID, Operation: t.point.Operation,
-		Cluster: clusterName, Lease: recovery.LockName(clusterName), LiveUID: liveUID, Identity: identity,
-		Before: before, State: state, Canaries: []string{seedCanary, stateCanary}, Told: told, Events: events,
-	})
+		Cluster: side.from, Lease: recovery.LockName(side.from), LiveUID: liveUID, Identity: identity,
+		Before: before, State: state, Canaries: []string{seedCanary, stateCanary, hookCanary}, Told: told, Events: events,
+	}
+	if takesOver(t.point.Operation) {
+		c.Takeover = &witness.Takeover{
+			Record: recovery.ServingName(planName), FromPlan: side.fromPlan, ToPlan: side.toPlan, To: side.to, Lease: recovery.LockName(side.to),
+			FoundEpoch: foundEpoch(t.point.Operation), Stopped: stopped, Users: usersName, Calls: t.receiver.received(),
+		}
+	}
+	found := witness.Judge(c)
 	end, err := t.end(ctx, run)
 	if err != nil {
 		return found, err
 	}
+	if t.refused(run) {
+		return found, nil
+	}
 	return append(found, t.compare(end)...), nil
+}
+
+// refused tells whether the run failed because a hook was made to refuse what it was told,
+// which ends a failover: whoever orders it again goes on from there.
+func (t *trial) refused(run *v1alpha1.RecoveryRun) bool {
+	kind, f := t.point.Fault.Kind, run.Status.Failure
+	if f == nil || f.Reason != "SwitchFailed" || kind != faultproxy.Conflict && kind != faultproxy.Storm {
+		return false
+	}
+	return slices.ContainsFunc(t.sequence.Hits(), func(h faultproxy.Hit) bool { return h.Request.Server == witness.Receiver })
 }
 
 // quiet is how long no new line may come until an audit log counts as complete: a server

@@ -46,6 +46,7 @@ type lifecycle struct {
 	mu       sync.Mutex
 	fronts   map[types.UID]*faultproxy.Front
 	identity map[types.UID]types.UID
+	stopped  map[types.UID]time.Time // when a cluster that is deleted answered no more
 	liveUID  types.UID
 	last     error
 }
@@ -216,6 +217,9 @@ func (l *lifecycle) takeDown(ctx context.Context, cluster *clusterv1.Cluster) er
 	l.mu.Lock()
 	if front := l.fronts[cluster.UID]; front != nil {
 		front.Close()
+		if _, known := l.stopped[cluster.UID]; !known {
+			l.stopped[cluster.UID] = time.Now()
+		}
 	}
 	l.mu.Unlock()
 	left := 0

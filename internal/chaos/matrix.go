@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/internal/faultproxy"
 )
 
 // every says at which writes a fault happens by default: at each, or at every n-th,
@@ -42,17 +43,40 @@ var density = map[string]struct{ usual, full every }{
 	"clock+1m":      {every{25, 9}, every{3, 1}},
 	"clock-1m":      {every{25, 6}, every{3, 2}},
 	"clock+1d":      {every{25, 10}, every{4, 1}},
+	"cancel":        {every{20, 9}, every{1, 1}},
+}
+
+// rarer says by how much the points of an operation are rarer by default, those that kill and
+// the others: most of a failover is a rebuild. Kills before a write and after it take turns.
+var rarer = map[v1alpha1.Operation]struct{ kills, others int }{
+	v1alpha1.OperationFailover: {2, 3}, v1alpha1.OperationFailback: {24, 24},
+}
+
+// usual density of a fault for an operation.
+func usual(fault Fault, operation v1alpha1.Operation) every {
+	step := density[fault.Name].usual
+	less, known := rarer[operation]
+	switch {
+	case !known:
+	case fault.Kind == faultproxy.KillBefore:
+		return every{step.n * less.kills, step.from + less.kills/2}
+	case fault.Kind == faultproxy.KillAfter:
+		return every{step.n * less.kills, step.from}
+	default:
+		step.n *= less.others
+	}
+	return step
 }
 
 // Matrix of points, for the writes that runs without faults make.
 func (w *World) Matrix(full bool) []Point {
 	var points []Point
 	for _, fault := range Faults() {
-		step := density[fault.Name].usual
-		if full {
-			step = density[fault.Name].full
-		}
 		for _, operation := range operations {
+			step := usual(fault, operation)
+			if full {
+				step = density[fault.Name].full
+			}
 			for k := step.from; k <= w.Writes(operation); k += step.n {
 				points = append(points, Point{Operation: operation, Fault: fault, At: k})
 			}
@@ -88,26 +112,51 @@ func ParsePoint(text string) (Point, error) {
 
 var symbolic = regexp.MustCompile(`^[A-Z]+\.[a-z]+(/[a-z]+)?(\.[1-9][0-9]*)?$`)
 
+// placed is a fault at the nth write of a kind.
+type placed struct {
+	kind             faultproxy.Kind
+	method, resource string
+	left             int // writes of the kind until it is this one
+}
+
+func newPlaced(p Point) *placed {
+	parts := strings.Split(p.Where, ".")
+	nth := 1
+	if len(parts) == 3 {
+		nth, _ = strconv.Atoi(parts[2]) // the pattern allows numbers only
+	}
+	return &placed{p.Fault.Kind, parts[0], parts[1], nth}
+}
+
+func (p *placed) here(write faultproxy.Request) bool {
+	resource := write.Target.Resource
+	if write.Target.Subresource != "" {
+		resource += "/" + write.Target.Subresource
+	}
+	if write.Method != p.method || resource != p.resource {
+		return false
+	}
+	p.left--
+	return p.left == 0
+}
+
+// On implements faultproxy.Plan. A Sequence asks for one write after the other.
+func (p *placed) On(k int, write faultproxy.Request) faultproxy.Verdict {
+	if !p.here(write) {
+		return faultproxy.Verdict{}
+	}
+	return faultproxy.Fault{Kind: p.kind, At: k}.On(k, write)
+}
+
 // locate gives points that name a kind of write its number.
 func (w *World) locate(points []Point) error {
 	for i, p := range points {
 		if p.Where == "" {
 			continue
 		}
-		parts := strings.Split(p.Where, ".")
-		nth := 1
-		if len(parts) == 3 {
-			nth, _ = strconv.Atoi(parts[2]) // the pattern allows numbers only
-		}
+		plan := newPlaced(p)
 		for k, write := range w.references[string(p.Operation)].writes {
-			resource := write.Target.Resource
-			if write.Target.Subresource != "" {
-				resource += "/" + write.Target.Subresource
-			}
-			if write.Method != parts[0] || resource != parts[1] {
-				continue
-			}
-			if nth--; nth == 0 {
+			if plan.here(write) {
 				points[i].At = k + 1
 				break
 			}

@@ -26,8 +26,9 @@ type Point struct {
 	Fault     Fault
 	// At is the number of the write, from 1; of a Storm, its seed. 0 is no fault.
 	At int
-	// Where stands for At until the writes of a run without faults are known, such as
-	// DELETE.clusters, or PUT.recoveryruns/status.3 for the third of its kind.
+	// Where names the write by its kind, such as DELETE.clusters, or PUT.recoveryruns/status.3
+	// for the third of its kind. At is then where a run without faults makes it, since two runs
+	// do not number their writes quite the same.
 	Where string
 	// Bug that the controllers have; only in a mutated build.
 	Bug string
@@ -38,7 +39,7 @@ func (p Point) String() string {
 	if p.Fault.Name == "" {
 		return fmt.Sprintf("%s:none", p.Operation)
 	}
-	if p.At == 0 {
+	if p.Where != "" {
 		return fmt.Sprintf("%s:%s:%s", p.Operation, p.Fault.Name, p.Where)
 	}
 	return fmt.Sprintf("%s:%s:%d", p.Operation, p.Fault.Name, p.At)
@@ -48,6 +49,9 @@ func (p Point) String() string {
 func (p Point) plan() faultproxy.Plan {
 	if p.Fault.Kind == faultproxy.Storm {
 		return faultproxy.Fault{Kind: faultproxy.Storm, At: 1, Seed: uint64(p.At)}
+	}
+	if p.Where != "" {
+		return newPlaced(p)
 	}
 	return faultproxy.Fault{Kind: p.Fault.Kind, At: p.At}
 }
@@ -70,10 +74,11 @@ type Result struct {
 }
 
 // Rules of the harness itself, beside those of the witness: the run ends, and as it does
-// without faults.
+// without faults; a failover that failed can be completed.
 const (
 	endsInTime = "ends-in-time"
 	sameEnd    = "same-end"
+	completes  = "failed-can-be-completed"
 )
 
 // pointTimeout bounds one point. Time-outs of the run itself are longer, so that one that
@@ -92,6 +97,7 @@ type trial struct {
 	source    string // the repository
 	sequence  *faultproxy.Sequence
 	lifecycle *lifecycle
+	receiver  *receiver
 	clock     *jumpy
 	log       transcript
 
@@ -152,7 +158,7 @@ func (t *trial) carryOut(ctx context.Context) ([]witness.Breach, error) {
 	defer played.Wait()
 	defer end()
 	run, err := t.prepare(ctx, &played)
-	defer t.stopAll()
+	defer func() { t.stopAll(); t.receiver.close() }()
 	if err != nil {
 		return nil, fmt.Errorf("prepare: %w", err)
 	}
@@ -172,9 +178,13 @@ func (t *trial) carryOut(ctx context.Context) ([]witness.Breach, error) {
 	// What was done until then is judged, also of a run that hangs.
 	found, err := t.judge(context.WithoutCancel(ctx), marks, finished)
 	if hung != nil {
-		found = append(found, witness.Breach{Rule: endsInTime, What: hung.Error()})
+		return append(found, witness.Breach{Rule: endsInTime, What: hung.Error()}), err
 	}
-	return found, err
+	if err != nil {
+		return found, err
+	}
+	more, err := t.again(ctx, finished)
+	return append(found, more...), err
 }
 
 // prepare a namespace with the cluster that an earlier run made, a plan and an order.
@@ -183,16 +193,17 @@ func (t *trial) prepare(ctx context.Context, played *sync.WaitGroup) (*v1alpha1.
 		return nil, err
 	}
 	t.lifecycle = &lifecycle{client: t.client, namespace: t.namespace, live: t.live, new: t.plane, sequence: t.sequence,
-		fronts: map[types.UID]*faultproxy.Front{}, identity: map[types.UID]types.UID{}}
+		fronts: map[types.UID]*faultproxy.Front{}, identity: map[types.UID]types.UID{}, stopped: map[types.UID]time.Time{}}
 	played.Go(func() { t.lifecycle.run(ctx) })
 	if err := t.prepareSource(ctx); err != nil {
 		return nil, err
 	}
-	sources, err := clusterSources()
+	name := sidesOf(t.point.Operation).from
+	sources, err := clusterSources(name)
 	if err != nil {
 		return nil, err
 	}
-	m, err := capi.Parse(sources, clusterName, t.namespace)
+	m, err := capi.Parse(sources, name, t.namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +212,7 @@ func (t *trial) prepare(ctx context.Context, played *sync.WaitGroup) (*v1alpha1.
 		return nil, err
 	}
 	err = until(ctx, 20*time.Millisecond, func() bool {
-		obs, err := clusters.Observe(ctx, t.namespace, clusterName)
+		obs, err := clusters.Observe(ctx, t.namespace, name)
 		ok, _ := obs.Available()
 		return err == nil && ok
 	})
@@ -210,7 +221,7 @@ func (t *trial) prepare(ctx context.Context, played *sync.WaitGroup) (*v1alpha1.
 		defer t.lifecycle.mu.Unlock()
 		return nil, fmt.Errorf("the first cluster did not become available: %w (the played Cluster API: %w)", err, t.lifecycle.last)
 	}
-	return order(ctx, t.client, t.namespace, t.source, t.point.Operation)
+	return t.order(ctx, clusters)
 }
 
 // startProcess starts one more controller, behind a proxy of its own.
@@ -289,6 +300,9 @@ func (t *trial) thawAll() {
 	}
 	if f := t.lifecycle.workload(); f != nil {
 		f.Thaw()
+	}
+	if t.receiver != nil {
+		t.receiver.front.Thaw()
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // operations under test.
-var operations = []v1alpha1.Operation{v1alpha1.OperationRebuild, v1alpha1.OperationTeardown, v1alpha1.OperationDrill}
+var operations = []v1alpha1.Operation{v1alpha1.OperationRebuild, v1alpha1.OperationTeardown, v1alpha1.OperationDrill, v1alpha1.OperationFailover, v1alpha1.OperationFailback}
 
 // learn runs every operation without faults, twice: the second time shows that two runs
 // end the same, so that a difference is one.

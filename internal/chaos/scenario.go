@@ -99,6 +99,12 @@ kind: ConfigMap
 metadata: {name: third, namespace: shop, annotations: {argocd.argoproj.io/sync-wave: "2"}}
 data: {wave: "2"}
 `,
+	// Where users are led, by the switch of a failover.
+	"names/users.yaml": `apiVersion: v1
+kind: ConfigMap
+metadata: {name: ` + usersName + `}
+data: {cluster: "${CLUSTER_NAME}"}
+`,
 }
 
 // before are the pairs of the state that must come one after the other.
@@ -141,9 +147,9 @@ func git(ctx context.Context, dir string, args ...string) error {
 	return nil
 }
 
-// order makes the plan, its seed and the run.
-func order(ctx context.Context, c client.Client, namespace, repository string, operation v1alpha1.Operation) (*v1alpha1.RecoveryRun, error) {
-	plan := &v1alpha1.RecoveryPlan{
+// planOf the cluster, which other sides of a failover are like.
+func planOf(namespace, repository string) *v1alpha1.RecoveryPlan {
+	return &v1alpha1.RecoveryPlan{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: planName},
 		Spec: v1alpha1.RecoveryPlanSpec{
 			Source: v1alpha1.GitSource{URL: "file://" + repository, Ref: v1alpha1.GitRef{Branch: "main"}},
@@ -155,11 +161,28 @@ func order(ctx context.Context, c client.Client, namespace, repository string, o
 			Evaluate:  v1alpha1.EvaluatePolicy{Every: &metav1.Duration{}}, // its write would be counted
 		},
 	}
-	seed := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: seedName}, StringData: map[string]string{"age.key": seedCanary}}
+}
+
+func orderOf(namespace, name string, operation v1alpha1.Operation) *v1alpha1.RecoveryRun {
 	run := &v1alpha1.RecoveryRun{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: runName},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec:       v1alpha1.RecoveryRunSpec{PlanRef: v1alpha1.PlanReference{Name: planName}, Operation: operation, Reason: "chaos"},
 	}
+	if takesOver(operation) {
+		run.Spec.Failover = &v1alpha1.FailoverOrder{To: v1alpha1.PlanReference{Name: sidesOf(operation).toPlan}}
+	}
+	return run
+}
+
+// order makes the plans, the seed and the run.
+func (t *trial) order(ctx context.Context, clusters *capi.Clusters) (*v1alpha1.RecoveryRun, error) {
+	c, namespace := t.client, t.namespace
+	plan := planOf(namespace, t.source)
+	if err := t.prepareSides(ctx, clusters, plan); err != nil {
+		return nil, err
+	}
+	seed := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: seedName}, StringData: map[string]string{"age.key": seedCanary}}
+	run := orderOf(namespace, runName, t.point.Operation)
 	for _, o := range []client.Object{plan, seed, run} {
 		if err := c.Create(ctx, o); err != nil {
 			return nil, fmt.Errorf("create %T: %w", o, err)
@@ -169,11 +192,11 @@ func order(ctx context.Context, c client.Client, namespace, repository string, o
 }
 
 // clusterSources are the cluster's manifests, for the cluster that an earlier run made.
-func clusterSources() ([]capi.Source, error) {
+func clusterSources(name string) ([]capi.Source, error) {
 	var out []capi.Source
 	for i, document := range strings.Split(files["capi/cluster.yaml"], "\n---\n") {
 		u := &unstructured.Unstructured{}
-		if err := yaml.Unmarshal([]byte(strings.ReplaceAll(document, "${CLUSTER_NAME}", clusterName)), &u.Object); err != nil {
+		if err := yaml.Unmarshal([]byte(strings.ReplaceAll(document, "${CLUSTER_NAME}", name)), &u.Object); err != nil {
 			return nil, err
 		}
 		out = append(out, capi.Source{Object: u, From: fmt.Sprintf("cluster.yaml, document %d", i+1)})

@@ -89,7 +89,7 @@ func (t *table) print(out io.Writer, took time.Duration) {
 		fmt.Fprintln(w)
 	}
 	_ = w.Flush()
-	fmt.Fprintf(out, "\n%d rules were checked at each point: ", len(witness.Rules())+2)
+	fmt.Fprintf(out, "\n%d rules were checked at each point: ", len(witness.Rules())+3)
 	if len(t.breaches) == 0 {
 		fmt.Fprintln(out, "none was broken, and every end was that of a run without faults")
 	} else {

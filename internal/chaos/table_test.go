@@ -27,7 +27,7 @@ func TestTable(t *testing.T) {
 	done.add(Result{Point: point("Rebuild:409:2"), Hit: "POST leases", Breaches: []witness.Breach{{Rule: "created-once", What: "x"}}})
 	done.add(Result{Point: point("Drill:409:99")})
 	done.print(&out, time.Minute)
-	for _, want := range []string{"409     1, 1 FAILED   0          0 (1 missed)", "created-once: 1 times", "1 points were missed", "1s (median)"} {
+	for _, want := range []string{"409     1, 1 FAILED   0          0 (1 missed)   0          0", "created-once: 1 times", "1 points were missed", "1s (median)"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

@@ -18,6 +18,8 @@ const (
 	Live = "live"
 	// Workload is the cluster that the run makes.
 	Workload = "workload"
+	// Receiver of hooks. It has no audit log: its calls are part of the case.
+	Receiver = "receiver"
 )
 
 // Event is one line of an audit log, as far as rules look at it.

@@ -34,6 +34,8 @@ type Case struct {
 	// program said: logs, reports.
 	Canaries []string
 	Told     map[string]string
+	// Takeover is nil but for failovers and failbacks.
+	Takeover *Takeover
 	// Events of Refloat on all servers.
 	Events []Event
 }
@@ -119,11 +121,27 @@ func (h *history) stampAt(uid types.UID, t time.Time) *stamp {
 	return last
 }
 
-// holderAt is who has the lock at t; empty for nobody.
-func (h *history) holderAt(t time.Time) types.UID {
+// lockOf is the lock of the cluster that a request touches.
+func (h *history) lockOf(e Event) string {
+	if h.Takeover != nil && (e.Server == Workload || e.Server == Management && e.name() == h.Takeover.To) {
+		return h.Takeover.Lease
+	}
+	return h.Lease
+}
+
+// locks that the run takes.
+func (h *history) locks() []string {
+	if h.Takeover != nil {
+		return []string{h.Lease, h.Takeover.Lease}
+	}
+	return []string{h.Lease}
+}
+
+// holderAt is who has a lock at t; empty for nobody.
+func (h *history) holderAt(lock string, t time.Time) types.UID {
 	var holder types.UID
 	for _, e := range h.Events {
-		if e.Server != Management || !e.Wrote() || !e.is("leases") || e.name() != h.Lease || !e.Received.Time.Before(t) {
+		if e.Server != Management || !e.Wrote() || !e.is("leases") || e.name() != lock || !e.Received.Time.Before(t) {
 			continue
 		}
 		holder = ""

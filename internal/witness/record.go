@@ -132,14 +132,14 @@ func Released(events []Event, run string) bool {
 func nothingLeftBehind(h *history) []string {
 	var out breaches
 	finalizers, known := []string(nil), false
-	held := false
+	held := map[string]bool{}
 	for _, e := range h.Events {
 		if e.Server != Management || !e.Wrote() {
 			continue
 		}
 		switch {
-		case e.ObjectRef.Resource == "leases" && e.name() == h.Lease:
-			held = e.Verb != "delete"
+		case e.ObjectRef.Resource == "leases" && slices.Contains(h.locks(), e.name()):
+			held[e.name()] = e.Verb != "delete"
 		case e.is("recoveryruns") && e.ObjectRef.Name == h.Run && len(e.ResponseObject) > 0:
 			var run v1alpha1.RecoveryRun
 			if json.Unmarshal(e.ResponseObject, &run) == nil {
@@ -147,7 +147,9 @@ func nothingLeftBehind(h *history) []string {
 			}
 		}
 	}
-	out.add(!held, "Lease %s is still there", h.Lease)
+	for _, lock := range h.locks() {
+		out.add(!held[lock], "Lease %s is still there", lock)
+	}
 	out.add(known && len(finalizers) == 0, "the run has the finalizers %v (seen: %t)", finalizers, known)
 	return out
 }

@@ -21,7 +21,7 @@ func (h *history) touches() []Event {
 func oneRunPerCluster(h *history) []string {
 	var out breaches
 	for _, e := range h.touches() {
-		holder := h.holderAt(e.Received.Time)
+		holder := h.holderAt(h.lockOf(e), e.Received.Time)
 		out.add(holder == h.RunUID, "%s: the lock was held by %q, not by run %s", e, holder, h.RunUID)
 	}
 	return out

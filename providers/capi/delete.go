@@ -151,12 +151,31 @@ func (c *Clusters) Discard(ctx context.Context, inc Incarnation, stamp Stamp) er
 	if obs.Exists {
 		return &RefusedError{Reason: "ClusterExists", Message: fmt.Sprintf("Cluster %s exists; what belongs to it goes with it", inc)}
 	}
+	return c.discard(ctx, inc, "", stamp)
+}
+
+// Clear discards what other runs made of a cluster and left without a Cluster, for a run that
+// is about to create it and would refuse it. While a Cluster exists it does nothing.
+func (c *Clusters) Clear(ctx context.Context, inc Incarnation, run types.UID) error {
+	if c.Destroyer == nil {
+		return errHarmless(inc)
+	}
+	obs, err := c.Observe(ctx, inc.Namespace, inc.Name)
+	if err != nil || obs.Exists {
+		return err
+	}
+	return c.discard(ctx, inc, run, Stamp{})
+}
+
+// discard what is abandoned, but for what the kept run made. What a newer process than the
+// stamp's made is not touched.
+func (c *Clusters) discard(ctx context.Context, inc Incarnation, kept types.UID, stamp Stamp) error {
 	items, err := c.Contents(ctx, inc)
 	if err != nil {
 		return err
 	}
 	for _, item := range items {
-		if !item.Abandoned() {
+		if !item.Abandoned() || item.stamp.Run == kept {
 			continue
 		}
 		if item.stamp.Run == stamp.Run && item.stamp.Epoch > stamp.Epoch {

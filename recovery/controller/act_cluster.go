@@ -22,6 +22,9 @@ func (r *Reconciler) create(ctx context.Context, o recovery.Observation) error {
 	if err != nil {
 		return err
 	}
+	if err := r.clear(ctx, o); err != nil {
+		return err
+	}
 	manifests, err := r.withIdentity(ctx, o, m.cluster)
 	if err != nil {
 		return err
@@ -31,6 +34,18 @@ func (r *Reconciler) create(ctx context.Context, o recovery.Observation) error {
 		return err
 	}
 	return r.pinTarget(ctx, o, inc)
+}
+
+// clear makes room for the cluster of a failover, of which one that did not come to its end may
+// have left pieces. A rebuild has its teardown for that.
+func (r *Reconciler) clear(ctx context.Context, o recovery.Observation) error {
+	if !recovery.FailsOver(o.Run) || o.Cluster.Exists {
+		return nil
+	}
+	if err := r.inCharge(ctx, o); err != nil {
+		return err
+	}
+	return r.Clusters.Clear(ctx, capi.Incarnation{Namespace: o.Run.Namespace, Name: o.Run.Status.Target.Name}, o.Run.UID)
 }
 
 // inCharge tells, from a fresh read, whether this process still has the run, and the run

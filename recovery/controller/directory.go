@@ -7,6 +7,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -32,15 +33,29 @@ func (r *Reconciler) switchable(ctx context.Context, namespace string, directori
 }
 
 // applyDirectory writes one directory to the management cluster. Done again, it changes
-// nothing more.
+// nothing more. A process that stood still meanwhile may have been replaced, and users led back
+// by now: each object is looked at, then it is made sure that the run is still ours, then what
+// was looked at is changed, and nothing newer. What does not exist yet has no version to name.
 func (r *Reconciler) applyDirectory(ctx context.Context, o recovery.Observation, call *recovery.Call) (string, error) {
 	m, err := outcome[*materials](r.work, materialsKey(o.Run.UID))
 	if err != nil {
 		return "", err
 	}
 	objects := m.rendered.Directories[call.Name]
-	if err := r.applyAll(ctx, o.Run.Namespace, objects); err != nil {
-		return "", err
+	for _, src := range objects {
+		if err := r.belongs(src, o.Run.Namespace); err != nil {
+			return "", err
+		}
+		seen, err := r.applyOne(ctx, o.Run.Namespace, src, "", client.DryRunAll)
+		if err != nil {
+			return "", err
+		}
+		if err := r.inCharge(ctx, o); err != nil {
+			return "", err
+		}
+		if _, err := r.applyOne(ctx, o.Run.Namespace, src, seen); err != nil {
+			return "", err
+		}
 	}
 	return fmt.Sprintf("%d objects applied", len(objects)), nil
 }
@@ -52,23 +67,31 @@ func (r *Reconciler) applyAll(ctx context.Context, namespace string, objects []c
 		}
 	}
 	for _, src := range objects {
-		u := src.Object.DeepCopy()
-		u.SetNamespace(namespace)
-		err := r.Clusters.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), append(options, client.FieldOwner(switchManager))...)
-		what := fmt.Sprintf("%s %s/%s (%s)", u.GetKind(), namespace, u.GetName(), src.From)
-		switch {
-		case err == nil:
-		case apierrors.IsConflict(err):
-			return recovery.Faultf("SwitchInvalid", "%s is managed by somebody else: %s; leave its fields to the field manager %s", what, oneLine(err), switchManager)
-		case apierrors.IsForbidden(err):
-			return recovery.Faultf("SwitchInvalid", "%s may not be written: %s; grant Refloat's applier the right to create and patch it", what, oneLine(err))
-		case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
-			return recovery.Faultf("SwitchInvalid", "%s: the management cluster refuses it: %s", what, oneLine(err))
-		default:
-			return fmt.Errorf("apply %s: %w", what, err)
+		if _, err := r.applyOne(ctx, namespace, src, "", options...); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// applyOne object, at a version of it or at any, and return the version that it has then.
+func (r *Reconciler) applyOne(ctx context.Context, namespace string, src capi.Source, at string, options ...client.ApplyOption) (version string, err error) {
+	u := src.Object.DeepCopy()
+	u.SetNamespace(namespace)
+	u.SetResourceVersion(at)
+	what := fmt.Sprintf("%s %s/%s (%s)", u.GetKind(), namespace, u.GetName(), src.From)
+	err = r.Clusters.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), append(options, client.FieldOwner(switchManager))...)
+	switch {
+	case err == nil:
+		return u.GetResourceVersion(), nil
+	case apierrors.IsConflict(err) && apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict):
+		return "", recovery.Faultf("SwitchInvalid", "%s is managed by somebody else: %s; leave its fields to the field manager %s", what, oneLine(err), switchManager)
+	case apierrors.IsForbidden(err):
+		return "", recovery.Faultf("SwitchInvalid", "%s may not be written: %s; grant Refloat's applier the right to create and patch it", what, oneLine(err))
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+		return "", recovery.Faultf("SwitchInvalid", "%s: the management cluster refuses it: %s", what, oneLine(err))
+	}
+	return "", fmt.Errorf("apply %s: %w", what, err)
 }
 
 // belongs refuses what a switch must not write: clusters, Refloat's own objects, Secrets,

@@ -69,7 +69,11 @@ func (r *Reconciler) standIn(ctx context.Context, run *v1alpha1.RecoveryRun, f *
 	if readErr != nil {
 		return readErr
 	}
-	if f.target, f.retried = recovery.Completes(run, failed, f.materials.rendered.ClusterDigest); f.target == nil {
+	obs, readErr := r.Clusters.Observe(ctx, run.Namespace, run.Status.Pinned.Plan.Cluster.Name)
+	if readErr != nil {
+		return readErr
+	}
+	if f.target, f.retried = recovery.Completes(run, failed, f.materials.rendered.ClusterDigest, obs); f.target == nil {
 		return err
 	}
 	if failed.Status.Pinned.FrozenSecret != "" && failed.Status.Pinned.Commit == f.materials.rendered.Commit {
@@ -77,11 +81,10 @@ func (r *Reconciler) standIn(ctx context.Context, run *v1alpha1.RecoveryRun, f *
 			return err
 		}
 	}
-	obs, err := r.Clusters.Observe(ctx, run.Namespace, f.target.Name)
-	if err == nil && obs.UID != f.target.UID {
-		err = &capi.IdentityChangedError{Object: "Cluster " + obs.Incarnation.String(), Want: f.target.UID, Got: obs.UID}
+	if obs.UID != f.target.UID {
+		return &capi.IdentityChangedError{Object: "Cluster " + obs.Incarnation.String(), Want: f.target.UID, Got: obs.UID}
 	}
-	return err
+	return nil
 }
 
 // openedBy is the run that left the record of who serves open; nil when none did, or it is

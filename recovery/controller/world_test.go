@@ -74,6 +74,8 @@ type world struct {
 	hook  func(outbound.Message) (string, error)
 	// applies counts requests that apply an object to the management cluster.
 	applies int
+	// beforeApply happens while such a request is on its way.
+	beforeApply func()
 }
 
 // post is what hooks are called with.
@@ -188,9 +190,12 @@ func (w *world) faults() interceptor.Funcs {
 		// The store cannot apply: to write the whole object is as good here.
 		Apply: func(ctx context.Context, c client.WithWatch, o runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
 			if len((&client.ApplyOptions{}).ApplyOptions(opts).DryRun) > 0 {
-				return w.read()
+				return errors.Join(w.read(), tried(ctx, c, o))
 			}
 			w.applies++
+			if w.beforeApply != nil {
+				w.beforeApply()
+			}
 			return w.write("apply", nil, func() error { return applied(ctx, c, o) })
 		},
 		Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
@@ -219,8 +224,29 @@ func applied(ctx context.Context, c client.Client, o runtime.ApplyConfiguration)
 	if apierrors.IsNotFound(err) {
 		return c.Create(ctx, u)
 	}
+	if u.GetResourceVersion() == "" {
+		u.SetResourceVersion(live.GetResourceVersion())
+	}
+	if err != nil {
+		return err
+	}
+	return c.Update(ctx, u)
+}
+
+// tried says which version an object has that would be applied.
+func tried(ctx context.Context, c client.Client, o runtime.ApplyConfiguration) error {
+	u, ok := o.(interface {
+		client.Object
+		runtime.ApplyConfiguration
+	})
+	if !ok {
+		return fmt.Errorf("%T is no object", o)
+	}
+	live := &unstructured.Unstructured{}
+	live.SetGroupVersionKind(u.GetObjectKind().GroupVersionKind())
+	err := c.Get(ctx, client.ObjectKeyFromObject(u), live)
 	u.SetResourceVersion(live.GetResourceVersion())
-	return errors.Join(err, c.Update(ctx, u))
+	return client.IgnoreNotFound(err)
 }
 
 func (w *world) plan(change func(*v1alpha1.RecoveryPlan)) {
