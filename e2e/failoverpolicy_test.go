@@ -162,7 +162,10 @@ func TestPolicyProposes(t *testing.T) {
 	if told := stop(); !strings.Contains(told, "Healthy") || !strings.Contains(told, "Failing") {
 		t.Errorf("the observer told:\n%s", told)
 	}
-	box.must(t, "teardown", spare, "-n", "default", "--confirm", spare)
+	if r := box.run(t, "teardown", spare, "-n", "default", "--confirm", spare); r.code != 1 || !strings.Contains(r.stderr, "serves in the place of another plan's") {
+		t.Errorf("a teardown of the cluster that serves: %d\n%s", r.code, r.stderr)
+	}
+	box.must(t, "teardown", spare, "-n", "default", "--confirm", spare, "--override-holds", "--reason", "the test is over")
 	if err := c.Delete(t.Context(), policy); err != nil {
 		t.Fatal(err)
 	}
