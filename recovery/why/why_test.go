@@ -107,7 +107,7 @@ func TestExplain(t *testing.T) {
 		"nobody approved": {waits(in(teardown, v1alpha1.PhaseApproval), "somebody other than ada to approve the deletion of Cluster dev"), why.Waiting,
 			"somebody other than ada", "fails in 23h59m0s", "refloat approve dev-1"},
 		"no slot": {waits(in(teardown, v1alpha1.PhaseTeardown), "a slot of TeardownBudget nightly: 2 clusters were deleted within an hour or are about to be, and at most 2 may"), why.Waiting,
-			"at most 2 may", "fails in", "refloat get budgets -n fleet"},
+			"at most 2 may", "fails in", "refloat get budgets"},
 		"no slot in time": {fails(notDeleted(in(teardown, v1alpha1.PhaseTeardown)), "BudgetExceeded", "there was no slot of TeardownBudget nightly"), why.Failed,
 			"no slot", "was not touched", "maxPerHour"},
 		"a broken budget": {fails(notDeleted(in(teardown, v1alpha1.PhaseTeardown)), "BudgetInvalid", "TeardownBudget fleet/nightly bounds nothing"), why.Failed,
@@ -172,7 +172,7 @@ func TestExplain(t *testing.T) {
 		}(), why.Succeeded, "the run succeeded: the cluster is deleted", "nothing", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := why.Explain(test.run, t0.Add(time.Minute))
+			a := why.Explain(test.run, t0.Add(time.Minute), "fleet")
 			if a.State != test.state || !strings.Contains(a.Cause, test.cause) || !strings.Contains(a.Next, test.next) {
 				t.Errorf("answer %+v", a)
 			}
@@ -183,5 +183,64 @@ func TestExplain(t *testing.T) {
 				t.Error("it does not say since when")
 			}
 		})
+	}
+}
+
+// withdrawnProposal is a run that a failover policy ordered and that ended as nothing was wrong.
+func withdrawnProposal(reason string) *v1alpha1.RecoveryRun {
+	run := in(rebuild, v1alpha1.PhaseApproval)
+	run.Status.Target = nil
+	run.Spec.Proposal = &v1alpha1.Proposal{PolicyRef: v1alpha1.PolicyReference{Name: "keep-up"}}
+	return fails(run, reason, "the cluster answers")
+}
+
+// TestNobodyIsToldToRebuildWhatLives: a proposal that was withdrawn is no reason to delete the
+// healthy cluster that it was about.
+func TestNobodyIsToldToRebuildWhatLives(t *testing.T) {
+	for _, reason := range []string{"Cancelled", "OutageOver", "RunDeleted", "AutomationStopped"} {
+		do := strings.Join(why.Explain(withdrawnProposal(reason), t0, "fleet").Do, "\n")
+		if strings.Contains(do, "refloat rebuild") || !strings.Contains(do, "refloat get policies keep-up") {
+			t.Errorf("%s: to do: %q", reason, do)
+		}
+	}
+	run := in(rebuild, v1alpha1.PhaseApproval)
+	run.Status.Target = nil
+	if do := why.Explain(fails(run, "Cancelled", "not today"), t0, "fleet").Do; len(do) != 1 || !strings.HasPrefix(do[0], "if it is still wanted, order another run: refloat rebuild dev") {
+		t.Errorf("cancelled by a person: %q", do)
+	}
+}
+
+// TestCommandsNameTheNamespace wherever a command would look in another one without it.
+func TestCommandsNameTheNamespace(t *testing.T) {
+	untouched := in(rebuild, v1alpha1.PhasePreflight)
+	untouched.Status.Target = nil
+	for name, run := range map[string]*v1alpha1.RecoveryRun{
+		"approval":   waits(in(teardown, v1alpha1.PhaseApproval), "somebody other than ada to approve"),
+		"budget":     waits(in(teardown, v1alpha1.PhaseTeardown), "a slot of TeardownBudget nightly"),
+		"other run":  waits(in(rebuild), "run dev-0 to finish"),
+		"waves":      fails(in(rebuild, v1alpha1.PhaseWaves), "NotApplied", "Deployment shop/web failed"),
+		"loss":       fails(untouched, "WouldLose", "1 object"),
+		"failover":   fails(takesOver(v1alpha1.PhaseSwitch, nil), "SwitchFailed", "500"),
+		"commit":     waits(takesOver(v1alpha1.PhaseCommit, nil), "somebody to decide"),
+		"serving":    fails(in(rebuild), "NotServing", "plan other serves"),
+		"withdrawn":  withdrawnProposal("Cancelled"),
+		"drill":      fails(in(drill, v1alpha1.PhasePreflight), "DrillRefused", "a Secret"),
+		"no defects": fails(in(rebuild, v1alpha1.PhasePreflight), "InternalError", "a defect"),
+	} {
+		named := 0
+		for _, do := range why.Explain(run, t0, "default").Do {
+			named += strings.Count(do, " -n fleet")
+			if strings.Count(do, "refloat ") > strings.Count(do, " -n fleet") {
+				t.Errorf("%s: %q does not say where", name, do)
+			}
+		}
+		if named == 0 {
+			t.Errorf("%s: no command says where", name)
+		}
+		for _, do := range why.Explain(run, t0, "fleet").Do {
+			if strings.Contains(do, "refloat ") && strings.Contains(strings.SplitN(do, "refloat ", 2)[1], " -n fleet") {
+				t.Errorf("%s: %q says what goes without saying", name, do)
+			}
+		}
 	}
 }
