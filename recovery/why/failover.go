@@ -70,7 +70,11 @@ func (a adviser) duringTakeover(run *v1alpha1.RecoveryRun, phase v1alpha1.Phase)
 		return []string{"stop the old cluster by hand: power it off, or cut it from its network",
 			"then say so: " + a.refloat("approve", run.Name, "--unfenced --reason …"), a.orEnd(run)}
 	case phase == v1alpha1.PhaseCommit:
-		return []string{"look whether the new side serves well, then: " + a.refloat("commit", run.Name), "or, if the old side is still there: " + a.refloat("rollback", run.Name)}
+		do := []string{"look whether the new side serves well, then: " + a.refloat("commit", run.Name)}
+		if !recovery.DeletesPrevious(run) {
+			do = append(do, "or go back to the old side: "+a.refloat("rollback", run.Name))
+		}
+		return do
 	}
 	return nil
 }

@@ -244,3 +244,16 @@ func TestCommandsNameTheNamespace(t *testing.T) {
 		}
 	}
 }
+
+// TestRollbackIsOfferedWhereItCanBe: what the fence deletes cannot be given back.
+func TestRollbackIsOfferedWhereItCanBe(t *testing.T) {
+	for method, offered := range map[v1alpha1.FenceMethod]bool{
+		"": false, v1alpha1.FenceDelete: false, v1alpha1.FenceDeleteAfterHook: false, v1alpha1.FenceHook: true,
+	} {
+		run := waits(takesOver(v1alpha1.PhaseCommit, func(run *v1alpha1.RecoveryRun) { run.Status.Failover.Policy.Fence.Method = method }), "somebody to decide")
+		do := strings.Join(why.Explain(run, t0, "fleet").Do, "\n")
+		if strings.Contains(do, "refloat rollback dev-1") != offered {
+			t.Errorf("fence %q: to do: %q", method, do)
+		}
+	}
+}
