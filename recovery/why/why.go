@@ -12,6 +12,7 @@ import (
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/recovery"
+	"github.com/refloat-dev/refloat/recovery/report"
 )
 
 // State of a run in one word.
@@ -25,7 +26,10 @@ const (
 	Suspended State = "Suspended"
 	Cleaning  State = "CleaningUp"
 	Failed    State = "Failed"
-	Succeeded State = "Succeeded"
+	// Interrupted and Refused runs failed and say nothing about the plan.
+	Interrupted State = State(report.EndingInterrupted)
+	Refused     State = State(report.EndingRefused)
+	Succeeded   State = "Succeeded"
 )
 
 // Answer about one run.
@@ -110,6 +114,9 @@ func (by adviser) succeeded(run *v1alpha1.RecoveryRun, a Answer) Answer {
 func (by adviser) failed(run *v1alpha1.RecoveryRun, a Answer) Answer {
 	f := run.Status.Failure
 	a.State, a.Phase, a.Reason, a.Cause = Failed, f.Phase, f.Reason, f.Message
+	if ending := report.EndingOf(f.Phase, f.Reason); ending != "" {
+		a.State = State(ending)
+	}
 	for i := range run.Status.Phases {
 		if p := &run.Status.Phases[i]; p.Name == f.Phase {
 			a.Since = when(p.FinishedAt)
