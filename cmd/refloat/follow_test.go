@@ -109,6 +109,23 @@ func TestInterruptedFollowingSaysNothingOfTrouble(t *testing.T) {
 	}
 }
 
+// TestDetachedSaysWhatGoesOn: nobody is told to attach again to what a script deletes next.
+func TestDetachedSaysWhatGoesOn(t *testing.T) {
+	for set, want := range map[string]string{
+		"":                       "detached; the run goes on. Attach again with: refloat watch dev-1 -n fleet\n",
+		"the sandbox is deleted": "detached; the sandbox is deleted\n",
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		var said bytes.Buffer
+		term := terminal{Out: &bytes.Buffer{}, Err: &said, Getenv: func(name string) string { return map[string]string{envDetached: set}[name] }}
+		err := follow(ctx, term, management(t, interceptor.Funcs{}, named(drillAt(1))), client.ObjectKey{Namespace: "fleet", Name: "dev-1"}, followOptions{})
+		if exitCode(err) != exitStillRunning || !strings.HasSuffix(said.String(), want) {
+			t.Errorf("%v: %q, want %q", err, said.String(), want)
+		}
+	}
+}
+
 // TestALostAnswerMakesNoSecondRun has the answer to an order get lost.
 func TestALostAnswerMakesNoSecondRun(t *testing.T) {
 	for name, test := range map[string]struct {
