@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	utilrand "k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -296,12 +298,16 @@ func readPlanFile(file string) (*v1alpha1.RecoveryPlan, error) {
 	if err != nil {
 		return nil, usageError("read plan: %w", err)
 	}
+	var kind metav1.TypeMeta // first, since the fields of another kind are no mistakes
+	if err := yaml.Unmarshal(data, &kind); err != nil {
+		return nil, usageError("read plan: %s: %w", file, err)
+	}
+	if want := v1alpha1.GroupVersion.String(); kind.APIVersion != want || kind.Kind != "RecoveryPlan" {
+		return nil, usageError("read plan: %s: want apiVersion %s and kind RecoveryPlan, got %q and %q", file, want, kind.APIVersion, kind.Kind)
+	}
 	plan := &v1alpha1.RecoveryPlan{}
 	if err := yaml.UnmarshalStrict(data, plan); err != nil {
 		return nil, usageError("read plan: %s: %w", file, err)
-	}
-	if want := v1alpha1.GroupVersion.String(); plan.APIVersion != want || plan.Kind != "RecoveryPlan" {
-		return nil, usageError("read plan: %s: want apiVersion %s and kind RecoveryPlan, got %q and %q", file, want, plan.APIVersion, plan.Kind)
 	}
 	if plan.Name == "" {
 		return nil, usageError("read plan: %s: metadata.name is missing", file)
@@ -344,7 +350,17 @@ func explain(err error, doing string) error {
 		return usageError("%s: %w", doing, err)
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("%s: interrupted", doing)
+	case utilnet.IsConnectionRefused(err):
+		return fmt.Errorf("%s: the management cluster does not answer; is it running? 'refloat sandbox up' starts a sandbox that was stopped (%w)", doing, refusedBy(err))
 	default:
 		return fmt.Errorf("%s: %w", doing, err)
 	}
+}
+
+// refusedBy is the part of an error that says who refused a connection.
+func refusedBy(err error) error {
+	if refused, ok := errors.AsType[*net.OpError](err); ok {
+		return refused
+	}
+	return err
 }

@@ -54,7 +54,7 @@ func TestSimulateExitCodes(t *testing.T) {
 		var out, errs strings.Builder
 		args := append([]string{"simulate", "-f", "-"}, test.args...)
 		code := execute(t.Context(), args, terminal{In: strings.NewReader(test.input), Out: &out, Err: &errs})
-		said := strings.TrimSuffix(errs.String(), "Run 'refloat --help' to see what there is.\n")
+		said := strings.TrimSuffix(errs.String(), "Run 'refloat simulate --help' to see what there is.\n")
 		if code != test.code || (code == exitDone) != (said == "") || strings.Count(said, "\n") > 1 || (code == exitDone) == (out.String() == "") {
 			t.Errorf("%s: exit code %d, want %d, and said %q", name, code, test.code, said)
 		}
