@@ -57,12 +57,12 @@ type Answer struct {
 type adviser struct{ elsewhere string }
 
 // refloat is a command about something in the run's namespace.
-func (a adviser) refloat(command, about string, more ...string) string {
-	return strings.Join(append([]string{"refloat", command, about + a.elsewhere}, more...), " ")
+func (by adviser) refloat(command, about string, more ...string) string {
+	return strings.Join(append([]string{"refloat", command, about + by.elsewhere}, more...), " ")
 }
 
-func (a adviser) orEnd(run *v1alpha1.RecoveryRun) string {
-	return "or end the run: " + a.refloat("cancel", run.Name, "--reason …")
+func (by adviser) orEnd(run *v1alpha1.RecoveryRun) string {
+	return "or end the run: " + by.refloat("cancel", run.Name, "--reason …")
 }
 
 // Explain a run as it was at a time. The namespace is where commands that name none look:
