@@ -8,6 +8,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -69,8 +70,10 @@ func TestSimulateWhatIsThere(t *testing.T) {
 		PlanRef: &v1alpha1.PlanReference{Name: "dev"}, Teardown: &v1alpha1.TeardownTimes{Cron: "0 20 * * *"}, Rebuild: &v1alpha1.RebuildTimes{Cron: "0 8 * * *"},
 	}}
 	plan := &v1alpha1.RecoveryPlan{ObjectMeta: metav1.ObjectMeta{Namespace: "fleet", Name: "dev"}}
+	plan.Spec.Cluster.Name = "dev"
+	cluster := &clusterv1.Cluster{ObjectMeta: plan.ObjectMeta}
 	hold := &v1alpha1.Hold{ObjectMeta: metav1.ObjectMeta{Namespace: "fleet", Name: "dev-snooze"}, Spec: v1alpha1.HoldSpec{
-		PlanRef: v1alpha1.PlanReference{Name: "dev"}, Until: metav1.NewTime(time.Now().Add(72 * time.Hour)), Reason: "load test",
+		PlanRef: v1alpha1.PlanReference{Name: "dev"}, Until: metav1.NewTime(noon.Add(72 * time.Hour)), Reason: "load test",
 	}}
 	for name, test := range map[string]struct {
 		objects    []client.Object
@@ -78,16 +81,18 @@ func TestSimulateWhatIsThere(t *testing.T) {
 		says, errs string
 	}{
 		"a plan":            {[]client.Object{schedule, plan}, nil, "2 transitions of 1 plan", ""},
-		"a hold":            {[]client.Object{schedule, plan, hold}, nil, "no run at 1 time: hold dev-snooze: load test", ""},
+		"a hold":            {[]client.Object{schedule, plan, hold, cluster}, nil, "no run at 1 time: hold dev-snooze: load test", ""},
+		"that stays up":     {[]client.Object{schedule, plan, hold, cluster}, nil, "no run at 1 time: alreadyso: the cluster was Up already", ""},
+		"of nothing":        {[]client.Object{schedule, plan, hold}, nil, "1 transition of 1 plan", ""},
 		"no plan":           {[]client.Object{schedule}, nil, "0 transitions of 0 plans", "there is no plan that it selects"},
 		"one that might be": {[]client.Object{schedule}, []string{"new"}, "2 transitions of 1 plan", ""},
 	} {
 		var out, errs strings.Builder
 		term := terminal{Out: &out, Err: &errs}
 		o := &simulateOptions{days: 1, output: "table", plans: test.plans}
-		in, err := scheduleOf(t.Context(), term, management(t, interceptor.Funcs{}, test.objects...), client.ObjectKeyFromObject(schedule), o)
+		in, err := scheduleOf(t.Context(), term, management(t, interceptor.Funcs{}, test.objects...), client.ObjectKeyFromObject(schedule), o, noon)
 		if err == nil {
-			err = simulate(term, in, o, time.Now())
+			err = simulate(term, in, o, noon)
 		}
 		if err != nil || !strings.Contains(out.String(), test.says) || !strings.Contains(errs.String(), test.errs) || (errs.String() == "") != (test.errs == "") {
 			t.Errorf("%s: %v\n%s%s", name, err, out.String(), errs.String())

@@ -22,10 +22,10 @@ func fetchSchedule(ctx context.Context, t terminal, a *access, name string, o *s
 	if err != nil {
 		return nil, err
 	}
-	return scheduleOf(ctx, t, c, client.ObjectKey{Namespace: namespace, Name: name}, o)
+	return scheduleOf(ctx, t, c, client.ObjectKey{Namespace: namespace, Name: name}, o, time.Now())
 }
 
-func scheduleOf(ctx context.Context, t terminal, c client.Reader, key client.ObjectKey, o *simulateOptions) (*simulated, error) {
+func scheduleOf(ctx context.Context, t terminal, c client.Reader, key client.ObjectKey, o *simulateOptions, now time.Time) (*simulated, error) {
 	schedule, err := readSchedule(ctx, c, key.Namespace, key.Name)
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func scheduleOf(ctx context.Context, t terminal, c client.Reader, key client.Obj
 		pace, _ := table.PaceOf(schedule, &plans[i], runs.Items)
 		one.Plans = append(one.Plans, simulation.Plan{Name: plans[i].Name, Pace: pace})
 	}
-	if err := addHolds(ctx, c, plans, one.Plans, time.Now()); err != nil {
+	if err := addHolds(ctx, c, plans, one.Plans, now); err != nil {
 		return nil, err
 	}
 	switch {
