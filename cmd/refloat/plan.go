@@ -252,7 +252,7 @@ func (o *planOptions) show(ctx context.Context, t terminal, snapshot *source.Sna
 	if err := o.showDrill(t, changes); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(t.Out, "%d objects in %d waves from %s\n\n", graph.Len(), len(graph.Waves), from); err != nil {
+	if _, err := fmt.Fprintf(t.Out, "read from %s%s\n\n", from, addedBy(changes)); err != nil {
 		return err
 	}
 	return text.Write(t.Out, view, text.Options{All: o.all})

@@ -117,7 +117,7 @@ The command follows the run until it ends. Ctrl-C detaches; the run goes on, and
 		o.chaos.addFlags(flags)
 	}
 	if op.confirm {
-		flags.BoolVar(&o.override, "override-holds", false, "go ahead although somebody holds the cluster; give a --reason")
+		flags.BoolVar(&o.override, "override-holds", false, "go ahead although somebody holds the cluster; needs a --reason")
 		flags.StringVar(&o.confirmed, "confirm", "", "name of the cluster, to go ahead without being asked")
 	}
 	return cmd
@@ -132,7 +132,18 @@ func (o *runOptions) addFlags(flags *pflag.FlagSet) {
 	o.output.addFlag(flags)
 }
 
+// checkOverride: who goes ahead against others says why.
+func (o *runOptions) checkOverride() error {
+	if o.override && o.reason == "" {
+		return usageError("say why the holds do not count, with --reason: it is in the report")
+	}
+	return nil
+}
+
 func startRun(ctx context.Context, t terminal, a *access, op operationCommand, o *runOptions, planName string) error {
+	if err := o.checkOverride(); err != nil {
+		return err
+	}
 	c, namespace, err := a.connect()
 	if err != nil {
 		return err
