@@ -67,5 +67,8 @@ spec:
     recoveryTime: 5m
 PLAN
 
+# Ctrl-C ends the sandbox, so nobody can attach to the run again.
+export REFLOAT_DETACHED="the sandbox is deleted now, and the run with it"
+
 "$refloat" sandbox up --dir "$work/sandbox"
 "$refloat" drill --filename "$work/plan.yaml" --reason "demo" --report-dir "$root/out"

@@ -18,7 +18,10 @@ func committing(o Observation) Decision {
 		due = from.Add(rule.After.Duration)
 	}
 	over := !due.IsZero() && !o.Now.Before(due)
-	wait := Decision{Action: Wait, Until: due, Waiting: fmt.Sprintf("somebody to decide: refloat commit %s, or refloat rollback %s", o.Run.Name, o.Run.Name)}
+	wait := Decision{Action: Wait, Until: due, Waiting: "somebody to decide: refloat commit " + o.Run.Name}
+	if !deletesOld(f) {
+		wait.Waiting += ", or refloat rollback " + o.Run.Name
+	}
 	if !due.IsZero() && !over {
 		wait.Again = max(due.Sub(o.Now), time.Second)
 	}

@@ -285,17 +285,19 @@ func TestDecideFailover(t *testing.T) {
 		"a late rollback that does not go on": {takingOver(v1alpha1.PhaseCommit, byHook, rollBackAfter, oldThere, at(10*24*time.Hour), decidedAt(9*24*time.Hour), sent("rollback-lb"), func(o *Observation) {
 			o.Work = Work{State: WorkBackoff, RetryAt: o.Now}
 		}), Fail, "did not end"},
-		"a rollback ordered late": {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere, at(9*24*time.Hour)), RecordDecided, ""},
-		"a commit ordered late":   {takingOver(v1alpha1.PhaseCommit, manual, commit, at(9*24*time.Hour)), RecordDecided, ""},
-		"a late commit":           {takingOver(v1alpha1.PhaseCommit, manual, commit, at(9*24*time.Hour), decidedAt(9*24*time.Hour)), CommitServing, ""},
-		"the first switch hook":   {takingOver(v1alpha1.PhaseSwitch), RecordCall, ""},
-		"the second":              {takingOver(v1alpha1.PhaseSwitch, answered("switch-dns"), sent("switch-lb")), CallHook, ""},
-		"a switch hook fails":     {takingOver(v1alpha1.PhaseSwitch, sent("switch-dns"), refusedHook), Fail, "order the failover again"},
-		"all have answered":       {takingOver(v1alpha1.PhaseSwitch, answered("switch-dns", "switch-lb")), Advance, ""},
-		"the new side is gone":    {takingOver(v1alpha1.PhaseSwitch, func(o *Observation) { o.Cluster = Cluster{} }), Fail, "gone"},
-		"commit at once":          {takingOver(v1alpha1.PhaseCommit), CommitServing, ""},
-		"a person decides":        {takingOver(v1alpha1.PhaseCommit, manual), Wait, "refloat commit run"},
-		"a person commits":        {takingOver(v1alpha1.PhaseCommit, decidedAt(0), manual, func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), CommitServing, ""},
+		"a rollback ordered late":          {takingOver(v1alpha1.PhaseCommit, byHook, manual, back, oldThere, at(9*24*time.Hour)), RecordDecided, ""},
+		"a commit ordered late":            {takingOver(v1alpha1.PhaseCommit, manual, commit, at(9*24*time.Hour)), RecordDecided, ""},
+		"a late commit":                    {takingOver(v1alpha1.PhaseCommit, manual, commit, at(9*24*time.Hour), decidedAt(9*24*time.Hour)), CommitServing, ""},
+		"the first switch hook":            {takingOver(v1alpha1.PhaseSwitch), RecordCall, ""},
+		"the second":                       {takingOver(v1alpha1.PhaseSwitch, answered("switch-dns"), sent("switch-lb")), CallHook, ""},
+		"a switch hook fails":              {takingOver(v1alpha1.PhaseSwitch, sent("switch-dns"), refusedHook), Fail, "order the failover again"},
+		"all have answered":                {takingOver(v1alpha1.PhaseSwitch, answered("switch-dns", "switch-lb")), Advance, ""},
+		"the new side is gone":             {takingOver(v1alpha1.PhaseSwitch, func(o *Observation) { o.Cluster = Cluster{} }), Fail, "gone"},
+		"commit at once":                   {takingOver(v1alpha1.PhaseCommit), CommitServing, ""},
+		"a person decides":                 {takingOver(v1alpha1.PhaseCommit, manual), Wait, "refloat commit run"},
+		"nobody is offered what cannot be": {takingOver(v1alpha1.PhaseCommit, manual), Wait, "refloat commit run."},
+		"a rollback is offered":            {takingOver(v1alpha1.PhaseCommit, byHook, manual), Wait, "or refloat rollback run"},
+		"a person commits":                 {takingOver(v1alpha1.PhaseCommit, decidedAt(0), manual, func(o *Observation) { o.Run.Spec.Commit = v1alpha1.DecideCommit }), CommitServing, ""},
 		"rolled back after the record was committed": {takingOver(v1alpha1.PhaseCommit, epoch, byHook, manual, back, oldThere, func(o *Observation) {
 			o.Serving = &Serving{Plan: "b", Epoch: 1, Done: o.Run.UID}
 		}), CommitServing, ""},
@@ -322,7 +324,7 @@ func TestDecideFailover(t *testing.T) {
 			if d.Failure != nil {
 				text += d.Failure.Message
 			}
-			if d.Action != test.want || !strings.Contains(text, test.says) {
+			if d.Action != test.want || !strings.Contains(text+".", test.says) {
 				t.Errorf("%s %q, want %s that says %q", d.Action, text, test.want, test.says)
 			}
 		})

@@ -287,10 +287,12 @@ func clip(text string, limit int) string {
 	return strings.ToValidUTF8(text[:limit-len(mark)], "") + mark
 }
 
-// saysNothing about the plan: the run ended before, or only a drill cannot be made.
+// saysNothing about the plan: the run ended before, only a drill cannot be made, or a cluster
+// was protected from a run.
 func saysNothing(reason string) bool {
 	switch reason {
-	case reasonInterrupted, "Cancelled", "RunDeleted", "NameTaken", "DrillRefused", "DrillProfileInvalid":
+	case reasonInterrupted, "Cancelled", "RunDeleted", "NameTaken", "DrillRefused", "DrillProfileInvalid",
+		"TeardownForbidden", "Held", "WouldLose", "LossUnknown", "LeftoverCollides", "AssertionBroken", "OutageOver", "AutomationStopped", "NotServing":
 		return true
 	}
 	return false

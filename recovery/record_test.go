@@ -152,3 +152,23 @@ func TestTimesNeverGoBack(t *testing.T) {
 		}
 	}
 }
+
+// TestPlanReady: a refusal that protects a cluster is no fault of the plan.
+func TestPlanReady(t *testing.T) {
+	for reason, want := range map[string]metav1.ConditionStatus{
+		"": metav1.ConditionTrue, "StateInvalid": metav1.ConditionFalse, "SecretNotFound": metav1.ConditionFalse,
+		"WouldLose": metav1.ConditionTrue, "TeardownForbidden": metav1.ConditionTrue, "Held": metav1.ConditionTrue, "LeftoverCollides": metav1.ConditionTrue,
+		"AssertionBroken": metav1.ConditionTrue, "Cancelled": metav1.ConditionTrue, "OutageOver": metav1.ConditionTrue,
+	} {
+		plan := &v1alpha1.RecoveryPlan{ObjectMeta: metav1.ObjectMeta{Generation: 3}}
+		run := &v1alpha1.RecoveryRun{Status: v1alpha1.RecoveryRunStatus{Pinned: &v1alpha1.PinnedInputs{PlanGeneration: 3}}}
+		RecordPlanReady(plan, run, t0) // a preflight that went well
+		if reason != "" {
+			run.Status.Failure = &v1alpha1.Failure{Phase: v1alpha1.PhasePreflight, Reason: reason, Message: "because"}
+		}
+		RecordPlanReady(plan, run, t0)
+		if got := meta.FindStatusCondition(plan.Status.Conditions, v1alpha1.ConditionReady); got == nil || got.Status != want {
+			t.Errorf("%q: %+v, want %s", reason, got, want)
+		}
+	}
+}

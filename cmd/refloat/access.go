@@ -35,6 +35,17 @@ func (a *access) loader() clientcmd.ClientConfig {
 	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides)
 }
 
+// home is the namespace that commands work in which name none.
+func (a *access) home() (string, error) {
+	unnamed := *a
+	unnamed.namespace = ""
+	namespace, _, err := unnamed.loader().Namespace()
+	if err != nil {
+		return "", usageError("read kubeconfig: %w", err)
+	}
+	return namespace, nil
+}
+
 // config of the management cluster.
 func (a *access) config() (*rest.Config, error) {
 	config, err := a.loader().ClientConfig()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"text/tabwriter"
 	"time"
@@ -156,6 +157,9 @@ func readSmall(file string) ([]byte, error) {
 // writeWhole writes a file whole or not at all.
 func writeWhole(file string, content []byte) error {
 	if err := os.WriteFile(file+".next", content, 0o600); err != nil {
+		if failed, ok := errors.AsType[*fs.PathError](err); ok {
+			return failed.Err // nobody knows the name that it has until it is whole
+		}
 		return err
 	}
 	return os.Rename(file+".next", file)

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -195,7 +197,7 @@ func (a checkAnswer) print(w io.Writer) error {
 		text += "Commit      " + a.Commit + "\n"
 	}
 	if d := a.LastDrill; d != nil {
-		text += fmt.Sprintf("Last drill  %s, %s ago, took %s\n", d.Name, age(d.FinishedAt.Time), d.RecoveryTime)
+		text += fmt.Sprintf("%-10s  %s, %s ago, took %s\n", "Last "+strings.ToLower(cmp.Or(string(d.Operation), "drill")), d.Name, age(d.FinishedAt.Time), d.RecoveryTime)
 	}
 	for i, b := range a.Blockers {
 		if i == 0 {

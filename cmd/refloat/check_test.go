@@ -76,3 +76,17 @@ func TestCheckPrintsWhatIsInTheWay(t *testing.T) {
 		t.Errorf("%v %q", err, out.String())
 	}
 }
+
+// TestCheckNamesTheRun that was the last to bring the cluster back by what it was.
+func TestCheckNamesTheRun(t *testing.T) {
+	for operation, want := range map[v1alpha1.Operation]string{
+		"": "Last drill  dev-1,", v1alpha1.OperationDrill: "Last drill  dev-1,", v1alpha1.OperationRebuild: "Last rebuild  dev-1,", v1alpha1.OperationFailover: "Last failover  dev-1,",
+	} {
+		plan := evaluatedPlan(func(*recoverability.Facts) {})
+		plan.Status.LastDrill = &v1alpha1.LastRun{Name: "dev-1", Operation: operation}
+		var out bytes.Buffer
+		if err := checkAnswerOf(plan, noon).print(&out); err != nil || !strings.Contains(out.String(), "\n"+want) {
+			t.Errorf("%s: %v %q", operation, err, out.String())
+		}
+	}
+}

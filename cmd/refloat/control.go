@@ -134,6 +134,7 @@ and a drill deletes what it made.`,
 			}
 			return change(ctx, t, c, run, "cancelled", func(s *v1alpha1.RecoveryRunSpec) { s.Cancel = &v1alpha1.Cancellation{Reason: reason} })
 		})
+	cmd.Use += " --reason WHY"
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for those who read the report later")
 	return cmd
 }

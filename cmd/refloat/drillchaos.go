@@ -39,11 +39,8 @@ type chaosFlags struct {
 }
 
 func (f *chaosFlags) addFlags(flags *pflag.FlagSet) {
-	flags.StringVar(&f.fault, "chaos", "", "in a sandbox only: inject a fault while the state is applied: "+strings.Join(chaosFaults, ", "))
+	flags.StringVar(&f.fault, "chaos", "", "in a sandbox only: inject a fault into the drill: "+chaosKill+" or "+chaosGit+" as soon as its cluster is made, "+chaosDeny+" while the state is applied")
 	flags.StringVar((*string)(&f.dir), "sandbox-dir", "", "directory of the sandbox, with --chaos (default: ~/.local/state/refloat/sandbox)")
-	for _, name := range []string{"chaos", "sandbox-dir"} {
-		_ = flags.MarkHidden(name) // the flag was added above
-	}
 }
 
 // chaos is a fault that is to be injected once.

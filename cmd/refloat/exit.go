@@ -20,8 +20,6 @@ const (
 type exitError struct {
 	code int
 	err  error
-	// help says that looking at the help may help.
-	help bool
 }
 
 func (e *exitError) Error() string {
@@ -35,7 +33,7 @@ func (e *exitError) Unwrap() error { return e.err }
 
 // usageError marks an error as the user's input, not the tool's failure.
 func usageError(format string, args ...any) error {
-	return &exitError{code: exitUsage, err: fmt.Errorf(format, args...), help: true}
+	return &exitError{code: exitUsage, err: fmt.Errorf(format, args...)}
 }
 
 // exitCode of an error that a command returned.

@@ -85,11 +85,14 @@ func mode(graceful bool) v1alpha1.FailoverMode {
 
 func (o *failoverOptions) addFailoverFlags(cmd *cobra.Command) {
 	o.addFlags(cmd.Flags())
-	cmd.Flags().BoolVar(&o.override, "override-holds", false, "go ahead although somebody holds the cluster; give a --reason")
+	cmd.Flags().BoolVar(&o.override, "override-holds", false, "go ahead although somebody holds the cluster; needs a --reason")
 	cmd.Flags().StringVar(&o.confirmed, "confirm", "", "name of the cluster that is fenced, to go ahead without being asked")
 }
 
 func startFailover(ctx context.Context, t terminal, a *access, op operationCommand, o *failoverOptions, name string, mode v1alpha1.FailoverMode) error {
+	if err := o.checkOverride(); err != nil {
+		return err
+	}
 	c, namespace, err := a.connect()
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -63,7 +64,7 @@ func follow(ctx context.Context, t terminal, c client.WithWatch, key client.Obje
 	case err == nil:
 		return finish(ctx, t, c, run, o)
 	case ctx.Err() != nil:
-		say(t.Err, "detached; the run goes on. Attach again with: refloat watch %s -n %s", key.Name, key.Namespace)
+		say(t.Err, "detached; %s", whatGoesOn(t, key))
 		return &exitError{code: exitStillRunning}
 	case errors.Is(waitCtx.Err(), context.DeadlineExceeded):
 		say(t.Err, "still running after %s; %s. Attach again with: refloat watch %s -n %s", o.timeout, view.waitingFor(), key.Name, key.Namespace)
@@ -71,6 +72,20 @@ func follow(ctx context.Context, t terminal, c client.WithWatch, key client.Obje
 	default:
 		return err
 	}
+}
+
+// envDetached is what becomes of a run that nobody follows any more, where it does not go on:
+// for a script that deletes the sandbox as soon as it is interrupted.
+const envDetached = "REFLOAT_DETACHED"
+
+// whatGoesOn once nobody follows the run.
+func whatGoesOn(t terminal, key client.ObjectKey) string {
+	if t.Getenv != nil {
+		if text := t.Getenv(envDetached); text != "" {
+			return text
+		}
+	}
+	return fmt.Sprintf("the run goes on. Attach again with: refloat watch %s -n %s", key.Name, key.Namespace)
 }
 
 // watchRun shows each state of the run and returns it once it has finished. The

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/recovery/controller"
 )
 
 var errRefused = errors.New("connection refused")
@@ -25,7 +26,7 @@ var errRefused = errors.New("connection refused")
 func management(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) client.WithWatch {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
+	if err := controller.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
 	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithInterceptorFuncs(funcs).Build()
@@ -106,6 +107,23 @@ func TestInterruptedFollowingSaysNothingOfTrouble(t *testing.T) {
 	_, err := watchRun(ctx, c, client.ObjectKey{Namespace: "fleet", Name: "dev-1"}, newRunView(&out, false))
 	if !errors.Is(err, context.Canceled) || strings.Contains(out.String(), "trying again") {
 		t.Errorf("error %v, it says:\n%s", err, out.String())
+	}
+}
+
+// TestDetachedSaysWhatGoesOn: nobody is told to attach again to what a script deletes next.
+func TestDetachedSaysWhatGoesOn(t *testing.T) {
+	for set, want := range map[string]string{
+		"":                       "detached; the run goes on. Attach again with: refloat watch dev-1 -n fleet\n",
+		"the sandbox is deleted": "detached; the sandbox is deleted\n",
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		var said bytes.Buffer
+		term := terminal{Out: &bytes.Buffer{}, Err: &said, Getenv: func(name string) string { return map[string]string{envDetached: set}[name] }}
+		err := follow(ctx, term, management(t, interceptor.Funcs{}, named(drillAt(1))), client.ObjectKey{Namespace: "fleet", Name: "dev-1"}, followOptions{})
+		if exitCode(err) != exitStillRunning || !strings.HasSuffix(said.String(), want) {
+			t.Errorf("%v: %q, want %q", err, said.String(), want)
+		}
 	}
 }
 

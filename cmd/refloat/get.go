@@ -186,7 +186,11 @@ func pick[T any](items []T, o getOptions, name func(T) string) ([]T, error) {
 	}
 	items = slices.DeleteFunc(items, func(i T) bool { return name(i) != o.name })
 	if len(items) == 0 {
-		return nil, fmt.Errorf("%q was not found in namespace %q", o.name, o.namespace)
+		where := fmt.Sprintf("namespace %q", o.namespace)
+		if o.all {
+			where = "any namespace"
+		}
+		return nil, usageError("%q was not found in %s", o.name, where) // as by every other command that is given a name
 	}
 	return items, nil
 }

@@ -14,7 +14,7 @@ import (
 
 func newHoldCommand(t terminal, a *access) *cobra.Command {
 	return newKeepCommand(a, &cobra.Command{
-		Use: "hold PLAN", Short: "Leave the cluster of a plan alone for a while",
+		Use: "hold PLAN --for 2h --reason WHY", Short: "Leave the cluster of a plan alone for a while",
 		Long: `Leave the cluster of a plan alone for a while: no run deletes it. Drills go on.
 
 A hold ends by itself. To end it before, delete it: kubectl delete hold NAME`,

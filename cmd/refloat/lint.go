@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -65,7 +66,9 @@ the repository cannot be read.`,
 	flags.BoolVar(&o.remote, "allow-remote-bases", false, "let kustomizations read from other repositories")
 	flags.StringArrayVar(&o.seeds, "seed", nil, "Secret that the new cluster gets before anything else, as NAMESPACE/NAME; may be given more than once")
 	o.state.addFlags(flags)
+	flags.Lookup("kube-version").Usage = "version of Kubernetes that is expected, and that charts see, for example v1.36.3 (default: the newest that Refloat knows)"
 	flags.StringVar(&o.release, "kubernetes-version", "", "release of Kubernetes to expect, for example 1.34")
+	_ = flags.MarkHidden("kubernetes-version") // the flag was added above; its name before --kube-version
 	flags.StringVar(&o.severity, "severity", string(lint.Note), "least severity to print: error, warning or note")
 	flags.StringVar(&o.failOn, "fail-on", string(lint.Error), "least severity that makes the exit code 1: error, warning or note")
 	flags.BoolVar(&o.rules, "rules", false, "list the rules")
@@ -131,7 +134,7 @@ func (o *lintOptions) run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return badInput(err)
 	}
-	in.Seeds, in.Release, in.KnownKinds = idsOf(options.Seeds), o.release, o.state.known
+	in.Seeds, in.Release, in.KnownKinds = idsOf(options.Seeds), cmp.Or(o.release, o.state.version), o.state.known
 	report, err := lint.Run(in)
 	if err != nil {
 		return badInput(err)

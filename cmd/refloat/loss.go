@@ -39,7 +39,8 @@ Preflight of every teardown and rebuild does.
 With --accept, the list is kept: a plan whose spec.teardown.loss.policy is RefuseIfNew
 refuses only what came after. 'refloat adopt' writes lost objects down for the repository.
 
-Exit codes: 0 nothing would be lost, or all of it is waived or accepted; 1 something
+Exit codes: 0 nothing would be lost, since there is no cluster or all of it is waived or
+accepted; 1 something
 would; 2 it could not be told.`,
 		Args: oneArg("the name of a plan ('refloat get plans' lists them)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -78,7 +79,18 @@ func (o *lossOptions) run(ctx context.Context, t terminal, a *access, plan strin
 	if err != nil {
 		return err
 	}
+	return o.show(ctx, t, c, namespace, plan)
+}
+
+func (o *lossOptions) show(ctx context.Context, t terminal, c client.Client, namespace, plan string) error {
 	p, err := previewPlan(ctx, c, namespace, plan)
+	if errors.Is(err, controller.ErrNothingToLose) && !o.accept {
+		if o.output.structured() {
+			return o.output.write(t.Out, lossOutput{Plan: plan, Clean: true})
+		}
+		_, err := fmt.Fprintln(t.Out, err)
+		return err
+	}
 	if err != nil {
 		return err
 	}

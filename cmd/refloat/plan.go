@@ -189,8 +189,25 @@ func openRepository(ctx context.Context, git, ref string) (*source.Snapshot, err
 		if tagged, tagErr := source.Fetch(ctx, options); tagErr == nil {
 			return tagged, nil
 		}
+		err = noSuchRef(err, ref, info)
 	}
 	return snapshot, badInput(err)
+}
+
+// noSuchRef says what a reference may be, once it is neither a branch nor a tag.
+func noSuchRef(err error, ref string, dir fs.FileInfo) error {
+	if absent, ok := errors.AsType[*source.UnreachableError](err); ok && absent.Why == source.Absent && dir != nil {
+		return fmt.Errorf("--ref %s: %s is a plain directory and no Git repository: leave out --ref, and it is read as it is", ref, dir.Name())
+	}
+	missing, ok := errors.AsType[*source.RefNotFoundError](err)
+	if !ok {
+		return err
+	}
+	near := ""
+	if len(missing.Near) > 0 {
+		near = "; did you mean " + strings.Join(missing.Near, ", ") + "?"
+	}
+	return fmt.Errorf("--ref %s: repository %s has no branch and no tag of that name, and a commit is given in full, with all its 40 or 64 digits%s", ref, missing.URL, near)
 }
 
 // show renders, orders and prints.
@@ -201,6 +218,9 @@ func (o *planOptions) show(ctx context.Context, t terminal, snapshot *source.Sna
 	}
 	options.PathNamespaces = o.state.namespaces(paths)
 	rendered, err := expand.Expand(ctx, snapshot, paths, options)
+	if err != nil && strings.Contains(err.Error(), "allow remote bases") {
+		err = fmt.Errorf("%w (here by --allow-remote-bases)", err)
+	}
 	if err != nil {
 		return badInput(err)
 	}
@@ -232,7 +252,7 @@ func (o *planOptions) show(ctx context.Context, t terminal, snapshot *source.Sna
 	if err := o.showDrill(t, changes); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(t.Out, "%d objects in %d waves from %s\n\n", graph.Len(), len(graph.Waves), from); err != nil {
+	if _, err := fmt.Fprintf(t.Out, "read from %s%s\n\n", from, addedBy(changes)); err != nil {
 		return err
 	}
 	return text.Write(t.Out, view, text.Options{All: o.all})

@@ -56,3 +56,21 @@ func (o *planOptions) showDrill(t terminal, changes []quarantine.Change) error {
 	_, err := fmt.Fprintln(t.Out)
 	return err
 }
+
+// addedBy a drill are objects that the repository does not have; they are counted with the
+// others.
+func addedBy(changes []quarantine.Change) string {
+	added := 0
+	for _, c := range changes {
+		if c.Origin == "" {
+			added++
+		}
+	}
+	switch added {
+	case 0:
+		return ""
+	case 1:
+		return ", and 1 object that the drill adds"
+	}
+	return fmt.Sprintf(", and %d objects that the drill adds", added)
+}

@@ -120,6 +120,9 @@ func writeVerdict(w io.Writer, v *report.Verdict) error {
 	text := map[report.State]string{
 		report.Intact: "intact", report.Broken: "BROKEN", report.Unknown: "there is no report to check",
 	}[v.State]
+	if v.State == report.Unknown && v.Length > 0 {
+		text = "nothing is proven, since no report that holds a digest of these is among them"
+	}
 	if v.Length > 0 {
 		text += fmt.Sprintf(": %d reports, %d of them are there and proven", v.Length, v.Proven)
 	}

@@ -114,7 +114,7 @@ func writeTrend(w io.Writer, t *report.Trend) error {
 		if p.ObjectiveSeconds > 0 && p.Operation != v1alpha1.OperationTeardown {
 			objective = report.Seconds(p.ObjectiveSeconds) + map[bool]string{true: " met", false: " missed"}[p.ObjectiveMet]
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", p.Run, p.Operation, p.FinishedAt.UTC().Format(time.RFC3339), p.Result, took, objective)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", p.Run, p.Operation, p.FinishedAt.UTC().Format(time.RFC3339), p.How(), took, objective)
 	}
 	if err := table.Flush(); err != nil {
 		return err

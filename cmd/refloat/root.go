@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -15,13 +16,16 @@ import (
 func execute(ctx context.Context, args []string, t terminal) int {
 	root := newRootCommand(t)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	// What is wrong once a command has begun is in its input, which no help explains.
+	began := false
+	root.PersistentPreRun = func(*cobra.Command, []string) { began = true }
+	cmd, err := root.ExecuteContextC(ctx)
 	code := exitCode(err)
 	exit, isExit := errors.AsType[*exitError](err)
 	if err != nil && (!isExit || exit.err != nil) {
 		fmt.Fprintf(t.Err, "refloat: %v\n", err)
-		if code == exitUsage && (!isExit || exit.help) {
-			fmt.Fprintln(t.Err, "Run 'refloat --help' to see what there is.")
+		if code == exitUsage && !began {
+			fmt.Fprintf(t.Err, "Run '%s --help' to see what there is.\n", cmd.CommandPath())
 		}
 	}
 	return code
@@ -50,7 +54,7 @@ recovery-time objective; 4 waiting ended, the run goes on.`,
 	root.SetOut(t.Out)
 	root.SetErr(t.Err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return &exitError{code: exitUsage, err: err, help: true}
+		return &exitError{code: exitUsage, err: err}
 	})
 	access.addFlags(root.PersistentFlags())
 	root.AddCommand(
@@ -95,7 +99,12 @@ func noArgsOr(want string) cobra.PositionalArgs {
 		if len(args) == 0 {
 			return nil
 		}
-		return usageError("%q is not %s of %s", args[0], want, cmd.CommandPath())
+		near := ""
+		cmd.SuggestionsMinimumDistance = 2 // letters that are wrong
+		if names := cmd.SuggestionsFor(args[0]); len(names) > 0 {
+			near = "; did you mean " + strings.Join(names, " or ") + "?"
+		}
+		return usageError("%q is not %s of %s%s", args[0], want, cmd.CommandPath(), near)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	utilrand "k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -115,7 +117,7 @@ The command follows the run until it ends. Ctrl-C detaches; the run goes on, and
 		o.chaos.addFlags(flags)
 	}
 	if op.confirm {
-		flags.BoolVar(&o.override, "override-holds", false, "go ahead although somebody holds the cluster; give a --reason")
+		flags.BoolVar(&o.override, "override-holds", false, "go ahead although somebody holds the cluster; needs a --reason")
 		flags.StringVar(&o.confirmed, "confirm", "", "name of the cluster, to go ahead without being asked")
 	}
 	return cmd
@@ -130,7 +132,18 @@ func (o *runOptions) addFlags(flags *pflag.FlagSet) {
 	o.output.addFlag(flags)
 }
 
+// checkOverride: who goes ahead against others says why.
+func (o *runOptions) checkOverride() error {
+	if o.override && o.reason == "" {
+		return usageError("say why the holds do not count, with --reason: it is in the report")
+	}
+	return nil
+}
+
 func startRun(ctx context.Context, t terminal, a *access, op operationCommand, o *runOptions, planName string) error {
+	if err := o.checkOverride(); err != nil {
+		return err
+	}
 	c, namespace, err := a.connect()
 	if err != nil {
 		return err
@@ -296,12 +309,16 @@ func readPlanFile(file string) (*v1alpha1.RecoveryPlan, error) {
 	if err != nil {
 		return nil, usageError("read plan: %w", err)
 	}
+	var kind metav1.TypeMeta // first, since the fields of another kind are no mistakes
+	if err := yaml.Unmarshal(data, &kind); err != nil {
+		return nil, usageError("read plan: %s: %w", file, err)
+	}
+	if want := v1alpha1.GroupVersion.String(); kind.APIVersion != want || kind.Kind != "RecoveryPlan" {
+		return nil, usageError("read plan: %s: want apiVersion %s and kind RecoveryPlan, got %q and %q", file, want, kind.APIVersion, kind.Kind)
+	}
 	plan := &v1alpha1.RecoveryPlan{}
 	if err := yaml.UnmarshalStrict(data, plan); err != nil {
 		return nil, usageError("read plan: %s: %w", file, err)
-	}
-	if want := v1alpha1.GroupVersion.String(); plan.APIVersion != want || plan.Kind != "RecoveryPlan" {
-		return nil, usageError("read plan: %s: want apiVersion %s and kind RecoveryPlan, got %q and %q", file, want, plan.APIVersion, plan.Kind)
 	}
 	if plan.Name == "" {
 		return nil, usageError("read plan: %s: metadata.name is missing", file)
@@ -344,7 +361,17 @@ func explain(err error, doing string) error {
 		return usageError("%s: %w", doing, err)
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("%s: interrupted", doing)
+	case utilnet.IsConnectionRefused(err):
+		return fmt.Errorf("%s: the management cluster does not answer; is it running? 'refloat sandbox up' starts a sandbox that was stopped (%w)", doing, refusedBy(err))
 	default:
 		return fmt.Errorf("%s: %w", doing, err)
 	}
+}
+
+// refusedBy is the part of an error that says who refused a connection.
+func refusedBy(err error) error {
+	if refused, ok := errors.AsType[*net.OpError](err); ok {
+		return refused
+	}
+	return err
 }

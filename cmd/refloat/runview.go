@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -136,6 +137,9 @@ func outcomeLine(run *v1alpha1.RecoveryRun) string {
 		if run.Status.Outcome == v1alpha1.DrillInterrupted {
 			how = "interrupted"
 		}
+		if f := run.Status.Failure; f != nil && told(run, f) {
+			message = fmt.Sprintf("%s in %s, as it says above; refloat why %s -n %s tells what can be done", f.Reason, f.Phase, run.Name, run.Namespace)
+		}
 		return fmt.Sprintf("✗ %s %s: %s", strings.ToLower(string(run.Spec.Operation)), how, message)
 	}
 	line := fmt.Sprintf("✔ %s succeeded", strings.ToLower(string(run.Spec.Operation)))
@@ -150,6 +154,13 @@ func outcomeLine(run *v1alpha1.RecoveryRun) string {
 		}
 	}
 	return line
+}
+
+// told tells whether the line of the phase that failed has the message already.
+func told(run *v1alpha1.RecoveryRun, f *v1alpha1.Failure) bool {
+	return slices.ContainsFunc(run.Status.Phases, func(p v1alpha1.PhaseRecord) bool {
+		return p.Name == f.Phase && p.FinishedAt != nil && p.Message == f.Message
+	})
 }
 
 // seconds is a duration to a tenth, as people compare them.

@@ -75,6 +75,30 @@ func TestRunViewOfAFinishedRunReturnsAtOnce(t *testing.T) {
 	}
 }
 
+// TestRunViewSaysAFailureOnce: a long message is not repeated on the next line.
+func TestRunViewSaysAFailureOnce(t *testing.T) {
+	run := drillAt(1)
+	run.Name, run.Namespace = "dev-1", "fleet"
+	run.Status.Phases[0].FinishedAt, run.Status.Phases[0].Message = atp(time.Second), "repository X cannot be read"
+	run.Status.FinishedAt = atp(time.Second)
+	run.Status.Failure = &v1alpha1.Failure{Phase: v1alpha1.PhasePreflight, Reason: "RepositoryUnusable", Message: "repository X cannot be read"}
+	run.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionSucceeded, Status: metav1.ConditionFalse, Message: "repository X cannot be read"}}
+	var out bytes.Buffer
+	newRunView(&out, false).show(run)
+	want := `✗ Preflight     1.0s  repository X cannot be read
+✗ drill failed: RepositoryUnusable in Preflight, as it says above; refloat why dev-1 -n fleet tells what can be done
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("log (-want +got):\n%s", diff)
+	}
+	run.Status.Phases[0].Message = ""
+	out.Reset()
+	newRunView(&out, false).show(run)
+	if want := "✗ Preflight     1.0s\n✗ drill failed: repository X cannot be read\n"; out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+}
+
 func TestOutcomeExitCode(t *testing.T) {
 	condition := func(kind string, status metav1.ConditionStatus) metav1.Condition {
 		return metav1.Condition{Type: kind, Status: status}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"text/tabwriter"
@@ -206,8 +207,12 @@ continues; with --purge remove every file too.`,
 			if err != nil {
 				return err
 			}
+			_, absent := os.Stat(path)
 			if err := sandbox.Down(cmd.Context(), path, purge); err != nil {
 				return fmt.Errorf("sandbox down: %w", err)
+			}
+			if errors.Is(absent, fs.ErrNotExist) && !purge {
+				return &exitError{code: exitFailed, err: fmt.Errorf("%w in %s", sandbox.ErrNone, path)}
 			}
 			if purge {
 				say(t.Err, "the sandbox in %s is gone", path)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/schedules/simulation"
 	"github.com/refloat-dev/refloat/schedules/simulation/show"
 )
@@ -51,7 +49,7 @@ plans for them to select, and the ConfigMap with their calendar.`,
 			if o.file != "" {
 				in, err = readSchedules(t, o)
 			} else {
-				in, err = fetchSchedule(cmd.Context(), a, args[0], o)
+				in, err = fetchSchedule(cmd.Context(), t, a, args[0], o)
 			}
 			if err != nil {
 				return err
@@ -62,7 +60,7 @@ plans for them to select, and the ConfigMap with their calendar.`,
 	flags := cmd.Flags()
 	flags.StringVarP(&o.file, "filename", "f", "", "file with the schedule; - for standard input")
 	flags.StringVar(&o.calendar, "calendar", "", "file with the iCalendar of exceptions, instead of the one that the schedule names")
-	flags.StringVar(&o.from, "from", "", "first day, as 2026-03-01, in the schedule's time zone, or an instant, as 2026-03-01T12:00:00Z (default: today)")
+	flags.StringVar(&o.from, "from", "", "first day, as 2026-03-01, in the schedule's time zone, or an instant, as 2026-03-01T12:00:00Z (default: now)")
 	flags.IntVar(&o.days, "days", 14, "how many days")
 	flags.StringVarP(&o.output, "output", "o", "table", "table, json, ics or html")
 	flags.StringArrayVar(&o.plans, "plan", nil, "name of a plan that the schedule selects, where the file has none; may be repeated")
@@ -97,6 +95,11 @@ func simulate(t terminal, in *simulated, o *simulateOptions, now time.Time) erro
 	result, err := simulation.Run(in.schedules, options)
 	if err != nil {
 		return usageError("%w", err)
+	}
+	if o.output == "json" || o.output == "ics" { // the others hold them
+		for _, text := range show.Warnings(result) {
+			say(t.Err, "warning: %s", text)
+		}
 	}
 	switch o.output {
 	case "table":
@@ -157,8 +160,7 @@ func (o *simulateOptions) spans(zone *time.Location, now time.Time) (simulation.
 // instant that is written as a day, a local time or with an offset.
 func instant(text string, zone *time.Location, now time.Time) (time.Time, error) {
 	if text == "" {
-		now = now.In(zone)
-		return time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, zone), nil
+		return now.In(zone).Truncate(time.Second), nil
 	}
 	for _, layout := range []string{"2006-01-02", "2006-01-02T15:04", "2006-01-02T15:04:05"} {
 		if at, err := time.ParseInLocation(layout, text, zone); err == nil {
@@ -170,41 +172,4 @@ func instant(text string, zone *time.Location, now time.Time) (time.Time, error)
 		return at, fmt.Errorf("%q: write it as 2026-03-01, 2026-03-01T12:00 or 2026-03-01T12:00:00Z", text)
 	}
 	return at.In(zone), nil
-}
-
-// fetchSchedule reads a schedule, its plans and their history from the management cluster.
-func fetchSchedule(ctx context.Context, a *access, name string, o *simulateOptions) (*simulated, error) {
-	c, namespace, err := a.connect()
-	if err != nil {
-		return nil, err
-	}
-	schedule, err := readSchedule(ctx, c, namespace, name)
-	if err != nil {
-		return nil, err
-	}
-	exceptions, err := fetchCalendar(ctx, c, schedule, o)
-	if err != nil {
-		return nil, err
-	}
-	table, err := compileWith(&schedule.Spec, exceptions)
-	if err != nil {
-		return nil, usageError("RecoverySchedule %s/%s: %w", namespace, name, err)
-	}
-	plans, err := plansOf(ctx, c, schedule)
-	if err != nil {
-		return nil, err
-	}
-	runs := &v1alpha1.RecoveryRunList{}
-	if err := c.List(ctx, runs, inNamespace(namespace)); err != nil {
-		return nil, explain(err, "list the runs")
-	}
-	one := simulation.Schedule{Name: name, Spec: &schedule.Spec, Timetable: table}
-	for i := range plans {
-		pace, _ := table.PaceOf(schedule, &plans[i], runs.Items)
-		one.Plans = append(one.Plans, simulation.Plan{Name: plans[i].Name, Pace: pace})
-	}
-	if len(one.Plans) == 0 {
-		one.Plans = o.named(table, schedule)
-	}
-	return &simulated{schedules: []simulation.Schedule{one}, zone: table.Zone()}, nil
 }

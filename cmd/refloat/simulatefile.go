@@ -4,17 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
@@ -226,69 +223,10 @@ func parseCalendar(held *corev1.ConfigMap, ref *v1alpha1.ConfigMapKeyReference) 
 	return parsed, nil
 }
 
-// fetchCalendar of a schedule on the management cluster.
-func fetchCalendar(ctx context.Context, c client.Reader, schedule *v1alpha1.RecoverySchedule, o *simulateOptions) (*calendar.Calendar, error) {
-	spec := schedule.Spec.Calendar
-	if spec == nil || o.calendar != "" {
-		parsed, err := o.calendarFile(spec)
-		if err != nil {
-			return nil, usageError("%w", err)
-		}
-		return parsed, nil
-	}
-	ref := spec.ExceptConfigMapRef
-	if ref == nil {
-		return nil, usageError("spec.calendar is at an address; fetch it and give it by --calendar FILE")
-	}
-	held := &corev1.ConfigMap{}
-	err := c.Get(ctx, client.ObjectKey{Namespace: schedule.Namespace, Name: ref.Name}, held)
-	if apierrors.IsNotFound(err) {
-		return nil, usageError("spec.calendar names ConfigMap %s, which is not in namespace %s", ref.Name, schedule.Namespace)
-	}
-	if err != nil {
-		return nil, explain(err, "read the calendar")
-	}
-	parsed, err := parseCalendar(held, ref)
-	if err != nil {
-		return nil, usageError("%w", err)
-	}
-	return parsed, nil
-}
-
-func readSchedule(ctx context.Context, c client.Reader, namespace, name string) (*v1alpha1.RecoverySchedule, error) {
-	schedule := &v1alpha1.RecoverySchedule{}
-	err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, schedule)
-	if apierrors.IsNotFound(err) {
-		return nil, usageError("there is no schedule %q in namespace %q; 'refloat get schedules' lists them", name, namespace)
-	}
-	if err != nil {
-		return nil, explain(err, "read the schedule")
-	}
-	return schedule, nil
-}
-
-// plansOf a schedule.
-func plansOf(ctx context.Context, c client.Reader, schedule *v1alpha1.RecoverySchedule) ([]v1alpha1.RecoveryPlan, error) {
-	selects, err := schedules.Selector(&schedule.Spec)
-	if err != nil {
-		return nil, usageError("RecoverySchedule %s: %w", schedule.Name, err)
-	}
-	list := &v1alpha1.RecoveryPlanList{}
-	if err := c.List(ctx, list, inNamespace(schedule.Namespace)); err != nil {
-		return nil, explain(err, "list the plans")
-	}
-	var plans []v1alpha1.RecoveryPlan
-	for i := range list.Items {
-		if selects(&list.Items[i]) {
-			plans = append(plans, list.Items[i])
-		}
-	}
-	return plans, nil
-}
-
-func inNamespace(namespace string) client.ListOption { return client.InNamespace(namespace) }
-
 func compileWith(spec *v1alpha1.RecoveryScheduleSpec, exceptions *calendar.Calendar) (*schedules.Timetable, error) {
+	if err := simulation.Check(spec); err != nil {
+		return nil, err
+	}
 	if exceptions == nil {
 		return schedules.Compile(spec, nil)
 	}

@@ -18,7 +18,11 @@ func newWhyCommand(t terminal, a *access) *cobra.Command {
 	cmd := runCommand(a, "why", "Tell what a run waits for, or why it failed",
 		`Tell what a run waits for, or why it failed: since when, what happens next, and what you can do.`,
 		func(_ context.Context, _ client.Client, run *v1alpha1.RecoveryRun) error {
-			answer := why.Explain(run, time.Now())
+			home, err := a.home()
+			if err != nil {
+				return err
+			}
+			answer := why.Explain(run, time.Now(), home)
 			if output.structured() {
 				return output.write(t.Out, answer)
 			}

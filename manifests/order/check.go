@@ -53,9 +53,22 @@ func (c *checker) complain(i int, why cause) {
 func (c *checker) faults() []error {
 	out := make([]error, 0, len(c.causes))
 	for _, why := range c.causes {
-		out = append(out, errors.New(why.before+c.set.sample(c.items[why])+why.after))
+		out = append(out, errors.New(why.before+c.set.sample(c.items[why])+agreeing(why.after, len(c.items[why]))))
 	}
 	return out
+}
+
+// agreeing is what is wrong with several objects, which is written of one.
+func agreeing(wrong string, of int) string {
+	if of == 1 {
+		return wrong
+	}
+	for one, several := range map[string]string{" has ": " have ", " lacks ": " lack "} {
+		if rest, ok := strings.CutPrefix(wrong, one); ok {
+			return several + rest
+		}
+	}
+	return wrong
 }
 
 // sample names the first of some objects and counts the others.

@@ -34,6 +34,10 @@ func TestFaults(t *testing.T) {
 			objects: cluster("v1", "Secret", "a"),
 			fault:   "Secret a (f.yaml:1) has no metadata.namespace; set it there, in the kustomization, or as the namespace of its path in the plan",
 		},
+		"no namespace for several": {
+			objects: docs(cluster("v1", "Secret", "a"), cluster("v1", "Secret", "b"), cluster("v1", "Secret", "c")),
+			fault:   "Secret a (f.yaml:1) and 2 more objects have no metadata.namespace; set it there, in the kustomization, or as the namespace of its path in the plan",
+		},
 		"no namespace for a custom kind": {
 			objects: docs(widgets, cluster("example.com/v1", "Widget", "a")),
 			fault:   "Widget.example.com a (f.yaml:2) has no metadata.namespace; set it there, in the kustomization, or as the namespace of its path in the plan",

@@ -207,7 +207,7 @@ func (q *quarantine) unitsOf(units []manifests.Unit, guarded bool) []manifests.U
 		}
 		out[n].Ready.Objects = slices.DeleteFunc(slices.Clone(out[n].Ready.Objects), gone)
 		if guarded && len(out[n].After) == 0 { // those that wait for another one go after it anyway
-			out[n].After = []manifests.Dependency{{Unit: UnitName, Reason: "the guards of a drill go first"}}
+			out[n].After = []manifests.Dependency{{Unit: UnitName, Reason: "the guards of a drill go before all objects"}}
 		}
 	}
 	if guarded {

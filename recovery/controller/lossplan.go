@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,6 +14,9 @@ import (
 	"github.com/refloat-dev/refloat/manifests/loss"
 	"github.com/refloat-dev/refloat/providers/capi"
 )
+
+// ErrNothingToLose means that there is no cluster.
+var ErrNothingToLose = errors.New("does not exist, so there is nothing to lose")
 
 // LossOptions of PreviewPlan.
 type LossOptions struct {
@@ -51,7 +55,7 @@ func PreviewPlan(ctx context.Context, c client.Client, o LossOptions) (*PlanLoss
 		return nil, err
 	}
 	if !obs.Exists {
-		return nil, fmt.Errorf("Cluster %s does not exist, so there is nothing to lose", obs.Incarnation)
+		return nil, fmt.Errorf("Cluster %s %w", obs.Incarnation, ErrNothingToLose)
 	}
 	run := &v1alpha1.RecoveryRun{}
 	run.Namespace, run.Name = o.Namespace, "preview"

@@ -168,6 +168,9 @@ func chainCases() map[string]chainCase {
 		"some files": {func(_ *v1alpha1.RecoveryPlan, h []Held, _ map[types.UID]bool) (*v1alpha1.RecoveryPlan, []Held) {
 			return nil, h[30:35]
 		}, Intact, 4, nil, []string{Unproven, Gone, Gone}},
+		"one file": {func(_ *v1alpha1.RecoveryPlan, h []Held, _ map[types.UID]bool) (*v1alpha1.RecoveryPlan, []Held) {
+			return nil, h[30:31]
+		}, Unknown, 0, nil, []string{Unproven, Gone, Gone}},
 		"a file missing": {func(_ *v1alpha1.RecoveryPlan, h []Held, _ map[types.UID]bool) (*v1alpha1.RecoveryPlan, []Held) {
 			return nil, append(h[30:32], h[33:35]...)
 		}, Broken, 2, []string{Removed}, []string{Unproven, Unproven, Gone, Gone}},

@@ -30,7 +30,7 @@ const (
 	Intact State = "Intact"
 	// Broken: at least one was edited, removed, or put there by somebody else.
 	Broken State = "Broken"
-	// Unknown: there is nothing to check.
+	// Unknown: there is nothing to check, or nothing to check it against.
 	Unknown State = "Unknown"
 )
 
@@ -77,7 +77,7 @@ func CheckChain(plan *v1alpha1.RecoveryPlan, held []Held, runs map[types.UID]boo
 	switch {
 	case len(v.Problems) > 0:
 		v.State = Broken
-	case v.Length == 0:
+	case v.Length == 0, plan == nil && v.Proven == 0: // of files alone, each proves only the one before it
 		v.State = Unknown
 	default:
 		v.State = Intact

@@ -256,3 +256,12 @@ func TestLossIsBounded(t *testing.T) {
 		t.Error("the original was cut, too")
 	}
 }
+
+// TestOneOfEach: one object is no "1 objects".
+func TestOneOfEach(t *testing.T) {
+	r := Build(finishedRun(), &Report{Waves: WavesOf([]Object{{ID: "a", Wave: 1, Status: "Healthy"}})})
+	var text bytes.Buffer
+	if err := r.WriteText(&text); err != nil || !strings.Contains(text.String(), "waves: 1 object in 1 wave;") {
+		t.Errorf("%v\n%s", err, text.String())
+	}
+}

@@ -232,7 +232,7 @@ func (r *Report) waves(b *bytes.Buffer) {
 			adopted++
 		}
 	}
-	fmt.Fprintf(b, "\nwaves: %d objects in %d waves", len(all), len(r.Waves))
+	fmt.Fprintf(b, "\nwaves: %s in %s", counted(len(all), "object"), counted(len(r.Waves), "wave"))
 	if adopted > 0 {
 		fmt.Fprintf(b, ", %d of them found applied after a restart", adopted)
 	}
@@ -336,4 +336,11 @@ func (f Finding) Explained() string {
 		return f.Detail
 	}
 	return f.Detail + " (by rule: " + f.Rule + ")"
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -10,17 +10,22 @@ import (
 
 // Past is a run of the plan in short.
 type Past struct {
-	Run        string             `json:"run"`
-	Operation  v1alpha1.Operation `json:"operation"`
-	Result     v1alpha1.Result    `json:"result"`
-	Simulated  bool               `json:"simulated,omitempty"`
-	FinishedAt time.Time          `json:"finishedAt"`
+	Run       string             `json:"run"`
+	Operation v1alpha1.Operation `json:"operation"`
+	Result    v1alpha1.Result    `json:"result"`
+	// Ending of a run that failed and says nothing about the plan: its objective is not missed.
+	Ending     Ending    `json:"ending,omitempty"`
+	Simulated  bool      `json:"simulated,omitempty"`
+	FinishedAt time.Time `json:"finishedAt"`
 	// RecoveryTimeSeconds and what it was made of; absent when the cluster was not recovered.
 	RecoveryTimeSeconds *float64    `json:"recoveryTimeSeconds,omitempty"`
 	Phases              []PhaseTime `json:"phases,omitempty"`
 	ObjectiveSeconds    float64     `json:"objectiveSeconds,omitempty"`
 	ObjectiveMet        bool        `json:"objectiveMet,omitempty"`
 }
+
+// How the run ended, in one word for people.
+func (p *Past) How() string { return cmp.Or(string(p.Ending), string(p.Result)) }
 
 // PhaseTime is how long a phase took of a recovery time.
 type PhaseTime struct {
@@ -46,7 +51,10 @@ func (r *Report) Past() Past {
 	if r.FinishedAt != nil {
 		p.FinishedAt = *r.FinishedAt
 	}
-	if r.Objective != nil {
+	if f := r.Failure; f != nil && r.Result == v1alpha1.ResultFailed {
+		p.Ending = EndingOf(f.Phase, f.Reason)
+	}
+	if r.Objective != nil && p.Ending == "" {
 		p.ObjectiveSeconds, p.ObjectiveMet = r.Objective.RecoveryTimeSeconds, r.Objective.Met
 	}
 	if r.RecoveryTimeSeconds == nil || r.StartedAt == nil {

@@ -77,3 +77,31 @@ func TestHistoryOf(t *testing.T) {
 		t.Errorf("phases %+v", p)
 	}
 }
+
+// TestWhatSaysNothingMissesNothing: neither a run that gave way nor one that was not let begin
+// failed its objective, and both are told apart from those that did.
+func TestWhatSaysNothingMissesNothing(t *testing.T) {
+	for name, test := range map[string]struct {
+		phase  v1alpha1.Phase
+		reason string
+		how    string
+	}{
+		"withdrawn":        {v1alpha1.PhaseApproval, "Cancelled", "Interrupted"},
+		"gave way":         {v1alpha1.PhaseProvision, "Interrupted", "Interrupted"},
+		"called off":       {v1alpha1.PhasePreflight, "OutageOver", "Interrupted"},
+		"nobody approved":  {v1alpha1.PhaseApproval, "TimedOut", "Refused"},
+		"held":             {v1alpha1.PhaseTeardown, "Held", "Refused"},
+		"would lose":       {v1alpha1.PhasePreflight, "WouldLose", "Refused"},
+		"provision late":   {v1alpha1.PhaseProvision, "TimedOut", "Failed"},
+		"a broken state":   {v1alpha1.PhasePreflight, "StateInvalid", "Failed"},
+		"a missing secret": {v1alpha1.PhasePreflight, "SecretNotFound", "Failed"},
+	} {
+		run := finishedRun()
+		run.Status.RecoveredAt = nil
+		run.Status.Failure = &v1alpha1.Failure{Phase: test.phase, Reason: test.reason, Message: "because"}
+		p, ok := PastOf(run)
+		if counts := test.how == "Failed"; !ok || p.How() != test.how || p.Result != v1alpha1.ResultFailed || p.ObjectiveSeconds > 0 != counts {
+			t.Errorf("%s: %s, objective of %vs: %+v", name, p.How(), p.ObjectiveSeconds, p)
+		}
+	}
+}

@@ -11,25 +11,25 @@ import (
 )
 
 // takeover is the command that orders the run again.
-func takeover(run *v1alpha1.RecoveryRun) string {
+func (by adviser) takeover(run *v1alpha1.RecoveryRun) string {
 	if run.Spec.Operation == v1alpha1.OperationFailback || run.Spec.Failover == nil {
-		return "refloat failback " + run.Spec.PlanRef.Name
+		return by.refloat("failback", run.Spec.PlanRef.Name)
 	}
-	return fmt.Sprintf("refloat failover %s --to %s", run.Spec.PlanRef.Name, run.Spec.Failover.To.Name)
+	return by.refloat("failover", run.Spec.PlanRef.Name, "--to", run.Spec.Failover.To.Name)
 }
 
 // ofTakeover are the remedies of what fails in failovers only; nil for other reasons.
-func ofTakeover(run *v1alpha1.RecoveryRun) []string {
-	order := "then order it again: " + takeover(run)
+func (by adviser) ofTakeover(run *v1alpha1.RecoveryRun) []string {
+	order := "then order it again: " + by.takeover(run)
 	switch run.Status.Failure.Reason {
 	case "NotServing":
-		return []string{"bring the plan's cluster back: refloat failback " + run.Spec.PlanRef.Name}
+		return []string{"bring the plan's cluster back: " + by.refloat("failback", run.Spec.PlanRef.Name)}
 	case "AlreadyServing", "TransitionOpen", "NoFailover":
 		return []string{"see which plan serves: kubectl get recoveryplan " + run.Spec.PlanRef.Name + " -n " + run.Namespace + " -o yaml (status.serving)"}
 	case "SameCluster":
 		return []string{"give the other plan a cluster of its own: spec.cluster.name", order}
 	case "StandbyDiffers", "StandbyNotReady", "StandbyDeleted":
-		return []string{"see what differs: refloat verify PLAN", "or have the standby deleted: refloat teardown PLAN", order}
+		return []string{"see what differs: " + by.refloat("verify", "PLAN"), "or have the standby deleted: " + by.refloat("teardown", "PLAN"), order}
 	case "SwitchFailed", "SwitchInvalid", "RollBackFailed", "HookFailed":
 		return []string{"mend the hook or the directory that the message names: spec.failover of plan " + run.Spec.PlanRef.Name, order + "; what is done already is not done again"}
 	case "ServingChanged", "ServingUnreadable", "RolledBack", "FailoverUnknown":
@@ -64,13 +64,17 @@ func afterTakeover(run *v1alpha1.RecoveryRun) string {
 }
 
 // duringTakeover is advice to those whose failover waits; nil for other waits.
-func duringTakeover(run *v1alpha1.RecoveryRun, phase v1alpha1.Phase) []string {
+func (by adviser) duringTakeover(run *v1alpha1.RecoveryRun, phase v1alpha1.Phase) []string {
 	switch {
 	case recovery.AskedUnfenced(run):
 		return []string{"stop the old cluster by hand: power it off, or cut it from its network",
-			"then say so: refloat approve " + run.Name + " --unfenced --reason …", "or end the run: refloat cancel " + run.Name + " --reason …"}
+			"then say so: " + by.refloat("approve", run.Name, "--unfenced --reason …"), by.orEnd(run)}
 	case phase == v1alpha1.PhaseCommit:
-		return []string{"look whether the new side serves well, then: refloat commit " + run.Name, "or, if the old side is still there: refloat rollback " + run.Name}
+		do := []string{"look whether the new side serves well, then: " + by.refloat("commit", run.Name)}
+		if !recovery.DeletesPrevious(run) {
+			do = append(do, "or go back to the old side: "+by.refloat("rollback", run.Name))
+		}
+		return do
 	}
 	return nil
 }

@@ -10,14 +10,14 @@ import (
 )
 
 // again is the last step of most remedies.
-func again(run *v1alpha1.RecoveryRun) string {
+func (by adviser) again(run *v1alpha1.RecoveryRun) string {
 	if f, target := run.Status.Failure, run.Status.Target; f != nil && target != nil && target.UID != "" && run.Spec.Operation == v1alpha1.OperationRebuild && goesOn(f) {
-		return fmt.Sprintf("then go on with the cluster that is there: refloat retry %s; or make it anew: refloat rebuild %s", run.Name, run.Spec.PlanRef.Name)
+		return fmt.Sprintf("then go on with the cluster that is there: %s; or make it anew: %s", by.refloat("retry", run.Name), by.refloat("rebuild", run.Spec.PlanRef.Name))
 	}
 	if recovery.FailsOver(run) {
-		return "then order it again: " + takeover(run)
+		return "then order it again: " + by.takeover(run)
 	}
-	return fmt.Sprintf("then order another run: refloat %s %s", strings.ToLower(string(run.Spec.Operation)), run.Spec.PlanRef.Name)
+	return "then order another run: " + by.refloat(strings.ToLower(string(run.Spec.Operation)), run.Spec.PlanRef.Name)
 }
 
 // goesOn tells failures that a retry on the same cluster may mend.
@@ -30,9 +30,12 @@ func goesOn(f *v1alpha1.Failure) bool {
 }
 
 // remedies of a failure, by its reason.
-func remedies(run *v1alpha1.RecoveryRun) []string {
+func (by adviser) remedies(run *v1alpha1.RecoveryRun) []string {
 	f := run.Status.Failure
-	fix := func(what ...string) []string { return append(what, again(run)) }
+	if do := by.orderAgain(run); do != nil {
+		return do
+	}
+	fix := func(what ...string) []string { return append(what, by.again(run)) }
 	switch f.Reason {
 	case "PlanNotFound":
 		return fix("create the plan: kubectl apply -f PLAN.yaml")
@@ -45,11 +48,11 @@ func remedies(run *v1alpha1.RecoveryRun) []string {
 	case "SecretNotFound", "SeedEmpty", "SeedInvalid", "SigningKeyInvalid":
 		return fix("create or correct the Secret in namespace " + run.Namespace)
 	case "TeardownForbidden":
-		return []string{"if the cluster may be deleted, set spec.teardown.policy of the plan to Allowed or NeedsApproval", again(run)}
+		return []string{"if the cluster may be deleted, set spec.teardown.policy of the plan to Allowed or NeedsApproval", by.again(run)}
 	case "Held":
-		return []string{"wait until the hold ends, or ask who made it: kubectl get holds -n " + run.Namespace, again(run) + " (with --override-holds and a --reason, if you must)"}
+		return []string{"wait until the hold ends, or ask who made it: kubectl get holds -n " + run.Namespace, by.again(run) + " (with --override-holds and a --reason, if you must)"}
 	case "WouldLose", "LossUnknown", "LeftoverCollides", "BudgetExceeded", "BudgetInvalid", "BudgetUnknown":
-		return fix(beforeDeletion(run)...)
+		return fix(by.beforeDeletion(run)...)
 	case "ForeignCluster", "ClusterExists":
 		return fix(`if Refloat may delete that Cluster, annotate it with refloat.dev/adopt: "true"`)
 	case "ClusterPaused":
@@ -60,43 +63,67 @@ func remedies(run *v1alpha1.RecoveryRun) []string {
 		return []string{"correct the kubeconfig Secret or the endpoint: it leads to the management cluster, which is never a target"}
 	case "LockLost", "LockUnreadable":
 		return fix("leave the Leases refloat-… alone: they keep two runs from working on one cluster")
-	case "NotStarted", "PlanChanged", "RenderChanged", "FrozenStateLost", "RunDeleted", "Cancelled", "Interrupted", "NameTaken", "UnknownPhase", "CannotRetry":
-		return []string{strings.TrimPrefix(again(run), "then ")}
 	case "InternalError":
-		return []string{"report the defect with the message above and the report: refloat report " + run.Name}
+		return []string{"report the defect with the message above and the report: " + by.refloat("report", run.Name)}
 	}
-	return byPhase(run, f)
+	return by.byPhase(run, f)
+}
+
+// orderAgain is advice about runs that ended for reasons of their own, where nothing is to be
+// mended first.
+func (by adviser) orderAgain(run *v1alpha1.RecoveryRun) []string {
+	if do := by.withdrawn(run); do != nil {
+		return do
+	}
+	again := strings.TrimPrefix(by.again(run), "then ")
+	switch run.Status.Failure.Reason {
+	case "RunDeleted", "Cancelled", "Interrupted":
+		return []string{"if it is still wanted, " + again}
+	case "NotStarted", "PlanChanged", "RenderChanged", "FrozenStateLost", "NameTaken", "UnknownPhase", "CannotRetry":
+		return []string{again}
+	}
+	return nil
+}
+
+// withdrawn is advice about a run that a failover policy ordered and that ended because its
+// cluster lives, or because somebody stopped it: another run could delete what is healthy.
+func (by adviser) withdrawn(run *v1alpha1.RecoveryRun) []string {
+	p := run.Spec.Proposal
+	if p == nil || !slices.Contains([]string{"Cancelled", "OutageOver", "RunDeleted", "AutomationStopped"}, run.Status.Failure.Reason) {
+		return nil
+	}
+	return []string{"nothing, if the cluster answers", "see what the policy that ordered the run says now: " + by.refloat("get", "policies "+p.PolicyRef.Name)}
 }
 
 // beforeDeletion is what to do about reasons for which a cluster was left alone.
-func beforeDeletion(run *v1alpha1.RecoveryRun) []string {
+func (by adviser) beforeDeletion(run *v1alpha1.RecoveryRun) []string {
 	plan := run.Spec.PlanRef.Name
 	switch reason := run.Status.Failure.Reason; reason {
 	case "LeftoverCollides":
 		return []string{"give back by hand what the message names, and list it with a reason in spec.teardown.drain.settled of plan " + plan}
 	case "BudgetExceeded":
-		return []string{"see who has the slots: refloat get budgets -n " + run.Namespace, "wait for one, or change the budget: spec.maxPerHour, maxDown and waitFor"}
+		return []string{"see who has the slots: " + by.refloat("get", "budgets"), "wait for one, or change the budget: spec.maxPerHour, maxDown and waitFor"}
 	case "BudgetInvalid", "BudgetUnknown":
 		return []string{"correct or delete the budget that the message names: kubectl get teardownbudgets -n " + run.Namespace}
 	default:
-		return aboutLoss(reason, plan)
+		return by.aboutLoss(reason, plan)
 	}
 }
 
 // aboutLoss is what to do about things that would go with a cluster.
-func aboutLoss(reason, plan string) []string {
+func (by adviser) aboutLoss(reason, plan string) []string {
 	if reason == "LossUnknown" {
-		return []string{"make the cluster readable, and look: refloat loss " + plan,
+		return []string{"make the cluster readable, and look: " + by.refloat("loss", plan),
 			"if it is dead and only a rebuild is wanted, set spec.teardown.loss.unreachable of the plan to AllowRebuild"}
 	}
-	return []string{"see what, and who wrote it: refloat loss " + plan,
-		"write it down for the repository and commit it: refloat adopt " + plan + " --dir DIR",
-		"or take the loss: spec.teardown.loss.waivers of the plan, or, with policy RefuseIfNew, refloat loss " + plan + " --accept --reason …"}
+	return []string{"see what, and who wrote it: " + by.refloat("loss", plan),
+		"write it down for the repository and commit it: " + by.refloat("adopt", plan, "--dir DIR"),
+		"or take the loss: spec.teardown.loss.waivers of the plan, or, with policy RefuseIfNew, " + by.refloat("loss", plan, "--accept --reason …")}
 }
 
 // byPhase is what to do about reasons that say less than the place.
-func byPhase(run *v1alpha1.RecoveryRun, f *v1alpha1.Failure) []string {
-	if do := ofTakeover(run); do != nil {
+func (by adviser) byPhase(run *v1alpha1.RecoveryRun, f *v1alpha1.Failure) []string {
+	if do := by.ofTakeover(run); do != nil {
 		return do
 	}
 	target := ""
@@ -105,39 +132,39 @@ func byPhase(run *v1alpha1.RecoveryRun, f *v1alpha1.Failure) []string {
 	}
 	switch f.Phase {
 	case v1alpha1.PhaseApproval:
-		return []string{strings.TrimPrefix(again(run), "then "), "and have it approved in time: refloat approve RUN"}
+		return []string{strings.TrimPrefix(by.again(run), "then "), "and have it approved in time: " + by.refloat("approve", "RUN")}
 	case v1alpha1.PhaseTeardown, v1alpha1.PhaseCleanup:
-		return []string{"see what holds the deletion up: kubectl get clusters,machines -n " + run.Namespace + " and the finalizers that the message names", again(run)}
+		return []string{"see what holds the deletion up: kubectl get clusters,machines -n " + run.Namespace + " and the finalizers that the message names", by.again(run)}
 	case v1alpha1.PhaseProvision, v1alpha1.PhaseBootstrap:
-		return []string{"see what Cluster API says: clusterctl describe cluster " + target + " -n " + run.Namespace, again(run)}
+		return []string{"see what Cluster API says: clusterctl describe cluster " + target + " -n " + run.Namespace, by.again(run)}
 	case v1alpha1.PhaseSeed, v1alpha1.PhaseWaves:
-		return []string{"see every object and its message: refloat report " + run.Name, "correct the repository, or what the object needs", again(run)}
+		return []string{"see every object and its message: " + by.refloat("report", run.Name), "correct the repository, or what the object needs", by.again(run)}
 	case v1alpha1.PhaseVerify:
-		return []string{"see what differs: refloat report " + run.Name, "correct the repository, or declare what another controller writes", again(run)}
+		return []string{"see what differs: " + by.refloat("report", run.Name), "correct the repository, or declare what another controller writes", by.again(run)}
 	case v1alpha1.PhasePreflight:
 		if f.Reason == "DrillRefused" || f.Reason == "DrillProfileInvalid" {
-			return []string{"see what a drill makes of the state: refloat plan " + run.Spec.PlanRef.Name + " --drill",
-				"say in spec.drill of the plan what becomes of the objects that the message names", again(run)}
+			return []string{"see what a drill makes of the state: " + by.refloat("plan", run.Spec.PlanRef.Name, "--drill"),
+				"say in spec.drill of the plan what becomes of the objects that the message names", by.again(run)}
 		}
 	}
-	return []string{"correct what the message names", again(run)}
+	return []string{"correct what the message names", by.again(run)}
 }
 
 // advice to those whose run waits, by what it waits for.
-func advice(run *v1alpha1.RecoveryRun, waiting string) []string {
+func (by adviser) advice(run *v1alpha1.RecoveryRun, waiting string) []string {
 	phase := v1alpha1.Phase("")
 	if n := len(run.Status.Phases); n > 0 {
 		phase = run.Status.Phases[n-1].Name
 	}
-	if do := duringTakeover(run, phase); do != nil {
+	if do := by.duringTakeover(run, phase); do != nil {
 		return do
 	}
 	has := func(text string) bool { return strings.Contains(waiting, text) }
 	switch {
 	case phase == v1alpha1.PhaseApproval:
-		return []string{"approve it as somebody else: refloat approve " + run.Name, "or end it: refloat cancel " + run.Name + " --reason …"}
+		return []string{"approve it as somebody else: " + by.refloat("approve", run.Name), by.orEnd(run)}
 	case has("a slot of TeardownBudget"):
-		return []string{"see who has the slots: refloat get budgets -n " + run.Namespace, "or change the budget: spec.maxPerHour, maxDown and waitFor"}
+		return []string{"see who has the slots: " + by.refloat("get", "budgets"), "or change the budget: spec.maxPerHour, maxDown and waitFor"}
 	case has("is paused"), has("to be unpaused"):
 		return []string{"unpause the Cluster: spec.paused and the annotation cluster.x-k8s.io/paused"}
 	case has(" to be released"):

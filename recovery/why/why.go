@@ -12,6 +12,7 @@ import (
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
 	"github.com/refloat-dev/refloat/recovery"
+	"github.com/refloat-dev/refloat/recovery/report"
 )
 
 // State of a run in one word.
@@ -25,7 +26,10 @@ const (
 	Suspended State = "Suspended"
 	Cleaning  State = "CleaningUp"
 	Failed    State = "Failed"
-	Succeeded State = "Succeeded"
+	// Interrupted and Refused runs failed and say nothing about the plan.
+	Interrupted State = State(report.EndingInterrupted)
+	Refused     State = State(report.EndingRefused)
+	Succeeded   State = "Succeeded"
 )
 
 // Answer about one run.
@@ -49,25 +53,42 @@ type Answer struct {
 	Do []string `json:"do,omitempty"`
 }
 
-// Explain a run as it was at a time.
-func Explain(run *v1alpha1.RecoveryRun, now time.Time) Answer {
+// adviser names commands. The empty one is for those who work in the run's namespace.
+type adviser struct{ elsewhere string }
+
+// refloat is a command about something in the run's namespace.
+func (by adviser) refloat(command, about string, more ...string) string {
+	return strings.Join(append([]string{"refloat", command, about + by.elsewhere}, more...), " ")
+}
+
+func (by adviser) orEnd(run *v1alpha1.RecoveryRun) string {
+	return "or end the run: " + by.refloat("cancel", run.Name, "--reason …")
+}
+
+// Explain a run as it was at a time. The namespace is where commands that name none look:
+// what a person is told to do says so when the run is in another.
+func Explain(run *v1alpha1.RecoveryRun, now time.Time, namespace string) Answer {
+	by := adviser{}
+	if run.Namespace != namespace {
+		by.elsewhere = " -n " + run.Namespace
+	}
 	a := Answer{Run: run.Name, Plan: run.Spec.PlanRef.Name, Operation: run.Spec.Operation}
 	if current := recovery.Current(run); current != nil {
 		a.Phase, a.Since = current.Name, when(&current.StartedAt)
 	}
 	switch s := run.Status; {
 	case s.FinishedAt != nil && s.Failure == nil:
-		return succeeded(run, a)
+		return by.succeeded(run, a)
 	case s.Failure != nil && a.Phase == v1alpha1.PhaseCleanup && s.Failure.Phase != v1alpha1.PhaseCleanup:
-		return cleaning(run, a)
+		return by.cleaning(run, a)
 	case s.Failure != nil:
-		return failed(run, a)
+		return by.failed(run, a)
 	case s.SuspendedAt != nil:
-		return suspended(run, a)
+		return by.suspended(run, a)
 	case s.StartedAt == nil:
-		return queued(run, a)
+		return by.queued(run, a)
 	}
-	return underWay(run, a, now)
+	return by.underWay(run, a, now)
 }
 
 func when(t *metav1.MicroTime) *time.Time {
@@ -77,7 +98,7 @@ func when(t *metav1.MicroTime) *time.Time {
 	return &t.Time
 }
 
-func succeeded(run *v1alpha1.RecoveryRun, a Answer) Answer {
+func (by adviser) succeeded(run *v1alpha1.RecoveryRun, a Answer) Answer {
 	a.State, a.Since, a.Next = Succeeded, when(run.Status.FinishedAt), "nothing: the run has finished"
 	a.Cause = "the run succeeded"
 	if c := meta.FindStatusCondition(run.Status.Conditions, v1alpha1.ConditionSucceeded); c != nil && c.Message != "" {
@@ -85,14 +106,17 @@ func succeeded(run *v1alpha1.RecoveryRun, a Answer) Answer {
 	}
 	if c := meta.FindStatusCondition(run.Status.Conditions, v1alpha1.ConditionObjectiveMet); c != nil && c.Status == metav1.ConditionFalse {
 		a.Cause += "; but too late: " + c.Message
-		a.Do = append(a.Do, "see where the time went: refloat report "+run.Name)
+		a.Do = append(a.Do, "see where the time went: "+by.refloat("report", run.Name))
 	}
 	return a
 }
 
-func failed(run *v1alpha1.RecoveryRun, a Answer) Answer {
+func (by adviser) failed(run *v1alpha1.RecoveryRun, a Answer) Answer {
 	f := run.Status.Failure
 	a.State, a.Phase, a.Reason, a.Cause = Failed, f.Phase, f.Reason, f.Message
+	if ending := report.EndingOf(f.Phase, f.Reason); ending != "" {
+		a.State = State(ending)
+	}
 	for i := range run.Status.Phases {
 		if p := &run.Status.Phases[i]; p.Name == f.Phase {
 			a.Since = when(p.FinishedAt)
@@ -105,7 +129,7 @@ func failed(run *v1alpha1.RecoveryRun, a Answer) Answer {
 	if run.Status.FinishedAt == nil {
 		a.Next = "the report is stored, then the run finishes" + whatIsLeft(run)
 	}
-	a.Do = remedies(run)
+	a.Do = by.remedies(run)
 	return a
 }
 
@@ -131,7 +155,7 @@ func whatIsLeft(run *v1alpha1.RecoveryRun) string {
 	return ""
 }
 
-func cleaning(run *v1alpha1.RecoveryRun, a Answer) Answer {
+func (by adviser) cleaning(run *v1alpha1.RecoveryRun, a Answer) Answer {
 	f := run.Status.Failure
 	a.State, a.Reason = Cleaning, f.Reason
 	a.Cause = fmt.Sprintf("the drill failed in %s: %s", f.Phase, f.Message)
@@ -139,22 +163,22 @@ func cleaning(run *v1alpha1.RecoveryRun, a Answer) Answer {
 	if w := run.Status.Waiting; w != nil {
 		a.Next += "; it waits for " + w.For
 	}
-	a.Do = remedies(run)
+	a.Do = by.remedies(run)
 	return a
 }
 
-func suspended(run *v1alpha1.RecoveryRun, a Answer) Answer {
+func (by adviser) suspended(run *v1alpha1.RecoveryRun, a Answer) Answer {
 	a.State, a.Since = Suspended, when(run.Status.SuspendedAt)
 	a.Cause = "the run is suspended (spec.suspend)"
 	a.Next = "nothing, until it is resumed; its limits do not count"
 	if !run.Spec.Suspend {
 		a.Next = "the run goes on"
 	}
-	a.Do = []string{"let it go on: refloat resume " + run.Name, "or end it: refloat cancel " + run.Name + " --reason …"}
+	a.Do = []string{"let it go on: " + by.refloat("resume", run.Name), by.orEnd(run)}
 	return a
 }
 
-func queued(run *v1alpha1.RecoveryRun, a Answer) Answer {
+func (by adviser) queued(run *v1alpha1.RecoveryRun, a Answer) Answer {
 	created := run.CreationTimestamp.Time
 	a.State, a.Since, a.Next = Queued, &created, "it starts as soon as that is so"
 	w := run.Status.Waiting
@@ -162,9 +186,9 @@ func queued(run *v1alpha1.RecoveryRun, a Answer) Answer {
 	case w != nil:
 		a.Cause = "it waits for " + w.For
 		if strings.HasPrefix(w.For, "run ") {
-			a.Do = []string{"see what that run does: refloat why " + strings.Fields(w.For)[1]}
+			a.Do = []string{"see what that run does: " + by.refloat("why", strings.Fields(w.For)[1])}
 		} else if run.Spec.Suspend {
-			a.Do = []string{"let it start: refloat resume " + run.Name}
+			a.Do = []string{"let it start: " + by.refloat("resume", run.Name)}
 		}
 	default:
 		a.Cause = "no controller has taken it up"
@@ -174,7 +198,7 @@ func queued(run *v1alpha1.RecoveryRun, a Answer) Answer {
 	return a
 }
 
-func underWay(run *v1alpha1.RecoveryRun, a Answer, now time.Time) Answer {
+func (by adviser) underWay(run *v1alpha1.RecoveryRun, a Answer, now time.Time) Answer {
 	a.State, a.Next = Running, "the phase goes on"
 	if deadline := recovery.Deadline(run); !deadline.IsZero() {
 		a.Until = &deadline
@@ -192,6 +216,6 @@ func underWay(run *v1alpha1.RecoveryRun, a Answer, now time.Time) Answer {
 	if a.Until != nil && a.Phase != v1alpha1.PhaseCleanup {
 		a.Next += fmt.Sprintf("; otherwise the run fails in %s", a.Until.Sub(now).Round(time.Second))
 	}
-	a.Do = advice(run, w.For)
+	a.Do = by.advice(run, w.For)
 	return a
 }

@@ -107,12 +107,12 @@ func TestExplain(t *testing.T) {
 		"nobody approved": {waits(in(teardown, v1alpha1.PhaseApproval), "somebody other than ada to approve the deletion of Cluster dev"), why.Waiting,
 			"somebody other than ada", "fails in 23h59m0s", "refloat approve dev-1"},
 		"no slot": {waits(in(teardown, v1alpha1.PhaseTeardown), "a slot of TeardownBudget nightly: 2 clusters were deleted within an hour or are about to be, and at most 2 may"), why.Waiting,
-			"at most 2 may", "fails in", "refloat get budgets -n fleet"},
-		"no slot in time": {fails(notDeleted(in(teardown, v1alpha1.PhaseTeardown)), "BudgetExceeded", "there was no slot of TeardownBudget nightly"), why.Failed,
+			"at most 2 may", "fails in", "refloat get budgets"},
+		"no slot in time": {fails(notDeleted(in(teardown, v1alpha1.PhaseTeardown)), "BudgetExceeded", "there was no slot of TeardownBudget nightly"), why.Refused,
 			"no slot", "was not touched", "maxPerHour"},
-		"a broken budget": {fails(notDeleted(in(teardown, v1alpha1.PhaseTeardown)), "BudgetInvalid", "TeardownBudget fleet/nightly bounds nothing"), why.Failed,
+		"a broken budget": {fails(notDeleted(in(teardown, v1alpha1.PhaseTeardown)), "BudgetInvalid", "TeardownBudget fleet/nightly bounds nothing"), why.Refused,
 			"nightly", "was not touched", "correct or delete the budget"},
-		"an address is left": {fails(notDeleted(in(rebuild, v1alpha1.PhasePreflight)), "LeftoverCollides", "LoadBalancer 192.0.2.1"), why.Failed,
+		"an address is left": {fails(notDeleted(in(rebuild, v1alpha1.PhasePreflight)), "LeftoverCollides", "LoadBalancer 192.0.2.1"), why.Refused,
 			"192.0.2.1", "was not touched", "spec.teardown.drain.settled of plan dev"},
 		"a finalizer": {waits(sent(in(teardown, v1alpha1.PhaseTeardown)), "Cluster API to delete Cluster dev; held by Machine m-1 (finalizer machine.example.com): the cloud does not answer"), why.Waiting,
 			"finalizer machine.example.com", "fails in", "make its controller finish"},
@@ -136,16 +136,16 @@ func TestExplain(t *testing.T) {
 			"state/web.yaml:3", "Cluster dev was not touched", "refloat lint"},
 		"a seed is missing": {fails(notDeleted(in(rebuild, v1alpha1.PhasePreflight)), "SecretNotFound", "Secret fleet/sops-age does not exist"), why.Failed,
 			"sops-age", "was not touched", "correct the Secret in namespace fleet"},
-		"forbidden": {fails(notDeleted(in(teardown, v1alpha1.PhasePreflight)), "TeardownForbidden", "the plan forbids its teardown"), why.Failed,
+		"forbidden": {fails(notDeleted(in(teardown, v1alpha1.PhasePreflight)), "TeardownForbidden", "the plan forbids its teardown"), why.Refused,
 			"forbids", "was not touched", "spec.teardown.policy"},
-		"something is lost": {fails(notDeleted(in(teardown, v1alpha1.PhasePreflight)), "WouldLose", "1 object would be lost with Cluster dev: ConfigMap shop/mine"), why.Failed,
+		"something is lost": {fails(notDeleted(in(teardown, v1alpha1.PhasePreflight)), "WouldLose", "1 object would be lost with Cluster dev: ConfigMap shop/mine"), why.Refused,
 			"ConfigMap shop/mine", "was not touched", "refloat adopt dev"},
-		"nobody knows what is lost": {fails(notDeleted(in(rebuild, v1alpha1.PhasePreflight)), "LossUnknown", "what would be lost with Cluster dev cannot be told"), why.Failed,
+		"nobody knows what is lost": {fails(notDeleted(in(rebuild, v1alpha1.PhasePreflight)), "LossUnknown", "what would be lost with Cluster dev cannot be told"), why.Refused,
 			"cannot be told", "was not touched", "AllowRebuild"},
-		"held": {fails(notDeleted(in(teardown, v1alpha1.PhaseTeardown)), "Held", "Hold fleet/load-test keeps cluster dev"), why.Failed,
+		"held": {fails(notDeleted(in(teardown, v1alpha1.PhaseTeardown)), "Held", "Hold fleet/load-test keeps cluster dev"), why.Refused,
 			"load-test", "was not touched", "--override-holds"},
-		"cancelled":        {fails(sent(in(teardown, v1alpha1.PhaseTeardown)), "Cancelled", "the run was cancelled: wrong cluster"), why.Failed, "wrong cluster", "deletion of Cluster dev had been sent", "refloat teardown dev"},
-		"not approved":     {fails(notDeleted(in(teardown, v1alpha1.PhaseApproval)), "TimedOut", "Approval did not end within 24h0m0s"), why.Failed, "24h", "was not touched", "approved in time"},
+		"cancelled":        {fails(sent(in(teardown, v1alpha1.PhaseTeardown)), "Cancelled", "the run was cancelled: wrong cluster"), why.Interrupted, "wrong cluster", "deletion of Cluster dev had been sent", "refloat teardown dev"},
+		"not approved":     {fails(notDeleted(in(teardown, v1alpha1.PhaseApproval)), "TimedOut", "Approval did not end within 24h0m0s"), why.Refused, "24h", "was not touched", "approved in time"},
 		"replaced":         {fails(notDeleted(in(rebuild, v1alpha1.PhaseTeardown)), "IdentityChanged", "Cluster fleet/dev is another one than the run pinned"), why.Failed, "another one", "was not touched", "who else changes"},
 		"somebody deleted": {fails(in(rebuild, v1alpha1.PhaseWaves), "ClusterVanished", "Cluster fleet/dev, which the run made, is gone"), why.Failed, "is gone", "stays as it is", "who else"},
 		"provision late":   {fails(in(rebuild, v1alpha1.PhaseProvision), "TimedOut", "Provision did not end within 20m0s"), why.Failed, "20m", "not verified", "clusterctl describe"},
@@ -164,7 +164,7 @@ func TestExplain(t *testing.T) {
 		"nobody commits": {waits(takesOver(v1alpha1.PhaseCommit, nil), "somebody to decide"), why.Waiting, "somebody to decide", "fails in", "refloat commit dev-1"},
 		"a switch hook":  {fails(takesOver(v1alpha1.PhaseSwitch, nil), "SwitchFailed", "hook switch-dns answers 500"), why.Failed, "500", "Cluster spare of plan other is there and does not serve", "refloat failover dev --to other"},
 		"a standby":      {fails(takesOver(v1alpha1.PhasePreflight, func(run *v1alpha1.RecoveryRun) { run.Status.Failover.Epoch = 0 }), "StandbyDiffers", "1 of 9"), why.Failed, "1 of 9", "nothing was fenced", "refloat teardown PLAN"},
-		"the back door":  {fails(in(rebuild), "NotServing", "plan other serves"), why.Failed, "plan other serves", "has finished", "refloat failback dev"},
+		"the back door":  {fails(in(rebuild), "NotServing", "plan other serves"), why.Refused, "plan other serves", "has finished", "refloat failback dev"},
 		"done": {func() *v1alpha1.RecoveryRun {
 			run := in(teardown, v1alpha1.PhaseTeardown)
 			recovery.RecordFinish(run, t0)
@@ -172,7 +172,7 @@ func TestExplain(t *testing.T) {
 		}(), why.Succeeded, "the run succeeded: the cluster is deleted", "nothing", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := why.Explain(test.run, t0.Add(time.Minute))
+			a := why.Explain(test.run, t0.Add(time.Minute), "fleet")
 			if a.State != test.state || !strings.Contains(a.Cause, test.cause) || !strings.Contains(a.Next, test.next) {
 				t.Errorf("answer %+v", a)
 			}
@@ -183,5 +183,81 @@ func TestExplain(t *testing.T) {
 				t.Error("it does not say since when")
 			}
 		})
+	}
+}
+
+// withdrawnProposal is a run that a failover policy ordered and that ended as nothing was wrong.
+func withdrawnProposal(reason string) *v1alpha1.RecoveryRun {
+	run := in(rebuild, v1alpha1.PhaseApproval)
+	run.Status.Target = nil
+	run.Spec.Proposal = &v1alpha1.Proposal{PolicyRef: v1alpha1.PolicyReference{Name: "keep-up"}}
+	return fails(run, reason, "the cluster answers")
+}
+
+// TestNobodyIsToldToRebuildWhatLives: a proposal that was withdrawn is no reason to delete the
+// healthy cluster that it was about.
+func TestNobodyIsToldToRebuildWhatLives(t *testing.T) {
+	for _, reason := range []string{"Cancelled", "OutageOver", "RunDeleted", "AutomationStopped"} {
+		a := why.Explain(withdrawnProposal(reason), t0, "fleet")
+		if a.State != why.Interrupted {
+			t.Errorf("%s: %s", reason, a.State)
+		}
+		do := strings.Join(a.Do, "\n")
+		if strings.Contains(do, "refloat rebuild") || !strings.Contains(do, "refloat get policies keep-up") {
+			t.Errorf("%s: to do: %q", reason, do)
+		}
+	}
+	run := in(rebuild, v1alpha1.PhaseApproval)
+	run.Status.Target = nil
+	if do := why.Explain(fails(run, "Cancelled", "not today"), t0, "fleet").Do; len(do) != 1 || !strings.HasPrefix(do[0], "if it is still wanted, order another run: refloat rebuild dev") {
+		t.Errorf("cancelled by a person: %q", do)
+	}
+}
+
+// TestCommandsNameTheNamespace wherever a command would look in another one without it.
+func TestCommandsNameTheNamespace(t *testing.T) {
+	untouched := in(rebuild, v1alpha1.PhasePreflight)
+	untouched.Status.Target = nil
+	for name, run := range map[string]*v1alpha1.RecoveryRun{
+		"approval":   waits(in(teardown, v1alpha1.PhaseApproval), "somebody other than ada to approve"),
+		"budget":     waits(in(teardown, v1alpha1.PhaseTeardown), "a slot of TeardownBudget nightly"),
+		"other run":  waits(in(rebuild), "run dev-0 to finish"),
+		"waves":      fails(in(rebuild, v1alpha1.PhaseWaves), "NotApplied", "Deployment shop/web failed"),
+		"loss":       fails(untouched, "WouldLose", "1 object"),
+		"failover":   fails(takesOver(v1alpha1.PhaseSwitch, nil), "SwitchFailed", "500"),
+		"commit":     waits(takesOver(v1alpha1.PhaseCommit, nil), "somebody to decide"),
+		"serving":    fails(in(rebuild), "NotServing", "plan other serves"),
+		"withdrawn":  withdrawnProposal("Cancelled"),
+		"drill":      fails(in(drill, v1alpha1.PhasePreflight), "DrillRefused", "a Secret"),
+		"no defects": fails(in(rebuild, v1alpha1.PhasePreflight), "InternalError", "a defect"),
+	} {
+		named := 0
+		for _, do := range why.Explain(run, t0, "default").Do {
+			named += strings.Count(do, " -n fleet")
+			if strings.Count(do, "refloat ") > strings.Count(do, " -n fleet") {
+				t.Errorf("%s: %q does not say where", name, do)
+			}
+		}
+		if named == 0 {
+			t.Errorf("%s: no command says where", name)
+		}
+		for _, do := range why.Explain(run, t0, "fleet").Do {
+			if strings.Contains(do, "refloat ") && strings.Contains(strings.SplitN(do, "refloat ", 2)[1], " -n fleet") {
+				t.Errorf("%s: %q says what goes without saying", name, do)
+			}
+		}
+	}
+}
+
+// TestRollbackIsOfferedWhereItCanBe: what the fence deletes cannot be given back.
+func TestRollbackIsOfferedWhereItCanBe(t *testing.T) {
+	for method, offered := range map[v1alpha1.FenceMethod]bool{
+		"": false, v1alpha1.FenceDelete: false, v1alpha1.FenceDeleteAfterHook: false, v1alpha1.FenceHook: true,
+	} {
+		run := waits(takesOver(v1alpha1.PhaseCommit, func(run *v1alpha1.RecoveryRun) { run.Status.Failover.Policy.Fence.Method = method }), "somebody to decide")
+		do := strings.Join(why.Explain(run, t0, "fleet").Do, "\n")
+		if strings.Contains(do, "refloat rollback dev-1") != offered {
+			t.Errorf("fence %q: to do: %q", method, do)
+		}
 	}
 }

@@ -127,12 +127,21 @@ func (w *world) postponed(s *v1alpha1.RecoverySchedule, until, says string) {
 	}
 }
 
+// nextTeardown is what people see, with the holds that they made.
+func (w *world) nextTeardown(s *v1alpha1.RecoverySchedule, at string) {
+	w.t.Helper()
+	if next := s.Status.NextTeardown; next == nil || !next.Time.Equal(w.time(at)) {
+		w.t.Errorf("next teardown %s, want %s", next, w.time(at))
+	}
+}
+
 func TestHoldPostpones(t *testing.T) {
 	w := newWorld(t)
 	s := w.office(nil)
 	w.hold("23:30")
 	w.at("20:00", s)
 	w.postponed(s, "23:30", "hold release: release night")
+	w.nextTeardown(s, "23:30")
 	version := s.ResourceVersion
 	w.at("23:25", s)
 	if s.ResourceVersion != version {
@@ -153,6 +162,8 @@ func TestHoldIntoTheNextDay(t *testing.T) {
 	w := newWorld(t)
 	s := w.office(nil)
 	w.hold("1 9:00")
+	w.at("19:00", s)
+	w.nextTeardown(s, "1 20:00")
 	w.at("20:00", s)
 	w.outcome(s, teardown, "20:00", v1alpha1.OutcomeSkipped)
 	w.tells("Normal TimeSkipped: no Teardown")

@@ -163,12 +163,14 @@ func (p *pass) each(ctx context.Context, plans []*v1alpha1.RecoveryPlan) (time.T
 	var first error
 	ahead := upcoming{}
 	for i, plan := range plans {
-		at, pace, err := p.plan(ctx, plan, &p.schedule.Status.Plans[i])
+		known := &p.schedule.Status.Plans[i]
+		at, seen, err := p.plan(ctx, plan, known)
 		if err != nil && first == nil {
 			first = fmt.Errorf("plan %s: %w", plan.Name, err)
 		}
 		again = sooner(again, at)
-		ahead.add(p.table, p.now, pace)
+		seen.Now, seen.Postponed = p.now, known.Postponed
+		ahead.add(p.table, seen)
 	}
 	ahead.into(&p.schedule.Status)
 	ahead.observe(p.schedule)
@@ -176,17 +178,17 @@ func (p *pass) each(ctx context.Context, plans []*v1alpha1.RecoveryPlan) (time.T
 }
 
 // plan is dealt with until nothing is left to do at this instant.
-func (p *pass) plan(ctx context.Context, plan *v1alpha1.RecoveryPlan, known *v1alpha1.ScheduledPlan) (time.Time, schedules.Pace, error) {
+func (p *pass) plan(ctx context.Context, plan *v1alpha1.RecoveryPlan, known *v1alpha1.ScheduledPlan) (time.Time, schedules.Observed, error) {
 	seen, err := p.observe(ctx, plan, known)
 	if err != nil {
-		return time.Time{}, seen.Pace, err
+		return time.Time{}, seen, err
 	}
 	drill, err := p.drill(ctx, plan, known, &seen)
 	if err != nil {
-		return time.Time{}, seen.Pace, err
+		return time.Time{}, seen, err
 	}
 	again, err := p.upAndDown(ctx, plan, known, &seen)
-	return sooner(again, drill), seen.Pace, err
+	return sooner(again, drill), seen, err
 }
 
 // drill that is due is ordered. What is ordered at the same instant to work on the cluster

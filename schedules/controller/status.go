@@ -74,7 +74,11 @@ func (p *pass) ready(ctx context.Context, plans []*v1alpha1.RecoveryPlan) error 
 	if len(plans) == 0 {
 		p.condition(v1alpha1.ConditionReady, false, "NoPlan", "there is no plan that the schedule is for")
 	} else {
-		p.condition(v1alpha1.ConditionReady, true, "Scheduled", fmt.Sprintf("the schedule is for %d plans", len(plans)))
+		of := fmt.Sprintf("%d plans", len(plans))
+		if len(plans) == 1 {
+			of = "1 plan"
+		}
+		p.condition(v1alpha1.ConditionReady, true, "Scheduled", "the schedule is for "+of)
 	}
 	return p.consistent(ctx, plans)
 }
@@ -131,9 +135,12 @@ func (p *pass) calendarState(err error) {
 // upcoming is when the first of the plans is due, in each direction.
 type upcoming map[v1alpha1.Direction]time.Time
 
-func (u upcoming) add(table *schedules.Timetable, now time.Time, pace schedules.Pace) {
-	for _, d := range []v1alpha1.Direction{v1alpha1.DirectionTeardown, v1alpha1.DirectionRebuild, v1alpha1.DirectionDrill} {
-		if due, ok := table.NextOf(d, now, pace); ok {
+func (u upcoming) add(table *schedules.Timetable, seen schedules.Observed) {
+	if at, ok := table.NextTeardown(seen); ok {
+		u[v1alpha1.DirectionTeardown] = sooner(u[v1alpha1.DirectionTeardown], at)
+	}
+	for _, d := range []v1alpha1.Direction{v1alpha1.DirectionRebuild, v1alpha1.DirectionDrill} {
+		if due, ok := table.NextOf(d, seen.Now, seen.Pace); ok {
 			u[d] = sooner(u[d], due.Start)
 		}
 	}

@@ -18,6 +18,9 @@ import (
 type Plan struct {
 	Name string
 	Pace schedules.Pace
+	// Holds that people made, and the state of the cluster when there are any.
+	Holds []schedules.Hold
+	State schedules.State
 }
 
 // Schedule to simulate.
@@ -77,6 +80,8 @@ type Result struct {
 	Overlaps []Overlap
 	// OneWay are the schedules that tear clusters down and never bring them back.
 	OneWay []string
+	// Suspended are the schedules that do nothing, whatever their timetables say.
+	Suspended []string
 }
 
 // maxRounds of decisions at one instant; there are two at most.
@@ -97,18 +102,21 @@ func Run(all []Schedule, o Options) (*Result, error) {
 			r.OneWay = append(r.OneWay, s.Name)
 		}
 		var of []work
-		for pace, names := range byPace(s.Plans) {
-			list := s.simulate(pace, o)
+		if s.Spec.Suspend {
+			r.Suspended = append(r.Suspended, s.Name)
+		}
+		for _, g := range groupsOf(s.Plans) {
+			list := s.simulate(g.Plan, o)
 			// A list of that length was cut off there.
-			if len(r.Transitions)+len(list)*len(names) >= MaxTransitions {
+			if len(r.Transitions)+len(list)*len(g.names) >= MaxTransitions {
 				return nil, fmt.Errorf("%d transitions or more; simulate fewer days or plans", MaxTransitions)
 			}
-			for _, name := range names {
+			for _, name := range g.names {
 				for _, t := range list {
 					t.Plan = name
 					r.Transitions = append(r.Transitions, t)
 					if t.Skipped == "" {
-						of = append(of, work{at: len(r.Transitions) - 1, start: t.Time, takes: duration(t.Operation, pace), plan: name, priority: s.Spec.Priority})
+						of = append(of, work{at: len(r.Transitions) - 1, start: t.Time, takes: duration(t.Operation, g.Pace), plan: name, priority: s.Spec.Priority})
 					}
 				}
 			}
@@ -127,35 +135,67 @@ func Run(all []Schedule, o Options) (*Result, error) {
 	return r, nil
 }
 
-// byPace groups plans whose times are the same.
-func byPace(plans []Plan) map[schedules.Pace][]string {
-	groups := map[schedules.Pace][]string{}
+// group of plans for which the same happens at the same times.
+type group struct {
+	Plan
+	names []string
+}
+
+// groupsOf plans: a plan that is held is one of its own.
+func groupsOf(plans []Plan) []group {
+	var groups []group
+	at := map[schedules.Pace]int{}
 	for _, p := range plans {
-		groups[p.Pace] = append(groups[p.Pace], p.Name)
+		i, known := at[p.Pace]
+		if len(p.Holds) > 0 || !known {
+			i = len(groups)
+			groups = append(groups, group{Plan: p})
+		}
+		if len(p.Holds) == 0 {
+			at[p.Pace] = i
+		}
+		groups[i].names = append(groups[i].names, p.Name)
 	}
 	return groups
 }
 
-// simulate one schedule for a plan of that pace.
-func (s Schedule) simulate(pace schedules.Pace, o Options) []Transition {
+// simulate one schedule for a plan.
+func (s Schedule) simulate(plan Plan, o Options) []Transition {
+	list := s.timetable(plan, o)
+	for i := range list {
+		if t := &list[i]; s.Spec.Suspend && t.Skipped == "" {
+			t.Skipped = "the schedule is suspended (spec.suspend)"
+		}
+	}
+	return list
+}
+
+// timetable of one schedule for a plan.
+func (s Schedule) timetable(plan Plan, o Options) []Transition {
 	var list []Transition
-	table := s.Timetable.Alone()
+	table, pace := s.Timetable.Alone(), plan.Pace
 	for _, direction := range []v1alpha1.Direction{v1alpha1.DirectionTeardown, v1alpha1.DirectionRebuild, v1alpha1.DirectionDrill} {
 		list = append(list, s.skipped(direction, pace, o.Span)...)
 	}
 	list = append(list, s.drills(table, pace, o)...)
-	seen := schedules.Observed{Since: o.From.Add(-1), Pace: pace}
-	now := o.From.Add(-1)
+	seen := schedules.Observed{Since: o.From.Add(-1), Pace: pace, Holds: plan.Holds, State: plan.State}
+	now, postponed := o.From.Add(-1), time.Time{}
 	for len(list) < MaxTransitions {
 		next, ok := table.Next(now, pace)
-		if !ok || !next.Start.Before(o.Until) {
+		at := next.Start
+		if !postponed.IsZero() && (!ok || postponed.Before(at)) {
+			at, ok = postponed, true
+		}
+		if !ok || !at.Before(o.Until) {
 			return list
 		}
-		if now = awake(next.Start, o.Outages); !now.Before(o.Until) {
+		if now = awake(at, o.Outages); !now.Before(o.Until) {
 			return list
 		}
 		seen.Now = now
-		list = append(list, s.at(table, &seen)...)
+		var made []Transition
+		made, postponed = s.at(table, &seen)
+		list = append(list, made...)
 	}
 	return list
 }
@@ -187,9 +227,9 @@ func (s Schedule) drills(table *schedules.Timetable, pace schedules.Pace, o Opti
 	return list
 }
 
-// at one instant: what a controller does until nothing is left to do.
-func (s Schedule) at(table *schedules.Timetable, seen *schedules.Observed) []Transition {
-	var list []Transition
+// at one instant: what a controller does until nothing is left to do, and when a time that a
+// hold keeps waiting is looked at again.
+func (s Schedule) at(table *schedules.Timetable, seen *schedules.Observed) (list []Transition, again time.Time) {
 	for range maxRounds {
 		d := table.Decide(*seen)
 		for _, direction := range []v1alpha1.Direction{v1alpha1.DirectionTeardown, v1alpha1.DirectionRebuild} {
@@ -198,18 +238,42 @@ func (s Schedule) at(table *schedules.Timetable, seen *schedules.Observed) []Tra
 				continue
 			}
 			seen.Record(direction, dealt.Record())
-			if dealt.Outcome != v1alpha1.OutcomeSkipped { // those are listed anyway
-				list = append(list, s.transition(dealt.Due, dealt.Due.Start, strings.ToLower(string(dealt.Outcome))+": "+dealt.Message))
+			if dealt.Due.Skipped != "" { // those are listed anyway
+				continue
 			}
+			why := strings.ToLower(string(dealt.Outcome)) + ": " + dealt.Message
+			if dealt.Outcome == v1alpha1.OutcomeSkipped {
+				why = dealt.Message
+			}
+			list = append(list, s.transition(dealt.Due, dealt.Due.Start, why))
 		}
-		if d.Action != schedules.Order {
-			return list
+		switch d.Action {
+		case schedules.Postpone:
+			seen.Postponed = d.Postponed
+			return list, d.Postponed.Until.Time
+		case schedules.Order:
+		default:
+			return list, time.Time{}
 		}
 		seen.Record(d.Due.Operation, d.Ordered("", seen.Now).Record())
 		seen.Finished = seen.Now // no attempt is needed after it
-		list = append(list, s.transition(d.Due, seen.Now, ""))
+		list = append(list, s.ordered(d.Due, seen))
+		// From here on each time is taken to find what it is about, as without holds.
+		seen.Postponed, seen.State = nil, schedules.Unknown
 	}
-	return list
+	return list, time.Time{}
+}
+
+// ordered is the transition of a run, which may have had to wait for a hold.
+func (s Schedule) ordered(due schedules.Due, seen *schedules.Observed) Transition {
+	p := seen.Postponed
+	if p == nil || p.Operation != due.Operation || p.Nominal != due.Nominal.String() {
+		return s.transition(due, seen.Now, "")
+	}
+	t := s.transition(due, due.Start, "")
+	t.Time = seen.Now.In(s.Timetable.Zone())
+	t.Reason += fmt.Sprintf("; put off by %s, by %s", seen.Now.Sub(due.Start).Round(time.Second), p.Reason)
+	return t
 }
 
 // skipped times of a direction.

@@ -209,3 +209,59 @@ func TestRunRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestSuspended schedules do nothing, and say so.
+func TestSuspended(t *testing.T) {
+	spec := office("UTC")
+	spec.Suspend = true
+	r := run(t, Options{Span: days(time.UTC, 2026, 11, 30, 7)}, compiled(t, "office", spec, "dev"))
+	if len(r.Transitions) != 10 || r.Peak != 0 || len(r.Suspended) != 1 {
+		t.Errorf("%d transitions, peak %d, suspended %q", len(r.Transitions), r.Peak, r.Suspended)
+	}
+	for _, now := range r.Transitions {
+		if !strings.Contains(now.Skipped, "suspended") {
+			t.Errorf("it runs: %+v", now)
+		}
+	}
+}
+
+// TestHeld simulates what people keep: a teardown waits for the end of a hold, or is left out
+// when the rebuild is due by then, and a cluster that stayed up needs no rebuild.
+func TestHeld(t *testing.T) {
+	at := func(day, hour, minute int) time.Time { return time.Date(2026, 11, day, hour, minute, 0, 0, time.UTC) }
+	for name, test := range map[string]struct {
+		until time.Time
+		state schedules.State
+		want  string
+	}{
+		"a snooze":        {at(23, 22, 30), schedules.Up, "(23T08:00 dev Rebuild)\n23T22:30 dev Teardown\n24T08:00 dev Rebuild\n24T20:00 dev Teardown"},
+		"a night":         {at(24, 8, 30), schedules.Up, "(23T08:00 dev Rebuild)\n(23T20:00 dev Teardown)\n(24T08:00 dev Rebuild)\n24T20:00 dev Teardown"},
+		"over before":     {at(23, 12, 0), schedules.Up, "(23T08:00 dev Rebuild)\n23T20:00 dev Teardown\n24T08:00 dev Rebuild\n24T20:00 dev Teardown"},
+		"of what is down": {at(23, 12, 0), schedules.Down, "23T08:00 dev Rebuild\n23T20:00 dev Teardown\n24T08:00 dev Rebuild\n24T20:00 dev Teardown"},
+	} {
+		s := compiled(t, "office", office("UTC"), "dev", "other")
+		s.Plans[0].Holds = []schedules.Hold{{Name: "busy", Reason: "load test", Since: at(22, 0, 0), Until: test.until}}
+		s.Plans[0].State = test.state
+		r := run(t, Options{Span: days(time.UTC, 2026, 11, 23, 2)}, s)
+		var of []Transition
+		others := 0
+		for _, now := range r.Transitions {
+			if now.Plan == "dev" {
+				of = append(of, now)
+			} else if now.Skipped == "" {
+				others++
+			}
+		}
+		if got := listed(&Result{Transitions: of}); got != test.want {
+			t.Errorf("%s:\n%s\nwant\n%s", name, got, test.want)
+		}
+		if others != 4 {
+			t.Errorf("%s: %d runs of the plan that nobody holds", name, others)
+		}
+		for _, now := range of {
+			if now.Operation == v1alpha1.DirectionTeardown && now.Time.Before(at(24, 20, 0)) && test.until.After(at(23, 20, 0)) && !strings.Contains(now.Skipped+now.Reason, "hold busy: load test") {
+				t.Errorf("%s: it does not say why: %+v", name, now)
+			}
+		}
+	}
+}

@@ -93,6 +93,9 @@ func (v *view) waves(r *report.Report, budget int) {
 		v.Waves = append(v.Waves, wave)
 	}
 	v.WavesSum = fmt.Sprintf("%s in %d waves.", objects(total), len(r.Waves))
+	if len(r.Waves) == 1 {
+		v.WavesSum = objects(total) + " in 1 wave."
+	}
 	if left > 0 {
 		v.LeftOut = fmt.Sprintf("%d objects are left out of this page, which would be too large; the JSON form has them. Those that failed or were tried again are here, and then the slowest.", left)
 	}

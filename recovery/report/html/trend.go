@@ -51,8 +51,11 @@ func trendOf(t *report.Trend) *trendView {
 	runs := t.Runs[max(0, len(t.Runs)-maxTrendRows):]
 	for i := len(runs) - 1; i >= 0; i-- {
 		p := runs[i]
-		row := trendRow{Run: p.Run, Operation: string(p.Operation), Finished: stamp(p.FinishedAt), Result: string(p.Result), Class: "good"}
-		if p.Result == v1alpha1.ResultFailed {
+		row := trendRow{Run: p.Run, Operation: string(p.Operation), Finished: stamp(p.FinishedAt), Result: p.How(), Class: "good"}
+		switch {
+		case p.Ending != "":
+			row.Class = ""
+		case p.Result == v1alpha1.ResultFailed:
 			row.Class = "bad"
 		}
 		if p.RecoveryTimeSeconds != nil {

@@ -62,13 +62,25 @@ func Summary(r *simulation.Result) string {
 	for _, why := range sortedKeys(left) {
 		fmt.Fprintf(&b, "no run at %s: %s\n", counted(left[why], "time"), why)
 	}
-	for _, o := range r.Overlaps {
-		fmt.Fprintf(&b, "warning: plan %s is in two schedules, %s and %s\n", o.Plan, o.Between[0], o.Between[1])
-	}
-	for _, name := range r.OneWay {
-		fmt.Fprintf(&b, "warning: schedule %s tears clusters down and nothing brings them back; is spec.rebuild missing?\n", name)
+	for _, text := range Warnings(r) {
+		fmt.Fprintf(&b, "warning: %s\n", text)
 	}
 	return b.String()
+}
+
+// Warnings about what is probably not meant. Forms that are for programs do not hold them.
+func Warnings(r *simulation.Result) []string {
+	var all []string
+	for _, o := range r.Overlaps {
+		all = append(all, fmt.Sprintf("plan %s is in two schedules, %s and %s", o.Plan, o.Between[0], o.Between[1]))
+	}
+	for _, name := range r.OneWay {
+		all = append(all, fmt.Sprintf("schedule %s tears clusters down and nothing brings them back; is spec.rebuild missing?", name))
+	}
+	for _, name := range r.Suspended {
+		all = append(all, fmt.Sprintf("schedule %s is suspended: it does nothing until spec.suspend is false", name))
+	}
+	return all
 }
 
 // JSON is an array with one object per transition.
