@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/refloat-dev/refloat/api/v1alpha1"
+	"github.com/refloat-dev/refloat/recovery/recoverability"
 )
 
 // The functions below record what happened in a run's status. They change the object
@@ -315,7 +316,7 @@ func RecordPlanReady(plan *v1alpha1.RecoveryPlan, run *v1alpha1.RecoveryRun, now
 	}
 	ready := metav1.Condition{
 		Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: "Rendered",
-		Message:            fmt.Sprintf("%d objects in %d waves at commit %s", pinned.Objects, pinned.Waves, pinned.Commit),
+		Message:            fmt.Sprintf("%s at commit %s", Extent(pinned), pinned.Commit),
 		ObservedGeneration: plan.Generation, LastTransitionTime: metav1.NewTime(now),
 	}
 	if f := run.Status.Failure; f != nil && f.Phase == v1alpha1.PhasePreflight {
@@ -326,4 +327,9 @@ func RecordPlanReady(plan *v1alpha1.RecoveryPlan, run *v1alpha1.RecoveryRun, now
 	}
 	plan.Status.ObservedGeneration = plan.Generation
 	meta.SetStatusCondition(&plan.Status.Conditions, ready)
+}
+
+// Extent of what a run applies, in words.
+func Extent(pinned *v1alpha1.PinnedInputs) string {
+	return recoverability.Plural(int(pinned.Objects), "object") + " in " + recoverability.Plural(int(pinned.Waves), "wave")
 }

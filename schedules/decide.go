@@ -229,15 +229,18 @@ func (t *Timetable) act(o Observed, due Due, d *Decision) {
 		}
 	case t.late(o, due):
 		d.Dealt[due.Operation] = due.dealt(v1alpha1.OutcomeMissed, fmt.Sprintf("nobody could act on it for more than %s", t.directions[due.Operation].deadline))
-	case t.held(o, due, d):
-	case t.elsewhere(o, due, d):
-	case t.used(o, due, d):
+	case t.kept(o, due, d):
 	default:
 		d.Action, d.Due, d.Attempt = Order, due, 1
 		if again {
 			d.Attempt = last.Attempts + 1
 		}
 	}
+}
+
+// kept from a run, for now or this time: by people, by who serves instead, or by use.
+func (t *Timetable) kept(o Observed, due Due, d *Decision) bool {
+	return t.held(o, due, d) || t.elsewhere(o, due, d) || t.used(o, due, d)
 }
 
 // ordered is true when the run that is not finished is the one of this time.

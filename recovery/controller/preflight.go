@@ -308,7 +308,7 @@ func (r *Reconciler) recordPreflight(ctx context.Context, o recovery.Observation
 		if f.target == nil && run.Spec.Operation != v1alpha1.OperationTeardown {
 			run.Status.Target = &v1alpha1.Incarnation{Name: f.materials.cluster.Name}
 		}
-		recovery.RecordAdvance(run, fmt.Sprintf("%d objects in %d waves at commit %s%s", p.Objects, p.Waves, short(p.Commit), provenance(p.Origin)), now)
+		recovery.RecordAdvance(run, fmt.Sprintf("%s at commit %s%s", recovery.Extent(p), short(p.Commit), provenance(p.Origin)), now)
 	})
 	if err != nil {
 		return err
