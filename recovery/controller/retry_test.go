@@ -37,8 +37,14 @@ func (w *world) retry(name, of string) {
 func TestRetry(t *testing.T) {
 	w := failedRebuild(t)
 	before, made := w.writes, w.run("first").Status.Target.UID
+	if w.engine.limits.Inherited {
+		t.Error("a rebuild takes its own cluster for that of another run")
+	}
 	w.retry("second", "first")
 	run := w.finish("second")
+	if !w.engine.limits.Inherited {
+		t.Error("the retry takes for its own what the failed run applied")
+	}
 	if run.Status.Failure != nil || run.Status.Target.UID != made || run.Status.Previous != nil || len(w.deletes) != 0 {
 		t.Fatalf("%+v, target %+v, deleted %v", run.Status.Failure, run.Status.Target, w.deletes)
 	}

@@ -234,7 +234,7 @@ func (r *Report) waves(b *bytes.Buffer) {
 	}
 	fmt.Fprintf(b, "\nwaves: %d objects in %d waves", len(all), len(r.Waves))
 	if adopted > 0 {
-		fmt.Fprintf(b, ", %d of them found applied after a restart", adopted)
+		fmt.Fprintf(b, ", %d of them found applied %s", adopted, r.foundApplied("after a restart"))
 	}
 	b.WriteString("; the slowest:\n")
 	slices.SortStableFunc(all, func(x, y Object) int { return cmp.Compare(y.Seconds, x.Seconds) })
@@ -336,4 +336,12 @@ func (f Finding) Explained() string {
 		return f.Detail
 	}
 	return f.Detail + " (by rule: " + f.Rule + ")"
+}
+
+// foundApplied says why objects were there: because of the failed run, or as told.
+func (r *Report) foundApplied(restart string) string {
+	if r.Retried != nil {
+		return "as the failed run left them"
+	}
+	return restart
 }
