@@ -62,7 +62,7 @@ func TestRetryOfWhatNeverBecameReady(t *testing.T) {
 		t.Fatalf("exit code %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 	id := runOf(t, box.must(t, "get", "runs", "-n", "default", "-o", "json").stdout, name)
-	if r := box.run(t, "verify", name, "-n", "default"); r.code != 2 {
+	if r := box.run(t, "verify", name, "-n", "default"); r.code != 1 || !strings.Contains(r.stderr, "run "+id+", which failed in Waves") {
 		t.Errorf("verify before a run succeeded: exit code %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 

@@ -104,3 +104,38 @@ func TestRetryRefused(t *testing.T) {
 		})
 	}
 }
+
+// TestVerifyPlan holds a cluster to the commit of the run that made it, whatever kind of run.
+func TestVerifyPlan(t *testing.T) {
+	w := newWorld(t)
+	w.plan(switches)
+	w.other()
+	verify := func(plan string) (notes []string, err error) {
+		w.t.Helper()
+		_, err = VerifyPlan(t.Context(), w.store.Store, VerifyOptions{
+			Engine: w.engine, Namespace: namespace, Plan: plan, Note: func(n string) { notes = append(notes, n) },
+		})
+		return notes, err
+	}
+	w.order("first", v1alpha1.OperationRebuild)
+	w.succeeds("first")
+	w.order("over", v1alpha1.OperationFailover)
+	w.succeeds("over")
+	if _, err := verify("other"); err != nil {
+		t.Errorf("after a failover: %v", err)
+	}
+	if _, err := verify("plan"); err == nil || !strings.Contains(err.Error(), "does not exist") {
+		t.Errorf("of the cluster that is gone: %v", err)
+	}
+	w.order("back", v1alpha1.OperationFailback)
+	w.succeeds("back")
+	if _, err := verify("plan"); err != nil {
+		t.Errorf("after a failback: %v", err)
+	}
+	w.engine.applyErr = recovery.Faultf("NotApplied", "Deployment shop/cart failed")
+	w.order("anew", v1alpha1.OperationRebuild)
+	w.finish("anew")
+	if notes, err := verify("plan"); err != nil || len(notes) != 1 || !strings.Contains(notes[0], "run anew, which failed in Waves") {
+		t.Errorf("after a rebuild that failed: %v, notes %v", err, notes)
+	}
+}
