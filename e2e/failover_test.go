@@ -157,7 +157,9 @@ func TestFailover(t *testing.T) {
 	}
 	assertGone(t, primary)
 
+	box.must(t, "verify", spare, "-n", "default")
 	box.must(t, "failback", primary, "-n", "default", "--confirm", spare)
+	box.must(t, "verify", primary, "-n", "default")
 	assertGone(t, spare)
 	if s := served(t, c, primary); s.Plan != primary || s.Epoch != 2 {
 		t.Errorf("the plan says %+v", s)

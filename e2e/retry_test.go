@@ -47,6 +47,40 @@ spec: {ports: [{port: 7000}]}
 	}
 }
 
+// TestRetryOfWhatNeverBecameReady mends a Deployment that the API server took and that no
+// node can run: the retry writes it anew, and leaves alone what did not change.
+func TestRetryOfWhatNeverBecameReady(t *testing.T) {
+	const name = "mended"
+	web := func(selector string) string {
+		return "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: default}\n" +
+			"spec:\n  selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n" +
+			"    spec:\n      containers: [{name: web, image: web}]\n" + selector
+	}
+	repo := newRepository(t, map[string]string{"state/a.yaml": aNamespace, "state/web.yaml": web("      nodeSelector: {no: such-node}\n")})
+	r := box.run(t, "rebuild", "-f", repo.plan(t, name, "  waves: {timeout: 10s}\n", "state"), "--confirm", name)
+	if r.code != 1 || !strings.Contains(r.stderr, "Deployment.apps default/web") {
+		t.Fatalf("exit code %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	id := runOf(t, box.must(t, "get", "runs", "-n", "default", "-o", "json").stdout, name)
+	if r := box.run(t, "verify", name, "-n", "default"); r.code != 1 || !strings.Contains(r.stderr, "run "+id+", which failed in Waves") {
+		t.Errorf("verify before a run succeeded: exit code %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+
+	repo.commit(t, map[string]string{"state/web.yaml": web("")})
+	again := box.must(t, "retry", id, "-n", "default", "-o", "json").stdout
+	report := parseReport(t, again)
+	assertVerified(t, report)
+	for _, wave := range report.Waves {
+		for _, o := range wave.Objects {
+			if changed := strings.Contains(o.ID, "web"); o.Adopted == changed {
+				t.Errorf("%s: adopted %t", o.ID, o.Adopted)
+			}
+		}
+	}
+	box.must(t, "verify", name, "-n", "default")
+	box.must(t, "teardown", name, "-n", "default", "--confirm", name)
+}
+
 // runOf the plan, from a list of runs.
 func runOf(t *testing.T, list, plan string) string {
 	t.Helper()

@@ -38,9 +38,9 @@ func newVerifyCommand(t terminal, a *access) *cobra.Command {
 	o := &verifyOptions{}
 	cmd := &cobra.Command{
 		Use:   "verify PLAN | --target-kubeconfig FILE --git DIR --path PATH",
-		Short: "Compare a live cluster with the commit it was rebuilt from",
-		Long: `Compare the live cluster of a plan with the commit that its last successful rebuild
-was made from, object by object, from fresh reads: is every rendered object there, as
+		Short: "Compare a live cluster with the commit it was made from",
+		Long: `Compare the live cluster of a plan with the commit that it was made from, by a rebuild, a
+failover or a failback, object by object, from fresh reads: is every rendered object there, as
 rendered and healthy, and is anything there that the repository does not have? What
 differs is named with who changed it and when, as far as the cluster records it; what
 a rule of the repository exempts is listed with the rule.
@@ -128,6 +128,7 @@ func (o *verifyOptions) verifyPlan(ctx context.Context, t terminal, a *access, p
 	return controller.VerifyPlan(ctx, c, controller.VerifyOptions{
 		Engine:    controller.NewEngine(controller.EngineOptions{CacheDir: cache, Version: buildVersion()}),
 		Namespace: namespace, Plan: plan, Thorough: o.thorough, StableFor: o.stableFor, Key: key, Tell: teller(t.Err),
+		Note: func(note string) { say(t.Err, "note: %s", note) },
 	})
 }
 

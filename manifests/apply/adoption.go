@@ -7,19 +7,21 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/cluster"
 	"github.com/refloat-dev/refloat/manifests/health"
 	"github.com/refloat-dev/refloat/manifests/order"
+	"github.com/refloat-dev/refloat/manifests/verify"
 )
 
 // listsAtOnce are read in parallel before the first write.
 const listsAtOnce = 8
 
-// adopt finds, with one list of metadata per kind that exists, what an earlier process
-// of this run has applied. It also learns the versions from which watches may start.
+// adopt finds, with one list per kind that exists, what an earlier process of this run, or
+// an earlier run, has applied. It also learns the versions from which watches may start.
 func (e *engine) adopt(ctx context.Context) error {
 	byKind := map[schema.GroupVersionKind][]int{}
 	for i := range e.items {
@@ -59,21 +61,19 @@ func (e *engine) adoptKind(ctx context.Context, r cluster.Resource) error {
 		return nil
 	}
 	found := false
-	version, err := e.client.ListMetadata(ctx, r, func(m *metav1.PartialObjectMetadata) error {
-		id := manifests.ID{Group: r.Group, Kind: r.Kind, Namespace: m.Namespace, Name: m.Name}
+	adopt := func(id manifests.ID, m metav1.Object, live *unstructured.Unstructured) {
 		i, ok := e.index[id]
 		if !ok || e.graph.Nodes[i].Object.GroupVersionKind() != r.GroupVersionKind() {
-			return nil
+			return
 		}
 		found = true
-		object := e.graph.Nodes[i].Object
-		if m.DeletionTimestamp == nil && (managed(m.ManagedFields, object.Manager()) || bare(object)) {
+		if e.mayAdopt(e.graph.Nodes[i].Object, r, m, live) {
 			it := &e.items[i]
-			it.seen.uid = m.UID
-			it.adopted, it.appliedAt, it.resource, it.mapped = true, appliedAt(m, object.Manager()), r, true
+			it.seen.uid = m.GetUID()
+			it.adopted, it.appliedAt, it.resource, it.mapped = true, appliedAt(m, e.graph.Nodes[i].Object.Manager()), r, true
 		}
-		return nil
-	})
+	}
+	version, err := e.listForAdoption(ctx, r, adopt)
 	if err != nil {
 		return fmt.Errorf("look for what was applied before: %w", err)
 	}
@@ -81,6 +81,38 @@ func (e *engine) adoptKind(ctx context.Context, r cluster.Resource) error {
 		e.watcher.from(r, version)
 	}
 	return nil
+}
+
+// listForAdoption reads no more than what tells whether an object may be taken over.
+func (e *engine) listForAdoption(ctx context.Context, r cluster.Resource, each func(manifests.ID, metav1.Object, *unstructured.Unstructured)) (version string, err error) {
+	id := func(m metav1.Object) manifests.ID {
+		return manifests.ID{Group: r.Group, Kind: r.Kind, Namespace: m.GetNamespace(), Name: m.GetName()}
+	}
+	if e.Inherited {
+		return e.client.List(ctx, r, func(u *unstructured.Unstructured) error {
+			each(id(u), u, u)
+			return nil
+		})
+	}
+	return e.client.ListMetadata(ctx, r, func(m *metav1.PartialObjectMetadata) error {
+		each(id(m), m, nil)
+		return nil
+	})
+}
+
+// mayAdopt tells whether a live object needs no write. Within one run, which renders one
+// commit, it is enough that the run wrote it. What an earlier run wrote counts only if
+// applying it anew would change nothing: the repository may have been mended meanwhile.
+func (e *engine) mayAdopt(object manifests.Object, r cluster.Resource, m metav1.Object, live *unstructured.Unstructured) bool {
+	switch {
+	case m.GetDeletionTimestamp() != nil:
+		return false
+	case !managed(m.GetManagedFields(), object.Manager()) && !bare(object):
+		return false
+	case !e.Inherited || rulesOf(object).Write == manifests.WriteCreate:
+		return true
+	}
+	return verify.Unchanged(object, r, live)
 }
 
 // managed tells whether a run has written an object: by server-side apply, or by the
@@ -108,13 +140,13 @@ func bare(object manifests.Object) bool {
 		len(object.GetFinalizers()) == 0 && len(object.GetOwnerReferences()) == 0
 }
 
-func appliedAt(m *metav1.PartialObjectMetadata, manager string) time.Time {
-	for _, entry := range m.ManagedFields {
+func appliedAt(m metav1.Object, manager string) time.Time {
+	for _, entry := range m.GetManagedFields() {
 		if entry.Manager == manager && entry.Subresource == "" && entry.Time != nil {
 			return entry.Time.Time
 		}
 	}
-	return m.CreationTimestamp.Time
+	return m.GetCreationTimestamp().Time
 }
 
 // start takes over what was adopted: the gates that its acceptance opened are open.
@@ -149,7 +181,7 @@ func (e *engine) start(ctx context.Context) {
 			it.seen.Assessment = health.Assessment{Status: health.Progressing, Message: "applied before; not observed yet"}
 			e.watcher.open(ctx, it.resource)
 		} else {
-			it.seen.Assessment = e.assessDesired(object, it.resource)
+			it.seen.Assessment = e.assessUnwatched(object, it.resource)
 		}
 		e.assessed(i)
 	}

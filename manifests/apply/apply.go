@@ -39,6 +39,9 @@ type Options struct {
 	// RecoveryPoint is how old a backup may be that a Restore of Velero brings back; 0 for
 	// any age.
 	RecoveryPoint time.Duration
+	// Inherited says that another run may have applied to the cluster before, perhaps from
+	// another commit: what is found is taken over only if applying it would change nothing.
+	Inherited bool
 	// Clock for time-outs and delays; nil means real time.
 	Clock clock.WithTicker
 	Log   logr.Logger
@@ -89,8 +92,8 @@ type ObjectResult struct {
 	ReleasedAt, StartedAt, AppliedAt, ReadyAt time.Time
 	// Attempts are the writes sent for the object.
 	Attempts int
-	// Adopted objects had been applied by an earlier process of the same run; nothing
-	// was sent.
+	// Adopted objects had been applied by an earlier process of the same run, or by an
+	// earlier run with the same content; nothing was sent.
 	Adopted bool
 	// Created objects were refused by server-side apply and created plainly; Message
 	// says why.
@@ -141,7 +144,7 @@ func (e *Error) Error() string {
 // with the partial result and the context's error.
 //
 // A second Run of the same graph on the same cluster continues: what an earlier one
-// has applied is not written again.
+// has applied is not written again. After a Run of another graph, say Inherited.
 func Run(ctx context.Context, g *order.Graph, o Options) (result *Result, err error) {
 	if g == nil || g.Len() == 0 {
 		return &Result{}, errors.New("there is no object to apply")

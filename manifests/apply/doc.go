@@ -10,7 +10,7 @@
 //	verdict     what to do after an error: retry, fall back, fail   (pure)
 //	limiter     how many requests may be in flight                  (pure)
 //	watcher     the health of live objects, one watch per resource
-//	adoption    what an earlier process of the same run has applied
+//	adoption    what an earlier process of the same run, or an earlier run, has applied
 //	hooks       what is recorded and removed when its work is done
 //	explain     what the pods of a workload say when it is late
 //	engine      the loop that joins them; one goroutine owns all state

@@ -14,6 +14,7 @@ import (
 	"github.com/refloat-dev/refloat/manifests"
 	"github.com/refloat-dev/refloat/manifests/cluster"
 	"github.com/refloat-dev/refloat/manifests/health"
+	"github.com/refloat-dev/refloat/manifests/verify"
 )
 
 // job is one write to make, copied out of the engine's state.
@@ -78,7 +79,7 @@ func (e *engine) write(ctx context.Context, j job) *answer {
 		return a.judged(object)
 	}
 	started := e.Clock.Now()
-	live, note, err := e.put(ctx, w, j.create, rulesOf(object).Write == manifests.WriteCreate)
+	live, note, err := e.put(ctx, object, w, j.create)
 	a.note = note
 	a.latency, a.err = e.Clock.Since(started), err
 	switch {
@@ -87,17 +88,25 @@ func (e *engine) write(ctx context.Context, j job) *answer {
 	case live != nil:
 		a.doomed = live.GetDeletionTimestamp() != nil
 		a.seen = observation{version: live.GetResourceVersion(), uid: live.GetUID(), Assessment: health.Assess(live, e.environment())}
-	case unminded(object):
-		a.seen = observation{Assessment: health.Assessment{Status: health.Healthy, Message: "accepted; its health is not asked for, as a rule says"}}
 	default:
-		a.seen = observation{Assessment: e.assessDesired(object, a.resource)}
+		a.seen = observation{Assessment: e.assessUnwatched(object, a.resource)}
 	}
 	return a
 }
 
+// assessUnwatched is the health of an object of which nothing but that it was accepted is
+// looked at.
+func (e *engine) assessUnwatched(object manifests.Object, r cluster.Resource) health.Assessment {
+	if unminded(object) {
+		return health.Assessment{Status: health.Healthy, Message: "accepted; its health is not asked for, as a rule says"}
+	}
+	return e.assessDesired(object, r)
+}
+
 // put sends one request: an apply, or a create for what apply refuses or for what is
 // to be left alone once it exists.
-func (e *engine) put(ctx context.Context, w cluster.Write, create, lenient bool) (live *unstructured.Unstructured, note string, err error) {
+func (e *engine) put(ctx context.Context, object manifests.Object, w cluster.Write, create bool) (live *unstructured.Unstructured, note string, err error) {
+	lenient := rulesOf(object).Write == manifests.WriteCreate
 	if !create && !lenient {
 		live, err = e.client.Apply(ctx, w)
 		return live, "", err
@@ -112,6 +121,9 @@ func (e *engine) put(ctx context.Context, w cluster.Write, create, lenient bool)
 	case getErr != nil:
 		return nil, "", getErr
 	case managed(found.GetManagedFields(), w.Manager):
+		if !lenient && e.Inherited && !verify.Holds(object, w.Resource, found) {
+			return nil, "", &finalError{errors.New("server-side apply refuses the object, and an earlier run created it with another content; remove it from the cluster, or write it in a form that can be applied")}
+		}
 		return found, "", nil
 	case lenient:
 		return found, "it existed and was left as it is, as a rule says", nil

@@ -139,6 +139,8 @@ type ApplyLimits struct {
 	MaxFailures int
 	// RecoveryPoint is how old a backup may be that is restored; 0 for any age.
 	RecoveryPoint time.Duration
+	// Inherited says that an earlier run applied to the cluster, perhaps another content.
+	Inherited bool
 }
 
 // ApplyProgress is told while the waves are under way.

@@ -206,7 +206,7 @@ func (e *engine) Apply(ctx context.Context, rendered *Rendered, target Target, l
 	}
 	result, err := apply.Run(ctx, graph, apply.Options{
 		Config: target.Config, Concurrency: limits.Concurrency, Timeout: limits.Timeout, MaxFailures: limits.MaxFailures, RecoveryPoint: limits.RecoveryPoint,
-		Simulated: target.Simulated, Clock: e.Clock, Log: e.Log, Guard: target.Guard,
+		Inherited: limits.Inherited, Simulated: target.Simulated, Clock: e.Clock, Log: e.Log, Guard: target.Guard,
 		Progress: func(p apply.Progress) { tell(progressOf(p)) },
 	})
 	objects := make([]report.Object, 0, len(result.Objects))

@@ -37,8 +37,14 @@ func (w *world) retry(name, of string) {
 func TestRetry(t *testing.T) {
 	w := failedRebuild(t)
 	before, made := w.writes, w.run("first").Status.Target.UID
+	if w.engine.limits.Inherited {
+		t.Error("a rebuild takes its own cluster for that of another run")
+	}
 	w.retry("second", "first")
 	run := w.finish("second")
+	if !w.engine.limits.Inherited {
+		t.Error("the retry takes for its own what the failed run applied")
+	}
 	if run.Status.Failure != nil || run.Status.Target.UID != made || run.Status.Previous != nil || len(w.deletes) != 0 {
 		t.Fatalf("%+v, target %+v, deleted %v", run.Status.Failure, run.Status.Target, w.deletes)
 	}
@@ -96,5 +102,40 @@ func TestRetryRefused(t *testing.T) {
 				t.Error("something was deleted")
 			}
 		})
+	}
+}
+
+// TestVerifyPlan holds a cluster to the commit of the run that made it, whatever kind of run.
+func TestVerifyPlan(t *testing.T) {
+	w := newWorld(t)
+	w.plan(switches)
+	w.other()
+	verify := func(plan string) (notes []string, err error) {
+		w.t.Helper()
+		_, err = VerifyPlan(t.Context(), w.store.Store, VerifyOptions{
+			Engine: w.engine, Namespace: namespace, Plan: plan, Note: func(n string) { notes = append(notes, n) },
+		})
+		return notes, err
+	}
+	w.order("first", v1alpha1.OperationRebuild)
+	w.succeeds("first")
+	w.order("over", v1alpha1.OperationFailover)
+	w.succeeds("over")
+	if _, err := verify("other"); err != nil {
+		t.Errorf("after a failover: %v", err)
+	}
+	if _, err := verify("plan"); err == nil || !strings.Contains(err.Error(), "does not exist") {
+		t.Errorf("of the cluster that is gone: %v", err)
+	}
+	w.order("back", v1alpha1.OperationFailback)
+	w.succeeds("back")
+	if _, err := verify("plan"); err != nil {
+		t.Errorf("after a failback: %v", err)
+	}
+	w.engine.applyErr = recovery.Faultf("NotApplied", "Deployment shop/cart failed")
+	w.order("anew", v1alpha1.OperationRebuild)
+	w.finish("anew")
+	if notes, err := verify("plan"); err != nil || len(notes) != 1 || !strings.Contains(notes[0], "run anew, which failed in Waves") {
+		t.Errorf("after a rebuild that failed: %v, notes %v", err, notes)
 	}
 }

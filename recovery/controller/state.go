@@ -49,14 +49,15 @@ func renderRequest(plan v1alpha1.RecoveryPlanSpec, namespace, cluster, commit st
 }
 
 // beginApply starts the waves. After a restart it starts them again; what was applied
-// before is found and not written twice.
+// before is found and not written twice. A run that goes on with the cluster of a failed
+// one writes what that one wrote otherwise.
 func (r *Reconciler) beginApply(run *v1alpha1.RecoveryRun) error {
 	m, err := outcome[*materials](r.work, materialsKey(run.UID))
 	if err != nil {
 		return err
 	}
 	plan := run.Status.Pinned.Plan
-	limits := ApplyLimits{Timeout: recovery.WaveTimeout(plan), Concurrency: int(plan.Waves.Concurrency)}
+	limits := ApplyLimits{Timeout: recovery.WaveTimeout(plan), Concurrency: int(plan.Waves.Concurrency), Inherited: run.Status.Retried != nil}
 	if point := plan.Objective.RecoveryPoint; point != nil {
 		limits.RecoveryPoint = point.Duration
 	}

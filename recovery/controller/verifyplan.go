@@ -2,9 +2,7 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -32,17 +30,19 @@ type VerifyOptions struct {
 	Key *certificate.SigningKey
 	// Tell what is waited for.
 	Tell func(ApplyProgress)
+	// Note tells what one should know about the commit that is compared with. Optional.
+	Note func(string)
 }
 
-// VerifyPlan compares the live cluster of a plan with the commit that its last
-// successful rebuild pinned. It changes nothing. Every error means that it could not be
-// told whether the cluster matches.
+// VerifyPlan compares the live cluster of a plan with the commit that the run which made it
+// pinned. It changes nothing. Every error means that it could not be told whether the cluster
+// matches.
 func VerifyPlan(ctx context.Context, c client.Client, o VerifyOptions) (*Verified, error) {
-	run, err := lastRebuild(ctx, c, o)
+	clusters := &capi.Clusters{Client: c, Reader: c, Clock: clock.RealClock{}, Endpoint: o.Endpoint}
+	run, err := maker(ctx, c, clusters, o)
 	if err != nil {
 		return nil, err
 	}
-	clusters := &capi.Clusters{Client: c, Reader: c, Clock: clock.RealClock{}, Endpoint: o.Endpoint}
 	r := &Reconciler{Client: c, Reader: c, Clusters: clusters, Engine: o.Engine, Clock: clock.RealClock{}}
 	target, err := r.target(ctx, run)
 	if err != nil {
@@ -66,8 +66,8 @@ func VerifyPlan(ctx context.Context, c client.Client, o VerifyOptions) (*Verifie
 	return o.Engine.Verify(ctx, m.rendered, target, settings, tell)
 }
 
-// lastRebuild is the successful rebuild that made the plan's present cluster.
-func lastRebuild(ctx context.Context, c client.Reader, o VerifyOptions) (*v1alpha1.RecoveryRun, error) {
+// maker is the run that made the plan's present cluster.
+func maker(ctx context.Context, c client.Reader, clusters *capi.Clusters, o VerifyOptions) (*v1alpha1.RecoveryRun, error) {
 	plan := &v1alpha1.RecoveryPlan{}
 	if err := c.Get(ctx, client.ObjectKey{Namespace: o.Namespace, Name: o.Plan}, plan); err != nil {
 		if apierrors.IsNotFound(err) {
@@ -75,22 +75,27 @@ func lastRebuild(ctx context.Context, c client.Reader, o VerifyOptions) (*v1alph
 		}
 		return nil, fmt.Errorf("read the plan: %w", err)
 	}
+	obs, err := clusters.Observe(ctx, o.Namespace, plan.Spec.Cluster.Name)
+	if err != nil {
+		return nil, err
+	}
+	if !obs.Exists {
+		return nil, fmt.Errorf("Cluster %s does not exist, so there is nothing to compare", obs.Incarnation)
+	}
 	runs := &v1alpha1.RecoveryRunList{}
 	if err := c.List(ctx, runs, client.InNamespace(o.Namespace)); err != nil {
 		return nil, fmt.Errorf("list runs: %w", err)
 	}
-	var rebuilds []*v1alpha1.RecoveryRun
-	for i := range runs.Items {
-		run := &runs.Items[i]
-		if run.Spec.PlanRef.Name == o.Plan && run.Spec.Operation == v1alpha1.OperationRebuild &&
-			run.Status.RecoveredAt != nil && run.Status.Pinned != nil && run.Status.Target != nil {
-			rebuilds = append(rebuilds, run)
-		}
+	run := recovery.Maker(runs.Items, o.Plan, obs.UID)
+	if run == nil {
+		return nil, fmt.Errorf("no run of this plan is known that applied anything to Cluster %s as it is now, so there is no commit to compare with; compare it with any repository: refloat verify --target-kubeconfig", obs.Incarnation)
 	}
-	if len(rebuilds) == 0 {
-		return nil, errors.New("no rebuild of this plan has succeeded yet, so there is no commit to compare with")
+	note, fault := recovery.NotRecovered(run)
+	if fault != nil {
+		return nil, fault
 	}
-	return slices.MaxFunc(rebuilds, func(a, b *v1alpha1.RecoveryRun) int {
-		return a.Status.RecoveredAt.Compare(b.Status.RecoveredAt.Time)
-	}), nil
+	if note != "" && o.Note != nil {
+		o.Note(note)
+	}
+	return run, nil
 }

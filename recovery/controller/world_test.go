@@ -423,6 +423,7 @@ type scripted struct {
 	frozen []expand.FrozenRelease
 	pinned []expand.SourcePin
 	asked  RenderRequest // of the last rendering
+	limits ApplyLimits   // of the last apply
 
 	drilled      []quarantine.Change
 	renderings   int
@@ -504,7 +505,8 @@ func (s *scripted) Seed(ctx context.Context, target Target, _ []SeedSecret) erro
 	return s.w.write("seed", nil, func() error { return nil })
 }
 
-func (s *scripted) Apply(ctx context.Context, rendered *Rendered, target Target, _ ApplyLimits, tell func(ApplyProgress)) ([]report.Object, error) {
+func (s *scripted) Apply(ctx context.Context, rendered *Rendered, target Target, limits ApplyLimits, tell func(ApplyProgress)) ([]report.Object, error) {
+	s.limits = limits
 	if err := target.Guard(ctx); err != nil {
 		return nil, err
 	}

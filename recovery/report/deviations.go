@@ -132,7 +132,7 @@ func (d *deviations) objects(r *Report) {
 	}
 	d.count("OptionalFailed", "objects that may fail did", failed, len(failed))
 	d.count("Retried", "objects needed more than one attempt", retried, len(again))
-	d.count("Adopted", "objects were found applied after a restart of the controller; their times are not known", adopted, len(adopted))
+	d.count("Adopted", "objects were found applied "+r.foundApplied("after a restart of the controller")+"; their times are not known", adopted, len(adopted))
 }
 
 func (d *deviations) verification(v *Verification) {

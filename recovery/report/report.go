@@ -198,7 +198,8 @@ type Object struct {
 	// Seconds from the first attempt until ready.
 	Seconds  float64 `json:"seconds"`
 	Attempts int     `json:"attempts"`
-	// Adopted objects were found applied by this run after a restart.
+	// Adopted objects were found applied: by this run after a restart, or by the failed run
+	// whose cluster it goes on with, and as they are rendered now.
 	Adopted bool `json:"adopted,omitempty"`
 	// Optional objects may fail.
 	Optional bool `json:"optional,omitempty"`

@@ -234,7 +234,7 @@ func (r *Report) waves(b *bytes.Buffer) {
 	}
 	fmt.Fprintf(b, "\nwaves: %s in %s", counted(len(all), "object"), counted(len(r.Waves), "wave"))
 	if adopted > 0 {
-		fmt.Fprintf(b, ", %d of them found applied after a restart", adopted)
+		fmt.Fprintf(b, ", %d of them found applied %s", adopted, r.foundApplied("after a restart"))
 	}
 	b.WriteString("; the slowest:\n")
 	slices.SortStableFunc(all, func(x, y Object) int { return cmp.Compare(y.Seconds, x.Seconds) })
@@ -343,4 +343,12 @@ func counted(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// foundApplied says why objects were there: because of the failed run, or as told.
+func (r *Report) foundApplied(restart string) string {
+	if r.Retried != nil {
+		return "as the failed run left them"
+	}
+	return restart
 }
