@@ -29,7 +29,9 @@ func overheadObjects() []manifests.Object {
 
 // benchOverhead compares the wall time of a drill with the time that its parts need by
 // themselves, in turns: the start of a control plane with a node, requests sent by a
-// bare loop, the slowest workload getting ready, and the end of the control plane.
+// bare loop, the slowest workload getting ready, and the end of the control plane. What is
+// bare are processes, without Cluster API; that its part is not Refloat's shows the second
+// comparison, with who does the same through Cluster API by hand.
 func benchOverhead(ctx context.Context, out io.Writer, s settings) (err error) {
 	box, err := startSandbox(ctx)
 	if err != nil {
@@ -37,11 +39,15 @@ func benchOverhead(ctx context.Context, out io.Writer, s settings) (err error) {
 	}
 	defer func() { err = errors.Join(err, box.stop(context.WithoutCancel(ctx))) }()
 	objects := overheadObjects()
-	var over, percent []float64
+	var over, percent, overHand, percentHand []float64
 	for round := range s.rounds {
 		bare, err := bareParts(ctx, objects)
 		if err != nil {
 			return fmt.Errorf("the parts by themselves: %w", err)
+		}
+		hand, err := box.byHand(ctx, fmt.Sprintf("by-hand-%d", round), objects)
+		if err != nil {
+			return fmt.Errorf("by hand: %w", err)
 		}
 		report, err := box.drill(ctx, fmt.Sprintf("overhead-%d", round), objects)
 		if err != nil {
@@ -49,12 +55,17 @@ func benchOverhead(ctx context.Context, out io.Writer, s settings) (err error) {
 		}
 		wall := report.FinishedAt.Sub(report.StartedAt)
 		alone := bare.total()
-		fmt.Fprintf(os.Stderr, "round %d: drill %.1f s %v, its parts by themselves %.1f s %+v\n", round+1, wall.Seconds(), report.Phases, alone.Seconds(), bare)
+		fmt.Fprintf(os.Stderr, "round %d: drill %.1f s %v, its parts by themselves %.1f s %+v, by hand %.1f s %+v\n",
+			round+1, wall.Seconds(), report.Phases, alone.Seconds(), bare, hand.total().Seconds(), hand)
+		overHand = append(overHand, (wall - hand.total()).Seconds())
+		percentHand = append(percentHand, 100*float64(wall-hand.total())/float64(hand.total()))
 		over = append(over, (wall - alone).Seconds())
 		percent = append(percent, 100*float64(wall-alone)/float64(alone))
 	}
 	figure(out, "overhead.seconds", median(over), "s")
 	figure(out, "overhead.percent", median(percent), "%")
+	figure(out, "overhead.by_hand_seconds", median(overHand), "s")
+	figure(out, "overhead.by_hand_percent", median(percentHand), "%")
 	return nil
 }
 

@@ -68,6 +68,7 @@ func (s *sandbox) takeover(ctx context.Context, name string, objects []manifests
 	if err != nil {
 		return r, err
 	}
-	_, err = s.run(ctx, "teardown", name+"-spare", "-n", "default", "--confirm", name+"-spare", "--timeout", (5 * time.Minute).String())
+	_, err = s.run(ctx, "teardown", name+"-spare", "-n", "default", "--confirm", name+"-spare", "--timeout", (5 * time.Minute).String(),
+		"--override-holds", "--reason", "the measurement is over") // it serves
 	return r, err
 }
